@@ -1,0 +1,1 @@
+"""HTTP: the collector (hot path) and the management routes."""

@@ -1,0 +1,54 @@
+"""`python -m api`: serve the collector and the management routes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.settings import ApiSettings
+from core.settings import SettingsError, read_settings
+from core.telemetry import configure_logging
+
+GRACE_SECONDS = 20
+
+
+def application() -> FastAPI:
+    """The app of one worker process, from the environment."""
+    settings = read_settings(ApiSettings, os.environ)
+    configure_logging(settings.log_level)
+    return create_app(settings)
+
+
+def main() -> None:
+    """Read the settings, then serve until told to stop; what was taken in is committed first."""
+    try:
+        settings = read_settings(ApiSettings, os.environ)
+    except SettingsError as exc:
+        sys.exit(str(exc))
+    uvicorn.run(
+        "api.__main__:application",
+        factory=True,
+        host=settings.api_host,
+        port=settings.api_port,
+        workers=settings.api_workers,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,  # it would write whole IP addresses
+        log_config=None,
+        log_level=settings.log_level.lower(),
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=10_000,
+    )
+
+
+if __name__ == "__main__":
+    main()

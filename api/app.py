@@ -1,0 +1,107 @@
+"""Build the application: the collector's endpoint, the management routes, and the demo's files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from api.collector.acceptance import Limits
+from api.collector.contract import COLLECT_OPENAPI
+from api.collector.endpoint import CollectEndpoint
+from api.collector.group_commit import GroupCommit
+from api.control import events, export, health
+from api.control.access import require_access
+from api.settings import ApiSettings
+from core.clock import Clock, utc_now
+from core.version import VERSION
+from database.engine import async_engine
+from database.intake import IntakeConnection
+
+
+def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
+    """The whole HTTP side of a stack, one instance a process."""
+    commit_timeout = settings.commit_timeout.total_seconds()
+
+    async def connect() -> IntakeConnection:
+        return await IntakeConnection.open(
+            settings.database_url, commit_timeout_seconds=commit_timeout
+        )
+
+    group_commit = GroupCommit(
+        connect,
+        max_queue_bytes=settings.max_queue_bytes,
+        max_commit_bytes=settings.max_commit_bytes,
+        commit_timeout_seconds=commit_timeout,
+    )
+    engine = async_engine(settings.database_url, application_name="sluice control")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        group_commit.start()
+        yield
+        await group_commit.close()
+        await engine.dispose()
+
+    # Swagger's own files come with the package: no third party is ever contacted.
+    app = FastAPIOffline(
+        title="Sluice",
+        version=VERSION,
+        summary="First-party event pipeline: intake and management of one client's stack.",
+        lifespan=lifespan,
+    )
+    app.state.settings, app.state.engine, app.state.clock = settings, engine, clock
+    collect = CollectEndpoint(
+        group_commit,
+        limits=Limits(
+            max_batch_events=settings.max_batch_events,
+            max_event_bytes=settings.max_event_bytes,
+            max_depth=settings.max_depth,
+        ),
+        max_body_bytes=settings.max_body_bytes,
+        origins=settings.origins,
+        clock=clock,
+    )
+    # First, and without FastAPI's request handling: this is the hot path.
+    app.router.routes.insert(0, Route("/collect", collect))
+    app.include_router(health.router)
+    protected = APIRouter(dependencies=[Depends(require_access)])
+    protected.include_router(events.router)
+    protected.include_router(export.router)
+    app.include_router(protected)
+    _document_collect(app)
+    _serve_files(app, settings)
+    return app
+
+
+def _document_collect(app: FastAPI) -> None:
+    """Describe `/collect`, which FastAPI does not see, from the contract."""
+    plain_openapi = app.openapi
+
+    def openapi() -> dict[str, object]:
+        schema = plain_openapi()
+        schema.setdefault("paths", {})["/collect"] = COLLECT_OPENAPI
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _serve_files(app: FastAPI, settings: ApiSettings) -> None:
+    """What nginx serves in production: the tracker; in the demo also the site and the bucket."""
+    if settings.tracker_dir is not None:
+        app.router.routes.append(
+            Mount("/js", StaticFiles(directory=settings.tracker_dir), name="tracker")
+        )
+    if settings.demo_bucket_dir is not None:
+        settings.demo_bucket_dir.mkdir(parents=True, exist_ok=True)
+        app.router.routes.append(
+            Mount("/demo/bucket", StaticFiles(directory=settings.demo_bucket_dir), name="bucket")
+        )
+    if settings.site_dir is not None:
+        app.router.routes.append(
+            Mount("/", StaticFiles(directory=settings.site_dir, html=True), name="site")
+        )

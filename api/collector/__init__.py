@@ -1,0 +1,1 @@
+"""The hot path: limits, decode, accept, group commit, answer."""

@@ -1,0 +1,305 @@
+"""From a body's bytes to events: strict and fast first, forgiving and slow where that fails.
+
+The strict pass decodes the whole envelope into typed structs. What it cannot read (other names
+for a field, fields outside the contract, a poison event among good ones) is decoded event by
+event, so that each event answers for itself alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from core.event import ALIASES, StoredEvent, wire_fields
+from core.refusal import RefusalReason, Refused
+
+Decoded = StoredEvent | Refused
+
+
+class _Envelope(StoredEvent, kw_only=True):
+    """A request body: one event, or a batch with what its events share."""
+
+    event_type: str = "batch"
+    events: list[StoredEvent] | None = None
+
+
+_decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_decode_raw_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_event: Final = msgspec.json.Decoder(StoredEvent).decode
+
+_NOT_SHARED: Final = frozenset({"event_id", "event_type", "event_version"})
+_SHARED_FIELDS: Final = tuple(
+    name for name in StoredEvent.__struct_fields__ if name not in _NOT_SHARED
+)
+_COLUMN_BY_NAME: Final = (
+    {wire: name for name, wire in wire_fields().items()}
+    | {name: name for name in wire_fields()}
+    | ALIASES
+)
+_ID_FIELDS: Final = frozenset({"event_id", "user_id", "company_id", "visitor_id", "session_id"})
+_MAX_SCANNED_TOKENS: Final = 200_000
+
+
+def decode_body(body: bytes, *, max_events: int) -> list[Decoded] | Refused:
+    """Decode a request body into its events, in order; never raises.
+
+    A Refused in the list stands for one event, a bare Refused for the whole request.
+    """
+    try:
+        envelope = _decode_envelope(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_forgiving(body, max_events=max_events)
+    if envelope.events is None:
+        return _decode_single(envelope, body)
+    if refused := _check_length(envelope.events, max_events):
+        return refused
+    for event in envelope.events:
+        _strip_server_fields(event)
+    _inherit(envelope, envelope.events)
+    return list(envelope.events)
+
+
+def _decode_single(envelope: _Envelope, body: bytes) -> list[Decoded] | Refused:
+    if envelope.event_type == "batch":
+        return Refused(
+            RefusalReason.EMPTY_BATCH,
+            "a batch carries its events in `events`; a single event needs an `eventType` of its own",
+            field="events",
+        )
+    return [_decode_one(body)]
+
+
+def _check_length(events: list[Any], max_events: int) -> Refused | None:
+    if not events:
+        return Refused(RefusalReason.EMPTY_BATCH, "`events` is empty", field="events")
+    if len(events) > max_events:
+        return Refused(
+            RefusalReason.TOO_LARGE,
+            f"{len(events):,} events in one request; the limit is {max_events:,}: split the batch",
+            field="events",
+        )
+    return None
+
+
+def _strip_server_fields(event: StoredEvent) -> None:
+    if event.ip is not None:
+        event.properties = {"ip": event.ip} | (event.properties or {})
+        event.ip = None
+
+
+def _inherit(envelope: StoredEvent, events: list[StoredEvent]) -> None:
+    """Give each event what the envelope says and the event does not."""
+    shared = [
+        (name, value)
+        for name in _SHARED_FIELDS
+        if (value := getattr(envelope, name)) is not None and name not in ("properties", "ip")
+    ]
+    for event in events:
+        for name, value in shared:
+            if getattr(event, name) is None:
+                setattr(event, name, value)
+        if envelope.properties:
+            event.properties = envelope.properties | (event.properties or {})
+
+
+def _decode_forgiving(body: bytes, *, max_events: int) -> list[Decoded] | Refused:
+    """Take the body apart first, then decode each event alone."""
+    split = _split(body)
+    if isinstance(split, Refused):
+        return split
+    envelope_fields, raw_events = split
+    if raw_events is None:
+        return [_decode_one(body)]
+    if refused := _check_length(raw_events, max_events):
+        return refused
+    envelope = _convert({"eventType": "batch"} | envelope_fields)
+    if isinstance(envelope, Refused):
+        return envelope
+    decoded = [_decode_one(raw) for raw in raw_events]
+    _inherit(envelope, [event for event in decoded if isinstance(event, StoredEvent)])
+    return decoded
+
+
+def _split(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
+    """The envelope's own fields, and its events' bytes; None when the body is one event."""
+    try:
+        if body.lstrip()[:1] == b"[":
+            return {}, [bytes(raw) for raw in _decode_raw_list(body)]
+        fields = _decode_raw_fields(body)
+        if "events" not in fields:
+            return {}, None
+        events = [bytes(raw) for raw in _decode_raw_list(bytes(fields.pop("events")))]
+        return {name: json.loads(bytes(raw)) for name, raw in fields.items()}, events
+    except msgspec.ValidationError as exc:
+        return Refused(
+            RefusalReason.INVALID_EVENT,
+            f"the body is an event, or a batch with an array `events`: {exc}",
+            field="events",
+        )
+    except (ValueError, RecursionError):  # DecodeError and UnicodeDecodeError are ValueErrors
+        return _split_by_scanning(body)
+
+
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+_EVENTS_ARRAY: Final = re.compile(rb'"events"\s*:\s*\[')
+
+
+def _split_by_scanning(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
+    """Cut a batch's events apart without recursion and without judging what is in them.
+
+    For the rare body whose syntax a decoder refuses as a whole because of one event: nested too
+    deep, or half of a surrogate pair.
+    """
+    cuts = list(_element_bounds(body))
+    if not cuts:
+        return {}, None  # one event, or not JSON at all: decoding it says which
+    start, end = cuts[0][0], cuts[-1][1]
+    events = [body[a:b].strip() for a, b in cuts]
+    if events == [b""]:
+        events = []
+    rest = body[:start] + body[end:]
+    try:
+        fields = json.loads(rest)
+    except (ValueError, RecursionError) as exc:
+        return Refused(RefusalReason.INVALID_JSON, f"the body is not JSON: {exc}")
+    if isinstance(fields, list):
+        return {}, events
+    fields.pop("events", None)
+    return fields, events
+
+
+def _element_bounds(body: bytes) -> Iterator[tuple[int, int]]:
+    """Where each element of the batch's array begins and ends; nothing if there is no array."""
+    array_depth = 1 if body.lstrip()[:1] == b"[" else 0
+    depth = 0
+    start = -1
+    for count, token in enumerate(_TOKEN.finditer(body)):
+        if count > _MAX_SCANNED_TOKENS:
+            return
+        match token[0]:
+            case b"{" | b"[":
+                depth += 1
+                if depth == array_depth and start < 0:
+                    start = token.end()
+            case b"}" | b"]":
+                if depth == array_depth and start >= 0:
+                    yield start, token.start()
+                    return
+                depth -= 1
+            case b",":
+                if depth == array_depth and start >= 0:
+                    yield start, token.start()
+                    start = token.end()
+            case b'"events"' if depth == 1 and array_depth == 0:
+                if _EVENTS_ARRAY.match(body, token.start()):
+                    array_depth = 2
+            case _:
+                pass
+
+
+def _decode_one(raw: bytes) -> Decoded:
+    """Decode one event's bytes, by the contract or by any of the names that stand for it."""
+    try:
+        event = _decode_event(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_one_forgiving(raw)
+    _strip_server_fields(event)
+    return event
+
+
+def _decode_one_forgiving(raw: bytes) -> Decoded:
+    try:
+        fields = json.loads(raw.decode(), parse_constant=_refuse_constant)
+    except RecursionError:
+        return Refused(RefusalReason.TOO_DEEP, "nested deeper than any event may be")
+    except UnicodeDecodeError as exc:
+        return Refused(RefusalReason.INVALID_JSON, f"not UTF-8: {exc.reason} at byte {exc.start}")
+    except ValueError as exc:
+        return Refused(RefusalReason.INVALID_JSON, f"not JSON: {exc}")
+    return _convert(_mend_surrogates(fields) if _may_hold_surrogate(raw) else fields)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _may_hold_surrogate(raw: bytes) -> bool:
+    return b"\\ud" in raw or b"\\uD" in raw
+
+
+def _mend_surrogates(value: Any) -> Any:
+    """Replace half of a surrogate pair by U+FFFD.
+
+    Text cut in the middle of an emoji holds one, and neither UTF-8 nor PostgreSQL can.
+    """
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_mend_surrogates(k): _mend_surrogates(v) for k, v in value.items()}
+        case list():
+            return [_mend_surrogates(v) for v in value]
+        case _:
+            return value
+
+
+def _convert(fields: Any) -> Decoded:
+    """An event from a decoded object: names are normalised, unknown fields kept as properties."""
+    if not isinstance(fields, dict):
+        return Refused(RefusalReason.INVALID_EVENT, f"expected an object, got {_json_type(fields)}")
+    known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    for name, value in fields.items():
+        column = _COLUMN_BY_NAME.get(name)
+        if column is None:
+            unknown[name] = value
+        elif column == "properties" and isinstance(value, dict):
+            properties |= value
+        elif value is not None and known.get(column) is None:
+            known[column] = str(value) if _is_number_for_id(column, value) else value
+    if unknown or properties:
+        known.setdefault("properties", unknown | properties)
+    wire = {_WIRE_BY_COLUMN[column]: value for column, value in known.items()}
+    try:
+        return msgspec.convert(wire, StoredEvent)
+    except msgspec.ValidationError as exc:
+        return refuse_invalid(exc)
+
+
+_WIRE_BY_COLUMN: Final = wire_fields()
+_JSON_TYPES: Final = {str: "a string", bool: "a boolean", list: "an array", type(None): "null"}
+
+
+def _json_type(value: object) -> str:
+    return _JSON_TYPES.get(type(value), "a number")
+
+
+def _is_number_for_id(column: str, value: object) -> bool:
+    return column in _ID_FIELDS and isinstance(value, int) and not isinstance(value, bool)
+
+
+_FIELD: Final = re.compile(r" - at `\$\.?(?P<field>[^`]*)`$")
+
+
+def refuse_invalid(exc: msgspec.ValidationError) -> Refused:
+    """Say which field is wrong and what was expected, from msgspec's own words."""
+    message = str(exc)
+    match = _FIELD.search(message)
+    field = match["field"] if match else None
+    if match:
+        message = message[: match.start()]
+    if field is None and "missing required field" in message:
+        field = message.rpartition("field ")[2].strip("`")
+    if field in ("occurredAt", "sentAt"):
+        reason = RefusalReason.INVALID_TIME
+    elif "length <=" in message:
+        reason = RefusalReason.TOO_LONG
+    else:
+        reason = RefusalReason.INVALID_EVENT
+    return Refused(reason, message, field=field or None)

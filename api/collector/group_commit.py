@@ -1,0 +1,223 @@
+"""Group commit: all requests that wait while one transaction runs share the next.
+
+Order of effects: a request's rows wait in memory, unacknowledged; one transaction writes the
+rows and counts of every waiting request; only after its commit is any of them answered. A crash
+before the commit loses only what nobody was promised. A transaction that PostgreSQL refuses is
+split in half, and again, until the event that it refuses stands alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import psycopg
+
+from api.collector.acceptance import Acceptance, AcceptedEvent, count_outcomes
+from core.refusal import RefusalReason, Refused
+from database.intake import Committed, LedgerCount, LedgerKey, NoOpenSegment
+
+log = logging.getLogger("sluice.collector")
+
+
+class BufferUnavailable(Exception):
+    """PostgreSQL is away or too slow: nothing of the request is acknowledged; send it again."""
+
+
+class QueueFull(Exception):
+    """More is waiting than the limit allows; send it again later."""
+
+
+class Connection(Protocol):
+    """What a group commit needs of the buffer."""
+
+    async def commit_rows(
+        self, rows: list[bytes], counts: dict[LedgerKey, LedgerCount]
+    ) -> Committed: ...
+
+    async def try_rows(self, rows: list[bytes]) -> None: ...
+
+    def abort(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    acceptance: Acceptance
+    row_bytes: int
+    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
+
+
+class GroupCommit:
+    """Takes acceptances in, gives control back when they are durable."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        *,
+        max_queue_bytes: int,
+        max_commit_bytes: int,
+        commit_timeout_seconds: float,
+    ) -> None:
+        self._connect = connect
+        self._max_queue_bytes = max_queue_bytes
+        self._max_commit_bytes = max_commit_bytes
+        self._commit_timeout_seconds = commit_timeout_seconds
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._work = asyncio.Event()
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Begin to commit, in the running event loop."""
+        self._task = asyncio.create_task(self._run(), name="group commit")
+
+    async def close(self) -> None:
+        """Commit what waits, then stop."""
+        self._closing = True
+        self._work.set()
+        if self._task is not None:
+            await self._task
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def commit(self, acceptance: Acceptance) -> None:
+        """Return once the acceptance is durable; its refusals may have grown by then.
+
+        Raises BufferUnavailable or QueueFull, and then nothing of it may be acknowledged.
+        """
+        if self._closing:
+            raise BufferUnavailable("shutting down")
+        row_bytes = acceptance.row_bytes
+        if self._waiting and self._waiting_bytes + row_bytes > self._max_queue_bytes:
+            raise QueueFull
+        waiting = _Waiting(acceptance, row_bytes)
+        self._waiting.append(waiting)
+        self._waiting_bytes += row_bytes
+        self._work.set()
+        await waiting.done
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._waiting):
+            await self._work.wait()
+            self._work.clear()
+            while self._waiting:
+                await self._commit_group(self._take_group())
+
+    def _take_group(self) -> list[_Waiting]:
+        group = [self._waiting.popleft()]
+        size = group[0].row_bytes
+        while self._waiting and size + self._waiting[0].row_bytes <= self._max_commit_bytes:
+            size += self._waiting[0].row_bytes
+            group.append(self._waiting.popleft())
+        self._waiting_bytes -= size
+        return group
+
+    async def _commit_group(self, group: list[_Waiting]) -> None:
+        """Commit and answer a group; split it where PostgreSQL refuses a row of it."""
+        try:
+            await self._write([waiting.acceptance for waiting in group])
+        except (psycopg.DataError, psycopg.IntegrityError) as exc:
+            if len(group) > 1:
+                middle = len(group) // 2
+                await self._commit_group(group[:middle])
+                await self._commit_group(group[middle:])
+            else:
+                await self._commit_without_poison(group[0], exc)
+        except Exception as exc:  # whatever it is, the senders get an answer and intake goes on
+            await self._fail(group, exc)
+        else:
+            for waiting in group:
+                if not waiting.done.done():  # a sender that hung up no longer listens
+                    waiting.done.set_result(None)
+
+    async def _commit_without_poison(self, waiting: _Waiting, cause: psycopg.Error) -> None:
+        """Refuse the events that PostgreSQL refuses, each alone, and commit the rest."""
+        acceptance = waiting.acceptance
+        try:
+            poison = await self._find_poison(acceptance.accepted)
+            if not poison:
+                raise cause  # no row is to blame: the schema does not fit this collector
+        except Exception as exc:
+            await self._fail([waiting], exc)
+            return
+        acceptance.accepted = [e for e in acceptance.accepted if e.index not in poison]
+        acceptance.refused += [
+            Refused(RefusalReason.UNSTORABLE, f"PostgreSQL refused it: {message}", index=index)
+            for index, message in poison.items()
+        ]
+        await self._commit_group([waiting])
+
+    async def _fail(self, group: list[_Waiting], exc: Exception) -> None:
+        log.warning("group commit failed", extra={"requests": len(group), "error": _brief(exc)})
+        await self._disconnect()
+        for waiting in group:
+            if not waiting.done.done():
+                waiting.done.set_exception(BufferUnavailable(_brief(exc)))
+
+    async def _find_poison(self, events: list[AcceptedEvent]) -> dict[int, str]:
+        """Which events PostgreSQL refuses, by trying halves of them without keeping any."""
+        connection = await self._connected()
+        poison: dict[int, str] = {}
+        pending = [events]
+        while pending:
+            part = pending.pop()
+            try:
+                await self._in_time(connection.try_rows([event.row for event in part]))
+            except (psycopg.DataError, psycopg.IntegrityError) as exc:
+                if len(part) == 1:
+                    poison[part[0].index] = exc.diag.message_primary or type(exc).__name__
+                else:
+                    middle = len(part) // 2
+                    pending += [part[:middle], part[middle:]]
+        return poison
+
+    async def _write(self, group: list[Acceptance]) -> None:
+        rows = [event.row for acceptance in group for event in acceptance.accepted]
+        counts: dict[LedgerKey, LedgerCount] = {}
+        for acceptance in group:
+            for key, (events, size) in count_outcomes(acceptance).items():
+                before = counts.get(key, (0, 0))
+                counts[key] = LedgerCount(before[0] + events, before[1] + size)
+        connection = await self._connected()
+        await self._in_time(connection.commit_rows(rows, counts))
+        log.info("Bulk inserted %d events", len(rows), extra={"requests": len(group)})
+
+    async def _in_time(self, work: Coroutine[object, object, object]) -> None:
+        """Bound what a stopped server could hold up for ever: cut the line, do not ask it."""
+        task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({task}, timeout=self._commit_timeout_seconds)
+        if not done:
+            if self._connection is not None:
+                self._connection.abort()
+            task.cancel()
+            raise TimeoutError("PostgreSQL did not answer in time")
+        await task
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.close()
+
+
+def _brief(exc: BaseException) -> str:
+    """An error without the rows that it may quote."""
+    if isinstance(exc, psycopg.Error) and exc.diag.message_primary:
+        return exc.diag.message_primary
+    if isinstance(exc, NoOpenSegment | TimeoutError):
+        return str(exc)
+    return type(exc).__name__

@@ -1,0 +1,1 @@
+"""Management: health, events, export. Never on the public listener."""

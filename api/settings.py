@@ -1,0 +1,79 @@
+"""The API process's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from core.settings import CommonSettings, setting
+
+MIN_TOKEN_CHARS = 24
+_KNOWN_TOKENS = ("changeme", "change-me", "secret", "token", "password", "development")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings(CommonSettings):
+    """What the collector and the management routes read."""
+
+    api_host: str = setting("Address to listen on.", default="127.0.0.1")
+    api_port: int = setting("Port to listen on.", default=8000, at_least=0)
+    api_workers: int = setting("Collector processes.", default=1, at_least=1)
+    api_token: str | None = setting(
+        "Bearer token of the management routes; required in production.", default=None, secret=True
+    )
+    trusted_proxies: str = setting(
+        "Addresses whose X-Forwarded-For is believed, comma-separated.", default="127.0.0.1"
+    )
+    allowed_origins: str = setting(
+        "Origins that may post from a browser, comma-separated; * for all.", default="*"
+    )
+    max_body_bytes: int = setting("Largest request body.", default=2_000_000, at_least=1_000)
+    max_event_bytes: int = setting("Largest event, as stored.", default=32_768, at_least=500)
+    max_batch_events: int = setting("Most events in a request.", default=2_000, at_least=1)
+    max_depth: int = setting("Deepest nesting of an event.", default=40, at_least=2)
+    max_queue_bytes: int = setting(
+        "Rows that may wait for a commit; above it, 503.", default=64_000_000, at_least=1_000_000
+    )
+    max_commit_bytes: int = setting(
+        "Rows in one group commit.", default=8_000_000, at_least=100_000
+    )
+    commit_timeout: timedelta = setting(
+        "Longest a commit may take before its requests are answered 503.",
+        default=timedelta(seconds=10),
+        at_least=1,
+    )
+    tracker_dir: Path | None = setting(
+        "Folder of the built tracker, served as /js; empty where nginx serves it.", default=None
+    )
+    site_dir: Path | None = setting("Demo site to serve at /; empty for none.", default=None)
+    demo_bucket_dir: Path | None = setting(
+        "Client bucket's folder to show at /demo/bucket; development only.", default=None
+    )
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming what production must not run with."""
+        if self.sluice_env != "production":
+            return
+        problems = []
+        if not self.api_token:
+            problems.append(
+                "API_TOKEN is missing. In production the management routes want one: "
+                "`openssl rand -hex 32` makes it."
+            )
+        elif len(self.api_token) < MIN_TOKEN_CHARS or any(
+            known in self.api_token.lower() for known in _KNOWN_TOKENS
+        ):
+            problems.append(
+                f"API_TOKEN is a default or shorter than {MIN_TOKEN_CHARS} characters: "
+                "`openssl rand -hex 32` makes a good one."
+            )
+        if self.demo_bucket_dir is not None:
+            problems.append("DEMO_BUCKET_DIR must be empty in production: it shows a bucket.")
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The allowed origins."""
+        return frozenset(o.strip() for o in self.allowed_origins.split(",") if o.strip())

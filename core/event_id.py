@@ -1,0 +1,40 @@
+"""Event ids: UUIDv7 made here, and one 128-bit identity for every form a client may send."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from typing import Final
+
+_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+_CROCKFORD: Final = {c: i for i, c in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+_NAMESPACE: Final = uuid.UUID("8c5e3bfa-64c9-5f0e-9a53-4d1f3f1e7c61")
+
+
+def make_event_id() -> uuid.UUID:
+    """A UUIDv7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return uuid.UUID(int=value)
+
+
+def identity(event_id: str, *, site_id: str) -> bytes:
+    """The 16 bytes that a repeat of this event shares with it.
+
+    A UUID stands for itself, in any of its spellings, and so does a ULID; any other string is
+    hashed (UUIDv5) together with its site, since such ids are seldom unique beyond one.
+    """
+    if len(event_id) in (32, 36):
+        try:
+            return uuid.UUID(event_id).bytes
+        except ValueError:
+            pass
+    if _ULID.fullmatch(event_id):
+        number = 0
+        for character in event_id.upper():
+            number = number << 5 | _CROCKFORD[character]
+        return number.to_bytes(16, "big")
+    return uuid.uuid5(_NAMESPACE, f"{site_id}\n{event_id}").bytes

@@ -1,0 +1,79 @@
+"""Build and parse every object key. No other module knows how a bucket is laid out.
+
+`{prefix}/events/site_id=…/year=…/month=…/day=…/hour=…/{segment}-{part}.{format}` is hive-style,
+cut by `received_at` in UTC; `{prefix}/_sluice/…` describes the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote
+
+DATASETS = ("events", "usage")
+
+_OBJECT = re.compile(
+    r"(?P<prefix>.+)/(?P<dataset>[a-z]+)/site_id=(?P<site>[^/]*)/year=(?P<year>\d{4})"
+    r"/month=(?P<month>\d{2})/day=(?P<day>\d{2})/hour=(?P<hour>\d{2})"
+    r"/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """A site's hour: the folder that an event's file stands in."""
+
+    site_id: str
+    hour: datetime
+    """Start of the hour, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """One file of a dataset, taken apart."""
+
+    dataset: str
+    partition: Partition
+    segment_id: int
+    part: int
+    format: str
+
+    def under(self, prefix: str) -> str:
+        """The whole key, as it stands in the bucket."""
+        hour = self.partition.hour.astimezone(UTC)
+        # Percent-encoded as Hive and Spark do it, so that a site id is always one folder.
+        # ("." and ".." cannot climb: "site_id=" stands before them.)
+        site = quote(self.partition.site_id, safe="")
+        return (
+            f"{prefix}/{self.dataset}/site_id={site}"
+            f"/year={hour:%Y}/month={hour:%m}/day={hour:%d}/hour={hour:%H}"
+            f"/{self.segment_id:012d}-{self.part:04d}.{self.format}"
+        )
+
+
+def parse_object_key(key: str) -> ObjectKey | None:
+    """The inverse of `ObjectKey.under`, whatever the prefix; None for any other key."""
+    match = _OBJECT.fullmatch(key)
+    if match is None:
+        return None
+    hour = datetime(
+        int(match["year"]), int(match["month"]), int(match["day"]), int(match["hour"]), tzinfo=UTC
+    )
+    return ObjectKey(
+        dataset=match["dataset"],
+        partition=Partition(site_id=unquote(match["site"]), hour=hour),
+        segment_id=int(match["segment"]),
+        part=int(match["part"]),
+        format=match["format"],
+    )
+
+
+def manifest_key(prefix: str, segment_id: int) -> str:
+    """Where a segment's manifest stands: written last, it commits the segment's objects."""
+    return f"{prefix}/_sluice/manifests/{segment_id:012d}.json"
+
+
+def watermark_key(prefix: str) -> str:
+    """Where a reader learns how far delivery has come."""
+    return f"{prefix}/_sluice/watermark.json"

@@ -1,0 +1,83 @@
+"""What a segment delivered into one sink: the manifest, and the watermark that points at it.
+
+Both are JSON objects with snake_case names, read by anyone; fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+MANIFEST_FORMAT: Final = "sluice-manifest/1"
+
+
+class Window(Struct, frozen=True):
+    """When the segment took in events: `opened_at` ≤ received_at < `sealed_at`."""
+
+    opened_at: datetime
+    sealed_at: datetime
+
+
+class Counts(Struct, frozen=True):
+    """The segment's part of the conservation law.
+
+    received = accepted + rejected; accepted = exported + duplicates.
+    """
+
+    received: int
+    accepted: int
+    rejected: int
+    duplicates: int
+    exported: int
+    rejected_by_reason: dict[str, int]
+
+
+class DeliveredObject(Struct, frozen=True):
+    """One file, as it was read back from the bucket."""
+
+    dataset: str
+    key: str
+    format: str
+    rows: int
+    bytes: int
+    sha256: str
+    """Of the object's bytes, in hexadecimal."""
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """The commit point of a segment's delivery into one sink."""
+
+    format: Literal["sluice-manifest/1"] = MANIFEST_FORMAT
+    client_id: str
+    sink: str
+    segment_id: int
+    window: Window
+    counts: Counts
+    objects: list[DeliveredObject]
+    schema_version: int
+    previous: str | None
+    """Key of the manifest before it; None for the first."""
+    written_by: str
+    """Component and version."""
+
+
+class Watermark(Struct, frozen=True):
+    """Every event received before `watermark` is delivered, and listed in a manifest."""
+
+    watermark: datetime
+    segment_id: int
+    manifest: str
+    """Key of the newest manifest; follow `previous` from there."""
+
+
+def encode_json(document: Manifest | Watermark) -> bytes:
+    """Readable, with a stable order of fields: the same document gives the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def decode_manifest(body: bytes) -> Manifest:
+    """Raises msgspec.MsgspecError when the body is no manifest that this version reads."""
+    return msgspec.json.decode(body, type=Manifest)

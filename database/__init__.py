@@ -1,0 +1,1 @@
+"""What is stored: tables, intake SQL, segment SQL, the ledger, migrations, the embedded server."""

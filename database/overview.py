@@ -1,0 +1,221 @@
+"""What the management routes ask: counts from the ledger, never from a scan of the buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from database.tables import segment_table
+
+_COUNTED = """
+  SELECT site_id, outcome, events FROM ledger
+  UNION ALL SELECT site_id, outcome, events FROM ledger_totals
+"""
+
+_COUNTS = text(f"""
+SELECT outcome, sum(events)::bigint AS events FROM ({_COUNTED}) AS counted GROUP BY outcome
+""")  # noqa: S608 - constants
+
+_COUNTS_BY_SITE = text(f"""
+SELECT site_id,
+  coalesce(sum(events) FILTER (WHERE outcome = 'accepted'), 0)::bigint AS accepted,
+  coalesce(sum(events) FILTER (WHERE outcome NOT IN ('accepted', 'duplicate')), 0)::bigint
+    AS rejected
+FROM ({_COUNTED}) AS counted GROUP BY site_id ORDER BY accepted DESC, site_id LIMIT 1000
+""")  # noqa: S608
+
+_PENDING_BY_SINK = text("""
+SELECT sinks.sink,
+  count(*) FILTER (WHERE deliveries.state IS DISTINCT FROM 'delivered')::bigint AS segments,
+  coalesce(sum(accepted.events) FILTER (WHERE deliveries.state IS DISTINCT FROM 'delivered'), 0)
+    ::bigint AS events
+FROM (SELECT DISTINCT sink FROM deliveries) AS sinks
+CROSS JOIN segments
+LEFT JOIN deliveries USING (segment_id, sink)
+LEFT JOIN (
+  SELECT segment_id, sum(CASE outcome WHEN 'accepted' THEN events ELSE -events END) AS events
+  FROM ledger WHERE outcome IN ('accepted', 'duplicate') GROUP BY segment_id
+) AS accepted USING (segment_id)
+WHERE segments.state <> 'dropped'
+GROUP BY sinks.sink
+""")
+
+_DELIVERIES = text("""
+SELECT sink,
+  coalesce(sum(rows) FILTER (WHERE state = 'delivered'), 0)::bigint AS exported,
+  max(delivered_at) AS last_delivered_at,
+  max(last_error) FILTER (WHERE state IN ('pending', 'stopped') AND last_error IS NOT NULL)
+    AS last_error,
+  count(*) FILTER (WHERE state = 'stopped')::bigint AS stopped,
+  max(attempts) FILTER (WHERE state <> 'delivered') AS attempts
+FROM deliveries GROUP BY sink ORDER BY sink
+""")
+
+# A segment's rows were all received before its sealing, so the watermark is the sealing of the
+# last segment before the first that is not delivered.
+_WATERMARKS = text("""
+SELECT sinks.sink, (
+  SELECT max(s.sealed_at) FROM segments AS s WHERE s.segment_id < (
+    SELECT min(u.segment_id) FROM segments AS u
+    LEFT JOIN deliveries AS d ON d.segment_id = u.segment_id AND d.sink = sinks.sink
+    WHERE u.state <> 'dropped' AND d.state IS DISTINCT FROM 'delivered')
+) AS watermark
+FROM (SELECT DISTINCT sink FROM deliveries) AS sinks
+""")
+
+_OLDEST_UNDELIVERED = text("""
+SELECT min(opened_at) FROM segments
+WHERE state IN ('open', 'sealed', 'deduplicated') AND EXISTS (
+  SELECT FROM ledger WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted')
+""")
+
+_SEGMENTS = text("""
+SELECT state, count(*)::bigint AS segments FROM segments
+WHERE state <> 'dropped' GROUP BY state
+""")
+
+_EXPORTER = text("SELECT started_at, last_seen_at, next_seal_at, config FROM exporter_state")
+
+_REQUEST_RUN = text("""
+INSERT INTO export_runs (run_id, trigger, requested_at)
+SELECT :run_id, 'manual', now()
+WHERE NOT EXISTS (SELECT FROM export_runs WHERE sealed_at IS NULL)
+""")
+_WAITING_RUN = text("""
+SELECT run_id FROM export_runs WHERE sealed_at IS NULL ORDER BY requested_at LIMIT 1
+""")
+_RUN = text("""
+SELECT r.run_id, r.trigger, r.requested_at, r.sealed_at, r.segment_id,
+  max(d.delivered_at) AS delivered_at,
+  coalesce(sum(d.rows), 0)::bigint AS rows, coalesce(sum(d.bytes), 0)::bigint AS bytes,
+  count(d.sink) FILTER (WHERE d.state <> 'delivered')::bigint AS undelivered,
+  count(d.sink) FILTER (WHERE d.state = 'stopped')::bigint AS stopped,
+  count(d.sink) FILTER (WHERE d.state = 'pending' AND d.attempts > 0)::bigint AS retrying,
+  max(d.last_error) FILTER (WHERE d.state <> 'delivered') AS last_error
+FROM export_runs AS r LEFT JOIN deliveries AS d USING (segment_id)
+WHERE CAST(:run_id AS uuid) IS NULL OR r.run_id = :run_id
+GROUP BY r.run_id, r.trigger, r.requested_at, r.sealed_at, r.segment_id
+ORDER BY r.requested_at DESC LIMIT :most
+""")
+
+_WRITTEN = text("""
+SELECT segment_id FROM segments WHERE state <> 'dropped' ORDER BY segment_id DESC LIMIT 20
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """The conservation law's numbers over all time."""
+
+    accepted: int
+    duplicates: int
+    rejected_by_reason: dict[str, int]
+
+    @property
+    def rejected(self) -> int:
+        """All refusals."""
+        return sum(self.rejected_by_reason.values())
+
+    @property
+    def received(self) -> int:
+        """Everything that ever arrived."""
+        return self.accepted + self.rejected
+
+
+async def read_counts(connection: AsyncConnection) -> EventCounts:
+    """Sum the ledger: exact, and as many rows as there are sites, hours and types."""
+    by_outcome = {row.outcome: row.events for row in await connection.execute(_COUNTS)}
+    accepted = by_outcome.pop("accepted", 0)
+    duplicates = by_outcome.pop("duplicate", 0)
+    return EventCounts(accepted, duplicates, dict(sorted(by_outcome.items())))
+
+
+async def read_counts_by_site(connection: AsyncConnection) -> list[Row[Any]]:
+    """Rows of (site_id, accepted, rejected), the busiest first."""
+    return list(await connection.execute(_COUNTS_BY_SITE))
+
+
+async def read_pending(connection: AsyncConnection) -> dict[str, Row[Any]]:
+    """By sink: segments and events that have not reached it, the open segment's included."""
+    return {row.sink: row for row in await connection.execute(_PENDING_BY_SINK)}
+
+
+async def read_deliveries(connection: AsyncConnection) -> list[Row[Any]]:
+    """By sink: exported, last_delivered_at, last_error, stopped, attempts."""
+    return list(await connection.execute(_DELIVERIES))
+
+
+async def read_watermarks(connection: AsyncConnection) -> dict[str, datetime | None]:
+    """By sink: every event received before it has been delivered."""
+    return {row.sink: row.watermark for row in await connection.execute(_WATERMARKS)}
+
+
+async def read_oldest_undelivered(connection: AsyncConnection) -> datetime | None:
+    """When the oldest segment with undelivered events was opened; None when all is delivered."""
+    return (await connection.execute(_OLDEST_UNDELIVERED)).scalar_one()
+
+
+async def read_segment_states(connection: AsyncConnection) -> dict[str, int]:
+    """How many segments are in which state."""
+    return {row.state: row.segments for row in await connection.execute(_SEGMENTS)}
+
+
+async def read_exporter(connection: AsyncConnection) -> Row[Any] | None:
+    """What the exporter last said of itself: started_at, last_seen_at, next_seal_at, config."""
+    return (await connection.execute(_EXPORTER)).one_or_none()
+
+
+async def request_run(connection: AsyncConnection, run_id: UUID) -> UUID:
+    """Ask the exporter to seal and deliver now; a request that waits already is joined."""
+    async with connection.begin():
+        # Two requests at the same moment must find each other.
+        await connection.execute(text("LOCK TABLE export_runs IN SHARE ROW EXCLUSIVE MODE"))
+        await connection.execute(_REQUEST_RUN, {"run_id": run_id})
+        joined: UUID = (await connection.execute(_WAITING_RUN)).scalar_one()
+    return joined
+
+
+async def read_runs(
+    connection: AsyncConnection, *, run_id: UUID | None = None, most: int = 20
+) -> list[Row[Any]]:
+    """Runs with what became of their segment, the newest first."""
+    return list(await connection.execute(_RUN, {"run_id": run_id, "most": most}))
+
+
+async def read_recent_events(connection: AsyncConnection, most: int) -> list[Row[Any]]:
+    """The newest rows of the buffer: received_at, occurred_at, event_id, payload.
+
+    There is no index to follow backwards: the last pages of the newest segments are read,
+    more of them until there are enough rows.
+    """
+    found: list[Row[Any]] = []
+    for segment_id in (await connection.execute(_WRITTEN)).scalars().all():
+        found += await _last_rows(connection, segment_id, most - len(found))
+        if len(found) >= most:
+            break
+    return found
+
+
+async def _last_rows(connection: AsyncConnection, segment_id: int, most: int) -> list[Row[Any]]:
+    table = segment_table(segment_id)
+    size = text(f"SELECT pg_relation_size('{table}') / current_setting('block_size')::int")
+    pages = (await connection.execute(size)).scalar_one()
+    read = 8
+    while True:
+        first = max(0, pages - read)
+        rows = list(
+            await connection.execute(
+                text(
+                    "SELECT received_at, occurred_at, event_id, site_id, event_type, payload"
+                    f" FROM {table} WHERE ctid >= '({first},0)'::tid"
+                )
+            )
+        )
+        if len(rows) >= most or first == 0:
+            return rows[::-1][:most]
+        read *= 8

@@ -1,0 +1,188 @@
+"""A segment's life: open, sealed, deduplicated, exported, dropped.
+
+Sealing, in order: create the next partition, take the fence exclusively, close the open segment
+and open the next at the same instant, note what is to be delivered, commit. A crash before the
+commit leaves the old segment open; there is nothing in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from database.fence import FENCE_KEY
+from database.tables import segment_table
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sealed segment."""
+
+    segment_id: int
+    opened_at: datetime
+    sealed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """The segment that writers write into."""
+
+    segment_id: int
+    opened_at: datetime
+    rows: int
+
+
+class FenceBusy(Exception):
+    """A writer's transaction held the fence for too long; seal again later."""
+
+
+_NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('segments', 'segment_id'))")
+_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
+_TAKE_FENCE = text("SELECT pg_advisory_xact_lock(:key)")
+_CLOSE_OPEN = text("""
+UPDATE segments SET state = 'sealed', sealed_at = clock_timestamp() WHERE state = 'open'
+RETURNING segment_id, opened_at, sealed_at
+""")
+_OPEN_NEXT = text("""
+INSERT INTO segments (segment_id, state, opened_at) OVERRIDING SYSTEM VALUE
+VALUES (:segment_id, 'open', :opened_at)
+""")
+_PLAN_DELIVERIES = text("""
+INSERT INTO deliveries (segment_id, sink) SELECT :segment_id, unnest(CAST(:sinks AS text[]))
+""")
+_NOTE_RUN = text("""
+INSERT INTO export_runs (run_id, trigger, requested_at, segment_id, sealed_at)
+VALUES (:run_id, :trigger, now(), :segment_id, :sealed_at)
+""")
+_ANSWER_REQUESTS = text("""
+UPDATE export_runs SET segment_id = :segment_id, sealed_at = :sealed_at WHERE sealed_at IS NULL
+""")
+
+
+def create_partition(connection: Connection, segment_id: int) -> None:
+    """Create a segment's partition and attach it.
+
+    In two steps: CREATE TABLE … PARTITION OF would lock the whole table against readers.
+    """
+    table = segment_table(segment_id)
+    connection.execute(text(f"CREATE TABLE {table} (LIKE events_log INCLUDING DEFAULTS)"))
+    connection.execute(
+        text(f"ALTER TABLE events_log ATTACH PARTITION {table} FOR VALUES IN ({segment_id})")
+    )
+
+
+def seal_open_segment(
+    connection: Connection,
+    *,
+    sinks: Sequence[str],
+    trigger: str,
+    run_id: UUID,
+    wait: timedelta = timedelta(seconds=2),
+) -> Segment:
+    """Seal the open segment, the empty one too, and plan its delivery into each sink.
+
+    Every manual request that waits is answered by this seal; without one a run is noted under
+    `run_id`. Writers queue behind the fence while it is taken, so it is waited for only for
+    `wait`; raises FenceBusy after that, with nothing changed.
+    """
+    timeout = f"{int(wait.total_seconds() * 1000)}ms"
+    try:
+        with connection.begin():
+            next_id = connection.execute(_NEXT_ID).scalar_one()
+            create_partition(connection, next_id)
+            connection.execute(_LOCK_TIMEOUT, {"timeout": timeout})
+            connection.execute(_TAKE_FENCE, {"key": FENCE_KEY})
+            sealed = Segment(*connection.execute(_CLOSE_OPEN).one())
+            connection.execute(_OPEN_NEXT, {"segment_id": next_id, "opened_at": sealed.sealed_at})
+            facts = {"segment_id": sealed.segment_id, "sealed_at": sealed.sealed_at}
+            connection.execute(
+                _PLAN_DELIVERIES, {"segment_id": sealed.segment_id, "sinks": list(sinks)}
+            )
+            answered = connection.execute(_ANSWER_REQUESTS, facts).rowcount
+            if not answered:
+                connection.execute(_NOTE_RUN, facts | {"run_id": run_id, "trigger": trigger})
+    except OperationalError as exc:
+        if "lock timeout" in str(exc):
+            raise FenceBusy(str(exc.orig)) from exc
+        raise
+    return sealed
+
+
+_OPEN_SEGMENT = text("""
+SELECT segment_id, opened_at,
+  (SELECT coalesce(sum(events), 0)::bigint FROM ledger
+   WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted') AS rows
+FROM segments WHERE state = 'open'
+""")
+_HAS_REQUEST = text("SELECT EXISTS (SELECT FROM export_runs WHERE sealed_at IS NULL)")
+_IN_STATE = text("""
+SELECT segment_id, opened_at, sealed_at FROM segments WHERE state = :state ORDER BY segment_id
+""")
+_MARK_EXPORTED = text("""
+UPDATE segments SET state = 'exported', exported_at = now()
+WHERE state = 'deduplicated' AND NOT EXISTS (
+  SELECT FROM deliveries
+  WHERE deliveries.segment_id = segments.segment_id AND deliveries.state <> 'delivered')
+""")
+_EXPIRED = text("""
+SELECT segment_id FROM segments
+WHERE state = 'exported' AND exported_at < now() - CAST(:retention AS interval)
+ORDER BY segment_id
+""")
+_MARK_DROPPED = text("""
+UPDATE segments SET state = 'dropped', dropped_at = now()
+WHERE segment_id = :segment_id AND state = 'exported'
+""")
+_FOLD_LEDGER = text("""
+WITH folded AS (DELETE FROM ledger WHERE segment_id = :segment_id RETURNING *)
+INSERT INTO ledger_totals (site_id, received_day, outcome, events, bytes)
+SELECT site_id, date_trunc('day', received_hour, 'UTC') AS received_day, outcome,
+  sum(events), sum(bytes)
+FROM folded GROUP BY 1, 2, 3
+ON CONFLICT (site_id, received_day, outcome)
+DO UPDATE SET events = ledger_totals.events + excluded.events,
+  bytes = ledger_totals.bytes + excluded.bytes
+""")
+_FORGET_DUPLICATES = text("DELETE FROM segment_duplicates WHERE segment_id = :segment_id")
+
+
+def read_open_segment(connection: Connection) -> OpenSegment:
+    """The open segment and how many rows it holds, by the ledger."""
+    return OpenSegment(*connection.execute(_OPEN_SEGMENT).one())
+
+
+def has_export_request(connection: Connection) -> bool:
+    """Whether somebody asked for an export that no seal has answered yet."""
+    return bool(connection.execute(_HAS_REQUEST).scalar_one())
+
+
+def segments_in_state(connection: Connection, state: str) -> list[Segment]:
+    """Segments in a state, oldest first."""
+    return [Segment(*row) for row in connection.execute(_IN_STATE, {"state": state})]
+
+
+def mark_exported(connection: Connection) -> int:
+    """Mark what has reached every one of its sinks; returns how many."""
+    with connection.begin():
+        return connection.execute(_MARK_EXPORTED).rowcount
+
+
+def expired_segments(connection: Connection, retention: timedelta) -> list[int]:
+    """Exported segments that have been kept for as long as they should be."""
+    return list(connection.execute(_EXPIRED, {"retention": retention}).scalars())
+
+
+def drop_segment(connection: Connection, segment_id: int) -> None:
+    """Drop an exported segment's rows and fold its counts into the totals, all or nothing."""
+    with connection.begin():
+        connection.execute(_LOCK_TIMEOUT, {"timeout": "2s"})
+        if connection.execute(_MARK_DROPPED, {"segment_id": segment_id}).rowcount != 1:
+            return
+        connection.execute(_FOLD_LEDGER, {"segment_id": segment_id})
+        connection.execute(_FORGET_DUPLICATES, {"segment_id": segment_id})
+        connection.execute(text(f"DROP TABLE {segment_table(segment_id)}"))

@@ -1,0 +1,153 @@
+"""The tables, as SQLAlchemy Core metadata; the migrations build exactly these."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+TIME = DateTime(timezone=True)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("segment_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("opened_at", TIME, nullable=False),
+    Column("sealed_at", TIME),
+    Column("exported_at", TIME),
+    Column("dropped_at", TIME),
+    CheckConstraint(
+        "state IN ('open', 'sealed', 'deduplicated', 'exported', 'dropped')", name="segment_state"
+    ),
+    comment="One partition of events_log each; the unit of export.",
+)
+Index("one_open_segment", segments.c.state, unique=True, postgresql_where=text("state = 'open'"))
+
+events_log = Table(
+    "events_log",
+    metadata,
+    Column("segment_id", BigInteger, nullable=False),
+    Column("received_at", TIME, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("site_id", Text, nullable=False),
+    Column("visitor_id", Text),
+    Column("session_id", Text),
+    Column("user_id", Text),
+    Column("occurred_at", TIME, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    postgresql_partition_by="LIST (segment_id)",
+    comment="The buffer: append-only, never updated, dropped a whole segment at a time.",
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("segment_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("site_id", Text, primary_key=True),
+    Column("received_hour", TIME, primary_key=True),
+    Column("event_type", Text, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    comment="Counts written in the transaction of the rows they count. "
+    "outcome: accepted, duplicate, or a RefusalReason.",
+    postgresql_with={"fillfactor": "70"},
+)
+
+ledger_totals = Table(
+    "ledger_totals",
+    metadata,
+    Column("site_id", Text, primary_key=True),
+    Column("received_day", TIME, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    comment="The ledger of dropped segments, folded.",
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("segment_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("sink", Text, primary_key=True),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", TIME, nullable=False, server_default=text("now()")),
+    Column("started_at", TIME),
+    Column("delivered_at", TIME),
+    Column("last_error", Text),
+    Column("rows", BigInteger),
+    Column("bytes", BigInteger),
+    Column("objects", Integer),
+    Column("manifest_key", Text),
+    CheckConstraint(
+        "state IN ('pending', 'running', 'delivered', 'stopped')", name="delivery_state"
+    ),
+    comment="One segment's way into one sink, with its own retries and error.",
+)
+
+segment_event_ids = Table(
+    "segment_event_ids",
+    metadata,
+    Column("segment_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("chunk", SmallInteger, primary_key=True, autoincrement=False),
+    Column("event_ids", LargeBinary, nullable=False),
+    comment="The ids that a segment delivers, 16 bytes each: what a later repeat is told by.",
+)
+
+segment_duplicates = Table(
+    "segment_duplicates",
+    metadata,
+    Column("segment_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("row_number", BigInteger, primary_key=True, autoincrement=False),
+    comment="Rows (counted from 0 in physical order) that repeat an id delivered before.",
+)
+
+export_runs = Table(
+    "export_runs",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("trigger", Text, nullable=False),
+    Column("requested_at", TIME, nullable=False),
+    Column("segment_id", BigInteger),
+    Column("sealed_at", TIME),
+    CheckConstraint("trigger IN ('schedule', 'size', 'manual')", name="run_trigger"),
+    comment="A request to seal and deliver. segment_id is what it sealed; null until then.",
+)
+
+exporter_state = Table(
+    "exporter_state",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("started_at", TIME, nullable=False),
+    Column("last_seen_at", TIME, nullable=False),
+    Column("next_seal_at", TIME),
+    Column("config", JSONB, nullable=False),
+    CheckConstraint("singleton", name="one_exporter"),
+    comment="What the exporter says of itself; secrets masked.",
+)
+
+
+def segment_table(segment_id: int) -> str:
+    """The partition of `events_log` that holds a segment."""
+    return f"events_log_{segment_id}"

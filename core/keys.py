@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
-DATASETS = ("events", "usage")
-
 _OBJECT = re.compile(
     r"(?P<prefix>.+)/(?P<dataset>[a-z]+)/site_id=(?P<site>[^/]*)/year=(?P<year>\d{4})"
     r"/month=(?P<month>\d{2})/day=(?P<day>\d{2})/hour=(?P<hour>\d{2})"
@@ -49,6 +47,24 @@ class ObjectKey:
             f"{prefix}/{self.dataset}/site_id={site}"
             f"/year={hour:%Y}/month={hour:%m}/day={hour:%d}/hour={hour:%H}"
             f"/{self.segment_id:012d}-{self.part:04d}.{self.format}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UsageKey:
+    """A segment's usage records."""
+
+    day: datetime
+    segment_id: int
+    dataset: str = "usage"
+    format: str = "parquet"
+
+    def under(self, prefix: str) -> str:
+        """The whole key, as it stands in the metering bucket."""
+        day = self.day.astimezone(UTC)
+        return (
+            f"{prefix}/usage/year={day:%Y}/month={day:%m}/day={day:%d}"
+            f"/{self.segment_id:012d}.{self.format}"
         )
 
 

@@ -1,0 +1,1 @@
+"""Measured ratios, never bare times."""

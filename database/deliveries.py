@@ -1,0 +1,238 @@
+"""The exporter's SQL: deduplication, deliveries, and what the exporter says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from database.intake import LedgerCount, LedgerKey
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDelivery:
+    """A segment that a sink waits for."""
+
+    segment_id: int
+    sink: str
+    opened_at: datetime
+    sealed_at: datetime
+    attempts: int
+    previous_manifest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    """One line of a segment's ledger, its writers added up."""
+
+    site_id: str
+    hour: datetime
+    event_type: str
+    outcome: str
+    events: int
+    bytes: int
+
+
+_STORE_IDS = text("""
+INSERT INTO segment_event_ids (segment_id, chunk, event_ids)
+VALUES (:segment_id, :chunk, :event_ids)
+""")
+_STORE_DUPLICATES = text("""
+INSERT INTO segment_duplicates (segment_id, row_number)
+SELECT :segment_id, unnest(CAST(:row_numbers AS bigint[]))
+""")
+_COUNT_DUPLICATES = text("""
+INSERT INTO ledger
+  (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes)
+VALUES (:segment_id, 0, :site_id, :hour, :event_type, 'duplicate', :events, 0)
+""")
+_MARK_DEDUPLICATED = text("""
+UPDATE segments SET state = 'deduplicated' WHERE segment_id = :segment_id AND state = 'sealed'
+""")
+_FORGET_IDS = text("""
+DELETE FROM segment_event_ids USING segments
+WHERE segments.segment_id = segment_event_ids.segment_id
+  AND segments.sealed_at < now() - CAST(:window AS interval)
+  AND segments.state IN ('exported', 'dropped')
+""")
+_READ_IDS = text("""
+SELECT segment_event_ids.segment_id, sealed_at, event_ids
+FROM segment_event_ids JOIN segments USING (segment_id)
+WHERE sealed_at >= now() - CAST(:window AS interval)
+ORDER BY segment_id, chunk
+""")
+_READ_DUPLICATES = text("""
+SELECT row_number FROM segment_duplicates WHERE segment_id = :segment_id ORDER BY row_number
+""")
+_READ_LEDGER = text("""
+SELECT site_id, received_hour, event_type, outcome, sum(events)::bigint, sum(bytes)::bigint
+FROM ledger WHERE segment_id = :segment_id GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+""")
+# Strictly in order: the first segment that a sink has not got, if its time has come.
+_NEXT_DELIVERY = text("""
+SELECT d.segment_id, d.sink, s.opened_at, s.sealed_at, d.attempts, (
+    SELECT p.manifest_key FROM deliveries AS p
+    WHERE p.sink = d.sink AND p.state = 'delivered' AND p.segment_id < d.segment_id
+    ORDER BY p.segment_id DESC LIMIT 1)
+FROM deliveries AS d JOIN segments AS s USING (segment_id)
+WHERE d.segment_id = (
+    SELECT min(segment_id) FROM deliveries WHERE sink = :sink AND state <> 'delivered')
+  AND d.sink = :sink AND d.state IN ('pending', 'running') AND d.next_attempt_at <= now()
+  AND s.state = 'deduplicated'
+""")
+_BEGIN_ATTEMPT = text("""
+UPDATE deliveries SET state = 'running', started_at = now(), attempts = attempts + 1
+WHERE segment_id = :segment_id AND sink = :sink
+""")
+_MARK_DELIVERED = text("""
+UPDATE deliveries SET state = 'delivered', delivered_at = now(), last_error = NULL,
+  rows = :rows, bytes = :bytes, objects = :objects, manifest_key = :manifest_key
+WHERE segment_id = :segment_id AND sink = :sink
+""")
+_MARK_FAILED = text("""
+UPDATE deliveries SET state = :state, last_error = :error,
+  next_attempt_at = now() + CAST(:wait AS interval)
+WHERE segment_id = :segment_id AND sink = :sink
+""")
+_RESUME_STOPPED = text("""
+UPDATE deliveries SET state = 'pending', next_attempt_at = now()
+WHERE state IN ('stopped', 'running')
+""")
+_SAY_STATE = text("""
+INSERT INTO exporter_state (singleton, started_at, last_seen_at, next_seal_at, config)
+VALUES (true, :started_at, now(), :next_seal_at, CAST(:config AS jsonb))
+ON CONFLICT (singleton) DO UPDATE SET started_at = excluded.started_at,
+  last_seen_at = excluded.last_seen_at, next_seal_at = excluded.next_seal_at,
+  config = excluded.config
+""")
+
+
+def store_deduplication(
+    connection: Connection,
+    segment_id: int,
+    *,
+    id_chunks: Sequence[bytes],
+    duplicate_rows: Sequence[int],
+    duplicate_counts: Iterable[tuple[LedgerKey, datetime, LedgerCount]],
+    window: timedelta,
+) -> None:
+    """Keep what was found out about a sealed segment, and count it, all or nothing."""
+    with connection.begin():
+        if connection.execute(_MARK_DEDUPLICATED, {"segment_id": segment_id}).rowcount != 1:
+            return
+        for chunk, event_ids in enumerate(id_chunks):
+            connection.execute(
+                _STORE_IDS, {"segment_id": segment_id, "chunk": chunk, "event_ids": event_ids}
+            )
+        connection.execute(
+            _STORE_DUPLICATES, {"segment_id": segment_id, "row_numbers": list(duplicate_rows)}
+        )
+        for key, hour, count in duplicate_counts:
+            connection.execute(
+                _COUNT_DUPLICATES,
+                {
+                    "segment_id": segment_id,
+                    "site_id": key.site_id,
+                    "hour": hour,
+                    "event_type": key.event_type,
+                    "events": count.events,
+                },
+            )
+        connection.execute(_FORGET_IDS, {"window": window})
+
+
+def read_delivered_ids(
+    connection: Connection, window: timedelta
+) -> Iterator[tuple[int, datetime, bytes]]:
+    """(segment_id, sealed_at, ids of 16 bytes each) of every segment within the window."""
+    for row in connection.execute(_READ_IDS, {"window": window}):
+        yield row[0], row[1], row[2]
+
+
+def read_duplicate_rows(connection: Connection, segment_id: int) -> list[int]:
+    """Numbers of the rows that are not to be exported, ascending."""
+    return list(connection.execute(_READ_DUPLICATES, {"segment_id": segment_id}).scalars())
+
+
+def read_segment_ledger(connection: Connection, segment_id: int) -> list[HourCount]:
+    """Everything that the ledger says of a segment."""
+    return [HourCount(*row) for row in connection.execute(_READ_LEDGER, {"segment_id": segment_id})]
+
+
+def next_delivery(connection: Connection, sink: str) -> PendingDelivery | None:
+    """The next segment for a sink, oldest first; None while there is none whose time has come."""
+    row = connection.execute(_NEXT_DELIVERY, {"sink": sink}).one_or_none()
+    return PendingDelivery(*row) if row else None
+
+
+def begin_attempt(connection: Connection, delivery: PendingDelivery) -> None:
+    """Note that a delivery is under way."""
+    with connection.begin():
+        connection.execute(_BEGIN_ATTEMPT, _name(delivery))
+
+
+def mark_delivered(
+    connection: Connection,
+    delivery: PendingDelivery,
+    *,
+    rows: int,
+    size: int,
+    objects: int,
+    manifest_key: str,
+) -> None:
+    """Note that the sink has the segment, verified and committed by its manifest."""
+    with connection.begin():
+        connection.execute(
+            _MARK_DELIVERED,
+            _name(delivery)
+            | {"rows": rows, "bytes": size, "objects": objects, "manifest_key": manifest_key},
+        )
+
+
+def mark_failed(
+    connection: Connection, delivery: PendingDelivery, *, error: str, retry_in: timedelta | None
+) -> None:
+    """Note a failure; without `retry_in` the sink stops here until somebody resumes it."""
+    with connection.begin():
+        connection.execute(
+            _MARK_FAILED,
+            _name(delivery)
+            | {
+                "state": "stopped" if retry_in is None else "pending",
+                "error": error,
+                "wait": retry_in or timedelta(0),
+            },
+        )
+
+
+def resume_deliveries(connection: Connection) -> int:
+    """At start-up: what was stopped or interrupted is tried again; returns how many."""
+    with connection.begin():
+        return connection.execute(_RESUME_STOPPED).rowcount
+
+
+def say_exporter_state(
+    connection: Connection,
+    *,
+    started_at: datetime,
+    next_seal_at: datetime,
+    config: dict[str, Any],
+) -> None:
+    """The heartbeat that `/health` and `/export/status` read."""
+    with connection.begin():
+        connection.execute(
+            _SAY_STATE,
+            {
+                "started_at": started_at,
+                "next_seal_at": next_seal_at,
+                "config": json.dumps(config),
+            },
+        )
+
+
+def _name(delivery: PendingDelivery) -> dict[str, Any]:
+    return {"segment_id": delivery.segment_id, "sink": delivery.sink}

@@ -1,0 +1,1 @@
+"""From sealed segments to verified objects: schedule, deliveries, encoders, sinks, metering."""

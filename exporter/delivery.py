@@ -1,0 +1,254 @@
+"""Deliver one segment into one sink, exactly once.
+
+Order of effects, and what a crash after each leaves behind:
+
+1. look for the segment's manifest in the bucket: if it is there the segment was committed before
+   the database could be told; what it lists is verified and nothing is written again
+2. encode into local files (left: files that the system removes)
+3. hold the rows against the ledger (left: the same)
+4. upload each file and read it back (left: objects without a manifest; the next attempt
+   overwrites them, their keys are the same)
+5. put the manifest, on condition that there is none: the commit point (left: case 1)
+6. move the watermark (left: case 1, which moves it)
+7. tell the database
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection
+
+from core.event import SCHEMA_VERSION
+from core.keys import ObjectKey, UsageKey, manifest_key, parse_object_key, watermark_key
+from core.manifest import (
+    Counts,
+    DeliveredObject,
+    Manifest,
+    Watermark,
+    Window,
+    decode_manifest,
+    encode_json,
+)
+from core.version import VERSION
+from database.deliveries import (
+    HourCount,
+    PendingDelivery,
+    begin_attempt,
+    mark_delivered,
+    read_duplicate_rows,
+    read_segment_ledger,
+)
+from exporter.dedup import drop_duplicates
+from exporter.derive import derive_columns
+from exporter.encode import EncodedFile, encode_events, finish_file
+from exporter.settings import ExporterSettings
+from exporter.sinks.open import Sink
+from exporter.sinks.sink import SinkError
+from exporter.stream import stream_rows
+from exporter.usage import write_usage
+
+log = logging.getLogger("sluice.exporter")
+
+
+class VerificationFailed(SinkError):
+    """What was read back is not what was written; it is written again."""
+
+
+class ConservationBroken(Exception):
+    """The rows that came out of the buffer are not the rows that the ledger counted."""
+
+
+class ManifestUnreadable(Exception):
+    """There is a manifest, and this version cannot read it: nothing may be overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a delivery came to."""
+
+    rows: int
+    bytes: int
+    objects: int
+
+
+def deliver_segment(
+    connection: Connection, delivery: PendingDelivery, *, sink: Sink, settings: ExporterSettings
+) -> Delivered:
+    """Carry out a delivery; safe to run twice. Raises SinkError, ConservationBroken and the like."""
+    begin_attempt(connection, delivery)
+    ledger = read_segment_ledger(connection, delivery.segment_id)
+    duplicate_rows = read_duplicate_rows(connection, delivery.segment_id)
+    connection.rollback()  # the reads need no transaction while the files are written
+    key = manifest_key(sink.prefix, delivery.segment_id)
+    manifest = _read_manifest(sink, key)
+    if manifest is not None:
+        _verify_all(sink, manifest.objects)
+    else:
+        with tempfile.TemporaryDirectory(prefix="sluice-", dir=settings.staging_dir) as folder:
+            files = _encode(delivery, ledger, duplicate_rows, sink, settings, Path(folder))
+            objects = [_upload(sink, file) for file in files]
+        manifest = _commit(sink, key, _describe(delivery, ledger, objects, sink, settings))
+    sink.bucket.put(
+        watermark_key(sink.prefix),
+        encode_json(Watermark(delivery.sealed_at, delivery.segment_id, key)),
+    )
+    delivered = _summarise(manifest)
+    mark_delivered(
+        connection,
+        delivery,
+        rows=manifest.counts.exported,
+        size=delivered.bytes,
+        objects=delivered.objects,
+        manifest_key=key,
+    )
+    log.info(
+        "segment delivered",
+        extra={"segment_id": delivery.segment_id, "sink": sink.name, "rows": delivered.rows},
+    )
+    return delivered
+
+
+def check_conservation(ledger: Iterable[HourCount], files: Iterable[EncodedFile]) -> None:
+    """Raise ConservationBroken unless every site's hour has accepted - duplicates rows."""
+    due: Counter[tuple[str, datetime]] = Counter()
+    for count in ledger:
+        if count.outcome == "accepted":
+            due[count.site_id, count.hour] += count.events
+        elif count.outcome == "duplicate":
+            due[count.site_id, count.hour] -= count.events
+    written: Counter[tuple[str, datetime]] = Counter()
+    for file in files:
+        if isinstance(file.key, ObjectKey):
+            written[file.key.partition.site_id, file.key.partition.hour] += file.rows
+    if +due != +written:
+        different = sorted(k for k in due | written if due[k] != written[k])
+        site, hour = different[0]
+        raise ConservationBroken(
+            f"{len(different)} site-hours do not add up; {site} at {hour:%Y-%m-%d %H}h: the ledger"
+            f" counts {due[site, hour]} rows to export, {written[site, hour]} were read"
+        )
+
+
+def _encode(
+    delivery: PendingDelivery,
+    ledger: list[HourCount],
+    duplicate_rows: list[int],
+    sink: Sink,
+    settings: ExporterSettings,
+    folder: Path,
+) -> list[EncodedFile]:
+    files: list[EncodedFile] = []
+    if "events" in sink.datasets:
+        with stream_rows(settings.database_url, delivery.segment_id) as batches:
+            files += encode_events(
+                map(derive_columns, drop_duplicates(batches, duplicate_rows)),
+                segment_id=delivery.segment_id,
+                folder=folder,
+                row_group_rows=settings.row_group_rows,
+            )
+        check_conservation(ledger, files)
+    if "usage" in sink.datasets and ledger:
+        path = folder / "usage.parquet"
+        rows = write_usage(path, client_id=settings.client_id, counts=ledger)
+        files.append(finish_file(UsageKey(delivery.opened_at, delivery.segment_id), path, rows))
+    return files
+
+
+def _upload(sink: Sink, file: EncodedFile) -> DeliveredObject:
+    key = file.key.under(sink.prefix)
+    sink.bucket.put_file(key, file.path, sha256=file.sha256)
+    delivered = DeliveredObject(
+        dataset=file.key.dataset,
+        key=key,
+        format=file.key.format,
+        rows=file.rows,
+        bytes=file.bytes,
+        sha256=file.sha256,
+    )
+    _verify(sink, delivered)
+    return delivered
+
+
+def _verify(sink: Sink, expected: DeliveredObject) -> None:
+    found = sink.bucket.read_back(expected.key)
+    if found is None:
+        raise VerificationFailed("it is not there", key=expected.key)
+    if (found.bytes, found.sha256) != (expected.bytes, expected.sha256):
+        raise VerificationFailed(
+            f"it was read back as {found.bytes} bytes, {found.sha256[:12]}…, and written as"
+            f" {expected.bytes} bytes, {expected.sha256[:12]}…",
+            key=expected.key,
+        )
+
+
+def _verify_all(sink: Sink, objects: Iterable[DeliveredObject]) -> None:
+    for delivered in objects:
+        _verify(sink, delivered)
+
+
+def _read_manifest(sink: Sink, key: str) -> Manifest | None:
+    body = sink.bucket.get(key)
+    if body is None:
+        return None
+    try:
+        return decode_manifest(body)
+    except msgspec.MsgspecError as exc:
+        raise ManifestUnreadable(f"{key}: {exc}") from exc
+
+
+def _describe(
+    delivery: PendingDelivery,
+    ledger: list[HourCount],
+    objects: list[DeliveredObject],
+    sink: Sink,
+    settings: ExporterSettings,
+) -> Manifest:
+    totals: Counter[str] = Counter()
+    for count in ledger:
+        totals[count.outcome] += count.events
+    accepted, duplicates = totals.pop("accepted", 0), totals.pop("duplicate", 0)
+    return Manifest(
+        client_id=settings.client_id,
+        sink=sink.name,
+        segment_id=delivery.segment_id,
+        window=Window(delivery.opened_at, delivery.sealed_at),
+        counts=Counts(
+            received=accepted + totals.total(),
+            accepted=accepted,
+            rejected=totals.total(),
+            duplicates=duplicates,
+            exported=accepted - duplicates,
+            rejected_by_reason=dict(sorted(totals.items())),
+        ),
+        objects=objects,
+        schema_version=SCHEMA_VERSION,
+        previous=delivery.previous_manifest,
+        written_by=f"sluice exporter {VERSION}",
+    )
+
+
+def _commit(sink: Sink, key: str, manifest: Manifest) -> Manifest:
+    """Put the manifest; where one stands already, it is the truth, if it is ours."""
+    body = encode_json(manifest)
+    if not sink.bucket.put_if_absent(key, body):
+        # The answer to our own put was lost and it was sent again, or another exporter came first.
+        standing = _read_manifest(sink, key)
+        if standing != manifest:
+            raise VerificationFailed("another manifest stands in its place", key=key)
+    return manifest
+
+
+def _summarise(manifest: Manifest) -> Delivered:
+    return Delivered(
+        rows=sum(o.rows for o in manifest.objects if parse_object_key(o.key)),
+        bytes=sum(o.bytes for o in manifest.objects),
+        objects=len(manifest.objects),
+    )

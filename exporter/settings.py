@@ -1,0 +1,83 @@
+"""The exporter's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from core.settings import CommonSettings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExporterSettings(CommonSettings):
+    """What the exporter reads. A bucket is an S3 bucket's name, or `file:///a/folder`."""
+
+    export_interval: timedelta = setting(
+        "How often a segment is sealed and delivered, aligned to the clock.",
+        default=timedelta(hours=1),
+        at_least=1,
+    )
+    segment_max_rows: int = setting(
+        "Rows after which a segment is sealed before its time.", default=2_000_000, at_least=1
+    )
+    buffer_retention: timedelta = setting(
+        "How long an exported segment stays in the buffer.", default=timedelta(hours=6), at_least=0
+    )
+    dedup_window: timedelta = setting(
+        "How long an event's id is remembered, to drop a repeat.",
+        default=timedelta(hours=72),
+        at_least=0,
+    )
+    row_group_rows: int = setting("Rows in a Parquet row group.", default=100_000, at_least=1_000)
+    staging_dir: Path | None = setting(
+        "Folder for files on their way; the system's temporary folder when empty.", default=None
+    )
+    client_s3_bucket: str = setting("The client's bucket: a name, or file:///a/folder.")
+    client_prefix: str = setting("Keys in the client's bucket begin with it.", default="analytics")
+    client_s3_region: str | None = setting("Its region.", default=None)
+    client_s3_endpoint_url: str | None = setting("For MinIO, R2 and the like.", default=None)
+    client_s3_access_key_id: str | None = setting(
+        "Empty: the machine's own role.", default=None, secret=True
+    )
+    client_s3_secret_access_key: str | None = setting("Its secret.", default=None, secret=True)
+    metering_s3_bucket: str = setting("The vendor's bucket: a name, or file:///a/folder.")
+    metering_prefix: str | None = setting(
+        "Keys in the vendor's bucket begin with it; clients/<CLIENT_ID> when empty.", default=None
+    )
+    metering_s3_region: str | None = setting("Its region.", default=None)
+    metering_s3_endpoint_url: str | None = setting("For MinIO, R2 and the like.", default=None)
+    metering_s3_access_key_id: str | None = setting(
+        "Empty: the machine's own role.", default=None, secret=True
+    )
+    metering_s3_secret_access_key: str | None = setting("Its secret.", default=None, secret=True)
+    metering_mode: Literal["usage", "backup"] = setting(
+        "backup also copies the events to the vendor's bucket.", default="backup"
+    )
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for settings that contradict each other."""
+        problems = []
+        for side in ("client", "metering"):
+            key = getattr(self, f"{side}_s3_access_key_id")
+            secret = getattr(self, f"{side}_s3_secret_access_key")
+            if bool(key) != bool(secret):
+                problems.append(
+                    f"{side.upper()}_S3_ACCESS_KEY_ID and {side.upper()}_S3_SECRET_ACCESS_KEY "
+                    "go together: set both, or neither for the machine's own role."
+                )
+            if getattr(self, f"{side}_prefix") and not _is_prefix(getattr(self, f"{side}_prefix")):
+                problems.append(
+                    f"{side.upper()}_PREFIX must be path segments of letters, digits, - and _."
+                )
+        if self.client_s3_bucket == self.metering_s3_bucket:
+            problems.append("CLIENT_S3_BUCKET and METERING_S3_BUCKET must be two buckets.")
+        if problems:
+            raise ValueError("\n".join(problems))
+
+
+def _is_prefix(value: str) -> bool:
+    return all(
+        part and part.replace("-", "a").replace("_", "a").isalnum() for part in value.split("/")
+    )

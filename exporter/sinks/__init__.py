@@ -1,0 +1,1 @@
+"""Buckets to deliver to: one protocol, a directory and S3 behind it."""

@@ -1,0 +1,120 @@
+"""A bucket in a directory: for laptops, and for clients who mount their own storage."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable
+
+_CHUNK_BYTES = 1 << 20
+# Wrong until somebody mends it; a full disk may empty itself.
+_PERMANENT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+
+class DirectoryBucket:
+    """Objects are files below `root`. A new one appears under its name when it is complete."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put_file(self, key: str, path: Path, *, sha256: str) -> None:  # noqa: ARG002
+        """Copy, flush to the disk, then rename into place."""
+        with self._writing(key) as partial:
+            shutil.copyfile(path, partial)
+            _flush(partial)
+            partial.replace(self.root / key)
+            _flush(self.root / Path(key).parent)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write beside it, then rename over it."""
+        with self._writing(key) as partial:
+            partial.write_bytes(body)
+            _flush(partial)
+            partial.replace(self.root / key)
+            _flush(self.root / Path(key).parent)
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """A hard link fails when the name is taken: the directory's conditional put."""
+        with self._writing(key) as partial:
+            partial.write_bytes(body)
+            _flush(partial)
+            try:
+                os.link(partial, self.root / key)
+            except FileExistsError:
+                return False
+            _flush(self.root / Path(key).parent)
+            return True
+
+    def get(self, key: str) -> bytes | None:
+        """The file's bytes."""
+        with _translated(key):
+            try:
+                return (self.root / key).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def read_back(self, key: str) -> ObjectDigest | None:
+        """Digest the file."""
+        with _translated(key):
+            try:
+                with (self.root / key).open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256")
+                    return ObjectDigest(stream.tell(), digest.hexdigest())
+            except FileNotFoundError:
+                return None
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        """Walk the folder that the prefix names."""
+        folder = self.root / prefix.rpartition("/")[0]
+        keys = (p.relative_to(self.root).as_posix() for p in folder.rglob("*") if p.is_file())
+        yield from sorted(k for k in keys if k.startswith(prefix) and not _is_partial(k))
+
+    def delete(self, key: str) -> None:
+        """Remove the file."""
+        with _translated(key):
+            (self.root / key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[Path]:
+        """A name beside the object's, removed again whatever happens."""
+        target = self.root / key
+        # A leading dot: readers of datasets pass over such files.
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+        with _translated(key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield partial
+            finally:
+                partial.unlink(missing_ok=True)
+
+
+def _is_partial(key: str) -> bool:
+    name = key.rpartition("/")[2]
+    return name.startswith(".") and name.endswith(".partial")
+
+
+def _flush(path: Path) -> None:
+    """Have a file's or a folder's content reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        reason = f"{exc.strerror or exc}"
+        if exc.errno in _PERMANENT:
+            raise SinkRefused(reason, key=key) from exc
+        raise SinkUnavailable(reason, key=key) from exc

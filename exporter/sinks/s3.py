@@ -1,0 +1,175 @@
+"""A bucket on S3, or on anything that speaks its protocol."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable
+
+_PART_BYTES = 32 << 20
+_CHUNK_BYTES = 1 << 20
+_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_TAKEN = frozenset({"PreconditionFailed", "412"})
+_PERMANENT = {
+    "NoSuchBucket": "The bucket does not exist: create it, or correct its name.",
+    "AccessDenied": "Access denied: compare the role's policy with the one in the docs.",
+    "AllAccessDisabled": "The bucket's owner has disabled access to it.",
+    "InvalidAccessKeyId": "The access key is unknown: replace it in the settings.",
+    "SignatureDoesNotMatch": "The secret key does not fit the access key: replace both.",
+    "ExpiredToken": "The credentials have expired: renew them.",
+    "InvalidToken": "The session token is not valid: renew it.",
+    "PermanentRedirect": "The bucket is in another region: set the right one.",
+    "AuthorizationHeaderMalformed": "The bucket is in another region: set the right one.",
+    "IllegalLocationConstraintException": "The bucket is in another region: set the right one.",
+    "KMS.DisabledException": "The bucket's KMS key is disabled: enable it.",
+    "KMS.NotFoundException": "The bucket's KMS key does not exist.",
+    "KMS.AccessDeniedException": "The role may not use the bucket's KMS key: grant it.",
+}
+
+
+class S3Bucket:
+    """Objects in one bucket."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._transfer = TransferConfig(
+            multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=4
+        )
+
+    def put_file(self, key: str, path: Path, *, sha256: str) -> None:
+        """Upload, in parts when it is large; S3 checks each part's checksum as it takes it in."""
+        with _translated(key):
+            self._client.upload_file(
+                str(path),
+                self._bucket,
+                key,
+                ExtraArgs={"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": sha256}},
+                Config=self._transfer,
+            )
+
+    def put(self, key: str, body: bytes) -> None:
+        """One request."""
+        with _translated(key):
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256"
+            )
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """A conditional put: `If-None-Match: *`."""
+        with _translated(key):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=body,
+                    ChecksumAlgorithm="SHA256",
+                    IfNoneMatch="*",
+                )
+            except ClientError as exc:
+                if _code(exc) in _TAKEN:
+                    return False
+                raise
+            return True
+
+    def get(self, key: str) -> bytes | None:
+        """The whole object."""
+        with _translated(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as exc:
+                if _code(exc) in _MISSING:
+                    return None
+                raise
+            return bytes(answer["Body"].read())
+
+    def read_back(self, key: str) -> ObjectDigest | None:
+        """Download and digest: what S3 has, not what it says that it has."""
+        with _translated(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as exc:
+                if _code(exc) in _MISSING:
+                    return None
+                raise
+            digest = hashlib.sha256()
+            size = 0
+            for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+            return ObjectDigest(size, digest.hexdigest())
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        """Page through the listing."""
+        with _translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for found in page.get("Contents", ()):
+                    yield found["Key"]
+
+    def delete(self, key: str) -> None:
+        """S3 does not mind when there is none."""
+        with _translated(key):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+
+def connect_s3(
+    *,
+    region: str | None,
+    endpoint_url: str | None,
+    access_key_id: str | None,
+    secret_access_key: str | None,
+) -> Any:
+    """A boto3 client with bounded waits; without keys, the machine's own role is used."""
+    return boto3.client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint_url,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        config=Config(
+            connect_timeout=10,
+            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": 3},
+            max_pool_connections=8,
+            # Bucket names in the host fail on most servers that are not Amazon's.
+            s3={"addressing_style": "path" if endpoint_url else "auto"},
+        ),
+    )
+
+
+def _code(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as exc:
+        _raise(exc, _code(exc), key)
+    except S3UploadFailedError as exc:
+        cause = exc.__context__
+        _raise(exc, _code(cause) if isinstance(cause, ClientError) else "", key)
+    except NoCredentialsError as exc:
+        raise SinkRefused(
+            "No credentials: give the machine a role, or set the access keys.", key=key
+        ) from exc
+    except (BotoCoreError, OSError) as exc:
+        raise SinkUnavailable(f"{type(exc).__name__}: {exc}", key=key) from exc
+
+
+def _raise(exc: Exception, code: str, key: str) -> None:
+    if remedy := _PERMANENT.get(code):
+        raise SinkRefused(f"{code}. {remedy}", key=key) from exc
+    raise SinkUnavailable(str(exc), key=key) from exc

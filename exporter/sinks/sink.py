@@ -1,0 +1,57 @@
+"""What a delivery needs of a bucket, and how a bucket fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class SinkError(Exception):
+    """A bucket did not do what it was asked; `key` is the object it failed at."""
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(f"{message} (key {key})" if key else message)
+        self.key = key
+
+
+class SinkUnavailable(SinkError):
+    """Transient: the same request may succeed later."""
+
+
+class SinkRefused(SinkError):
+    """Permanent until somebody changes something: no such bucket, access denied."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectDigest:
+    """An object as it was read back, from its first byte to its last."""
+
+    bytes: int
+    sha256: str
+
+
+class Bucket(Protocol):
+    """A flat store of objects. Every method raises SinkUnavailable or SinkRefused."""
+
+    def put_file(self, key: str, path: Path, *, sha256: str) -> None:
+        """Store a file, replacing what was there; readers see all of it or nothing."""
+
+    def put(self, key: str, body: bytes) -> None:
+        """Store a small object, replacing what was there."""
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Store a small object unless there is one; returns whether it was stored."""
+
+    def get(self, key: str) -> bytes | None:
+        """A small object's bytes; None when there is none."""
+
+    def read_back(self, key: str) -> ObjectDigest | None:
+        """Read an object through and digest it; None when there is none."""
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        """Keys that begin with the prefix, in order."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens when there is none."""

@@ -1,0 +1,222 @@
+"""The exporter's steps, each a plain function that the schedule calls again and again.
+
+Every step looks in the database for what there is to do, does it, and notes it there: whichever
+step a crash interrupts, the next call finds its work.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event, Lock
+
+from sqlalchemy import Connection, Engine
+
+from core.clock import Clock
+from core.event_id import make_event_id
+from core.settings import masked
+from database.deliveries import (
+    PendingDelivery,
+    mark_failed,
+    next_delivery,
+    read_delivered_ids,
+    resume_deliveries,
+    say_exporter_state,
+    store_deduplication,
+)
+from database.intake import LedgerCount, LedgerKey
+from database.segments import (
+    FenceBusy,
+    Segment,
+    drop_segment,
+    expired_segments,
+    has_export_request,
+    mark_exported,
+    read_open_segment,
+    seal_open_segment,
+    segments_in_state,
+)
+from exporter.dedup import SeenIds, as_ids, find_duplicates
+from exporter.delivery import ConservationBroken, ManifestUnreadable, deliver_segment
+from exporter.settings import ExporterSettings
+from exporter.sinks.open import Sink
+from exporter.sinks.sink import SinkRefused
+from exporter.stream import stream_ids
+
+log = logging.getLogger("sluice.exporter")
+
+_FIRST_RETRY = timedelta(seconds=2)
+_LONGEST_RETRY = timedelta(minutes=2)
+
+
+@dataclass
+class Exporter:
+    """What the steps share."""
+
+    settings: ExporterSettings
+    engine: Engine
+    sinks: list[Sink]
+    clock: Clock
+    seen: SeenIds = field(init=False)
+    started_at: datetime = field(init=False)
+    stopping: Event = field(default_factory=Event)
+    _sealing: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.seen = SeenIds(self.settings.dedup_window)
+        self.started_at = self.clock()
+
+    def recover(self) -> None:
+        """At start-up: learn the ids again, and try again what was interrupted or stopped."""
+        with self.engine.connect() as connection:
+            resume_deliveries(connection)
+            for segment_id, sealed_at, ids in read_delivered_ids(
+                connection, self.settings.dedup_window
+            ):
+                self.seen.add(segment_id, sealed_at, as_ids(ids))
+        log.info("exporter started", extra={"remembered_ids": len(self.seen)})
+
+    def seal_if_due(self) -> None:
+        """Seal the open segment when it is old enough, large enough, or somebody asks for it."""
+        with self.engine.connect() as connection:
+            open_segment = read_open_segment(connection)
+            trigger = self._due(
+                opened_at=open_segment.opened_at,
+                rows=open_segment.rows,
+                requested=has_export_request(connection),
+            )
+            connection.rollback()
+            if trigger is None:
+                return
+            try:
+                sealed = seal_open_segment(
+                    connection,
+                    sinks=[sink.name for sink in self.sinks],
+                    trigger=trigger,
+                    run_id=make_event_id(),
+                )
+            except FenceBusy:
+                log.warning("a writer holds the fence; sealing is tried again")
+                return
+        log.info("segment sealed", extra={"segment_id": sealed.segment_id, "trigger": trigger})
+        self.deduplicate_sealed()
+
+    def _due(self, *, opened_at: datetime, rows: int, requested: bool) -> str | None:
+        if requested:
+            return "manual"
+        if rows >= self.settings.segment_max_rows:
+            return "size"
+        interval = self.settings.export_interval
+        return "schedule" if self.clock() >= next_boundary(opened_at, interval) else None
+
+    def deduplicate_sealed(self) -> None:
+        """Decide, in order, which rows of each sealed segment are duplicates."""
+        with self._sealing, self.engine.connect() as connection:
+            waiting = segments_in_state(connection, "sealed")
+            connection.rollback()
+            for segment in waiting:
+                if self.stopping.is_set():
+                    return
+                self._deduplicate(connection, segment)
+
+    def _deduplicate(self, connection: Connection, segment: Segment) -> None:
+        self.seen.forget_before(segment.sealed_at)
+        with stream_ids(self.settings.database_url, segment.segment_id) as batches:
+            found = find_duplicates(batches, self.seen)
+        store_deduplication(
+            connection,
+            segment.segment_id,
+            id_chunks=found.id_chunks(),
+            duplicate_rows=found.duplicate_rows,
+            duplicate_counts=[
+                (LedgerKey(site_id, event_type, "duplicate"), hour, LedgerCount(events, 0))
+                for (site_id, hour, event_type), events in found.duplicates.items()
+            ],
+            window=self.settings.dedup_window,
+        )
+        self.seen.add(segment.segment_id, segment.sealed_at, found.ids)
+
+    def deliver(self, sink: Sink) -> None:
+        """Deliver to one sink everything whose time has come, in order."""
+        with self.engine.connect() as connection:
+            while not self.stopping.is_set():
+                delivery = next_delivery(connection, sink.name)
+                connection.rollback()
+                if delivery is None or not self._attempt(connection, delivery, sink):
+                    break
+            mark_exported(connection)
+
+    def _attempt(self, connection: Connection, delivery: PendingDelivery, sink: Sink) -> bool:
+        try:
+            deliver_segment(connection, delivery, sink=sink, settings=self.settings)
+        except (SinkRefused, ConservationBroken, ManifestUnreadable) as exc:
+            log.error("sink stopped", extra=_facts(delivery, exc))  # noqa: TRY400 - no trace needed
+            connection.rollback()
+            mark_failed(connection, delivery, error=str(exc), retry_in=None)
+            return False
+        except Exception as exc:
+            # Transient, or not known to be permanent: the data is kept and it is tried again.
+            wait = retry_after(delivery.attempts)
+            log.warning("delivery failed", extra=_facts(delivery, exc), exc_info=True)
+            connection.rollback()
+            error = f"{type(exc).__name__}: {exc}"
+            mark_failed(connection, delivery, error=error, retry_in=wait)
+            return False
+        return True
+
+    def drop_expired(self) -> None:
+        """Drop the segments that every sink has had for long enough."""
+        with self.engine.connect() as connection:
+            expired = expired_segments(connection, self.settings.buffer_retention)
+            connection.rollback()
+            for segment_id in expired:
+                drop_segment(connection, segment_id)
+                log.info("segment dropped", extra={"segment_id": segment_id})
+
+    def say_state(self) -> None:
+        """Leave the heartbeat."""
+        with self.engine.connect() as connection:
+            opened_at = read_open_segment(connection).opened_at
+            connection.rollback()
+            say_exporter_state(
+                connection,
+                started_at=self.started_at,
+                next_seal_at=next_boundary(opened_at, self.settings.export_interval),
+                config=self._shown_settings(),
+            )
+
+    def _shown_settings(self) -> dict[str, object]:
+        shown: dict[str, object] = dict(masked(self.settings))
+        shown["sinks"] = [
+            {"sink": s.name, "prefix": s.prefix, "datasets": sorted(s.datasets)} for s in self.sinks
+        ]
+        shown["export_interval_seconds"] = self.settings.export_interval.total_seconds()
+        return shown
+
+
+def next_boundary(opened_at: datetime, interval: timedelta) -> datetime:
+    """When a segment is due: the next multiple of the interval since midnight UTC, 1970.
+
+    Aligned, so that hourly segments are whole hours and no hour is cut into two files.
+    """
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    return epoch + ((opened_at - epoch) // interval + 1) * interval
+
+
+def retry_after(attempts: int) -> timedelta:
+    """2 s, doubled with each attempt up to 2 minutes, with jitter of a quarter."""
+    seconds = min(
+        _FIRST_RETRY.total_seconds() * 2 ** min(attempts, 16), _LONGEST_RETRY.total_seconds()
+    )
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+
+
+def _facts(delivery: PendingDelivery, exc: Exception) -> dict[str, object]:
+    return {
+        "segment_id": delivery.segment_id,
+        "sink": delivery.sink,
+        "attempt": delivery.attempts + 1,
+        "error": str(exc),
+    }

@@ -19,7 +19,7 @@ GRACE_SECONDS = 20
 def application() -> FastAPI:
     """The app of one worker process, from the environment."""
     settings = read_settings(ApiSettings, os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, file=settings.log_file)
     return create_app(settings)
 
 

@@ -56,6 +56,9 @@ class CommonSettings:
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting(
         "How much to log.", default="INFO"
     )
+    log_file: Path | None = setting(
+        "Log into this file, rotated at 10 MB, three kept; standard error when empty.", default=None
+    )
 
 
 def read_settings(cls: type[S], environment: Mapping[str, str]) -> S:

@@ -6,7 +6,12 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, Final
+
+MAX_LOG_BYTES: Final = 10_000_000
+KEPT_LOGS: Final = 3
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
@@ -28,9 +33,14 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def configure_logging(level: str) -> None:
-    """Send every logger to standard error, as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure_logging(level: str, *, file: Path | None = None) -> None:
+    """Send every logger to a rotated file, or to standard error, as JSON lines."""
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        handler = RotatingFileHandler(file, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    for chatty in ("apscheduler", "botocore", "boto3", "s3transfer", "urllib3", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

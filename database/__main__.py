@@ -15,5 +15,5 @@ if __name__ == "__main__":
         settings = read_settings(CommonSettings, os.environ)
     except SettingsError as exc:
         sys.exit(str(exc))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, file=settings.log_file)
     migrate(sync_engine(settings.database_url, application_name="sluice migrate"))

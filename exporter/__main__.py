@@ -79,7 +79,7 @@ def main() -> None:
         settings = read_settings(ExporterSettings, os.environ)
     except SettingsError as exc:
         sys.exit(str(exc))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, file=settings.log_file)
     engine = sync_engine(settings.database_url, application_name="sluice exporter")
     lock = take_exporter_lock(engine)
     exporter = Exporter(settings=settings, engine=engine, sinks=open_sinks(settings), clock=utc_now)

@@ -1,0 +1,72 @@
+# `make demo` and `make test` need nothing but Python ≥ 3.11 and make.
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lint types imports contract contract-fresh tracker tracker-fresh bench clean help
+
+help:  ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.stack  ## run the whole stack on this machine
+	@exec $(BIN)/sluice up --port $(PORT)
+
+test: $(VENV)/.dev tracking/node_modules/.ready  ## every check and every test
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: lint types imports contract-fresh tracker-fresh  ## all that needs no running part
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+contract: $(VENV)/.dev  ## derive schemas, types and docs from core/event.py
+	$(BIN)/sluice contract
+
+contract-fresh: $(VENV)/.dev
+	$(BIN)/sluice contract --check
+
+tracker: tracking/node_modules/.ready  ## build the tracker and the demo's panel
+	cd tracking && npm run --silent build
+
+tracker-fresh: tracking/node_modules/.ready
+	@if [ -e tracking/node_modules/.absent ]; then echo "No Node here: the tracker's own checks are left to CI."; \
+	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh; fi
+
+bench: bench-collect bench-export  ## every benchmark, one JSON line a result
+
+bench-%: $(VENV)/.dev  ## one benchmark
+	@$(BIN)/python -m benchmarks.$*
+
+clean:  ## remove what make made; the demo's data stays
+	rm -rf $(VENV) tracking/node_modules .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Sluice needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
+	@echo "Creating the environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.stack: $(VENV)/bin/python requirements/stack.txt
+	@echo "Installing what the stack needs (once; about a minute) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stack.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.stack requirements/dev.txt
+	@echo "Installing what the tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+tracking/node_modules/.ready: tracking/package-lock.json
+	@mkdir -p tracking/node_modules
+	@if command -v npm >/dev/null; then cd tracking && npm ci --silent --no-audit --no-fund && rm -f node_modules/.absent; \
+	else touch tracking/node_modules/.absent; fi
+	@touch $@

@@ -1,0 +1,47 @@
+"""`sluice`: run a stack on this machine, and derive files from the contract."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from cli.contract import check_contract, write_contract
+from cli.up import StackFailed, run_stack
+
+
+def main() -> None:
+    """Parse the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="sluice", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    up = commands.add_parser("up", help="run the whole stack on this machine, without Docker")
+    up.add_argument("--data", type=Path, default=Path("data"), help="where everything is kept")
+    up.add_argument("--port", type=int, default=8000, help="the collector's port on localhost")
+    up.add_argument("--env-file", type=Path, help="settings, as in .env.example")
+
+    contract = commands.add_parser("contract", help="derive schemas, types and docs")
+    contract.add_argument("--check", action="store_true", help="fail when one is stale")
+
+    arguments = parser.parse_args()
+    match arguments.command:
+        case "up":
+            if arguments.env_file is not None and not load_dotenv(arguments.env_file):
+                sys.exit(f"{arguments.env_file} is missing or empty.")
+            try:
+                run_stack(data=arguments.data.absolute(), port=arguments.port)
+            except StackFailed as exc:
+                sys.exit(f"\n{exc}")
+        case "contract":
+            if arguments.check:
+                stale = check_contract()
+                if stale:
+                    sys.exit("Stale: " + ", ".join(stale) + ". Run `make contract` and commit.")
+            else:
+                write_contract()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Derive what others read from the event contract: schemas, types, and the table in the docs."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from core.event import COLUMNS, SCHEMA_VERSION, Event
+from exporter.arrow_schema import FILE_SCHEMA
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def write_contract() -> None:
+    """Write every derived file."""
+    for path, derive in _DERIVED.items():
+        path.write_text(derive(), encoding="utf-8")
+        print(path.relative_to(ROOT))
+
+
+def check_contract() -> list[str]:
+    """Names of the derived files that do not say what the contract says."""
+    return [
+        str(path.relative_to(ROOT))
+        for path, derive in _DERIVED.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != derive()
+    ]
+
+
+def _json_schema() -> str:
+    schema: dict[str, Any] = msgspec.json.schema(Event)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Sluice event"
+    schema["x-schema-version"] = SCHEMA_VERSION
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _typescript() -> str:
+    lines = [
+        "// Derived from core/event.py by `make contract`. Do not edit.",
+        "",
+        "/** An ISO 8601 time, or a Unix time in milliseconds. */",
+        "export type Instant = string | number;",
+        "",
+        "/** One thing that happened, as the collector takes it in. */",
+        "export interface Event {",
+    ]
+    for field in msgspec.structs.fields(Event):
+        base, meta = _annotation(field.type)
+        optional = "" if field.required else "?"
+        comment = "\n".join(
+            textwrap.wrap(f"{meta.description}", 90, initial_indent="  /** ", subsequent_indent="   * ")
+        )
+        lines.append(f"{comment} */")
+        lines.append(f"  {field.encode_name}{optional}: {_typescript_type(base)};")
+    lines += [
+        "}",
+        "",
+        "/** A request body: the events, and what they share. */",
+        'export interface Envelope extends Omit<Event, "eventType" | "eventId" | "eventVersion"> {',
+        '  eventType: "batch";',
+        "  events: Event[];",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _annotation(hint: Any) -> tuple[Any, Meta]:
+    annotated = next(t for t in (hint, *get_args(hint)) if hasattr(t, "__metadata__"))
+    base, meta = get_args(annotated)
+    return base, meta
+
+
+def _typescript_type(base: Any) -> str:
+    if get_origin(base) is Literal:
+        return " | ".join(f'"{choice}"' for choice in get_args(base))
+    if get_origin(base) in (Union, UnionType):
+        kinds = [kind for kind in get_args(base) if kind is not NoneType]
+        return _typescript_type(kinds[0]) if len(kinds) == 1 else "Instant"
+    if get_origin(base) is dict:
+        return "Record<string, unknown>"
+    return {str: "string", int: "number"}[base]
+
+
+def _arrow_schema() -> str:
+    fields = "\n".join(f"{f.name}: {f.type}" for f in FILE_SCHEMA)
+    return f"# The columns of a delivered Parquet file. Derived by `make contract`.\n{fields}\n"
+
+
+def _docs_table() -> str:
+    rows = [
+        "| column | wire name | type | filled by | meaning | example | limit |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for c in COLUMNS:
+        filled_by = "client, or the address" if c.origin == "partition" else str(c.origin)
+        wire = f"`{c.wire_name}`" if c.wire_name else ""
+        rows.append(
+            f"| `{c.name}` | {wire} | {c.type} | {filled_by} | {c.meaning} | `{c.example}` | {c.limit} |"
+        )
+    return (
+        "# The event, field by field\n\n"
+        "Derived from `core/event.py` by `make contract`; do not edit.\n\n"
+        "On the wire names are camelCase (snake_case is taken in too); in files they are columns.\n"
+        "`site_id` is a partition column: it stands in the object's key, with `year`, `month`,\n"
+        "`day` and `hour` of `received_at` in UTC. A field that is not named here is kept, in\n"
+        "`properties`.\n\n" + "\n".join(rows) + "\n"
+    )
+
+
+_DERIVED: Final[dict[Path, Callable[[], str]]] = {
+    ROOT / "core/contract/event.schema.json": _json_schema,
+    ROOT / "core/contract/event.arrow.txt": _arrow_schema,
+    ROOT / "core/contract/event.md": _docs_table,
+    ROOT / "tracking/src/event.ts": _typescript,
+}

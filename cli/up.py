@@ -1,0 +1,215 @@
+"""Run the whole stack on one machine: PostgreSQL, collector, exporter, two directory buckets.
+
+Each part is a child process. One that dies is started again; when this process is told to stop,
+they are stopped in the order in which events flow, so that what was taken in is committed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cli.live_line import LiveLine
+from database.embedded import EmbeddedServer, EmbeddedServerError, die_with_parent
+from database.engine import sync_engine
+from database.migrate import migrate
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_STOP_SECONDS: Final = 30
+_QUICK_DEATH_SECONDS: Final = 5
+_QUICK_DEATHS: Final = 4
+
+
+class StackFailed(Exception):
+    """A part cannot run; the message says which, why, and what to do."""
+
+
+@dataclass
+class Part:
+    """A child process that is started again when it dies."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    errors: Path
+    _process: subprocess.Popen[bytes] | None = None
+    _started_at: float = 0.0
+    _quick_deaths: int = 0
+
+    def start(self) -> None:
+        """Start the process."""
+        with self.errors.open("wb") as output:
+            self._process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for this process, which stops them in order
+                preexec_fn=die_with_parent,
+            )
+        self._started_at = time.monotonic()
+
+    def revive(self) -> bool:
+        """Start it again if it died; raises StackFailed when it does nothing but die."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        lived = time.monotonic() - self._started_at
+        self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK_DEATH_SECONDS else 0
+        if self._quick_deaths >= _QUICK_DEATHS:
+            raise StackFailed(
+                f"The {self.name} does not stay up. Its last words:\n"
+                + self.errors.read_text(errors="replace")[-2000:]
+            )
+        time.sleep(0.5 * self._quick_deaths)
+        self.start()
+        return True
+
+    def stop(self) -> None:
+        """Ask it to finish, and wait until it has."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@dataclass
+class Stack:
+    """The parts of a stack below one data folder."""
+
+    data: Path
+    port: int
+    postgres: EmbeddedServer = field(init=False)
+    parts: list[Part] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.postgres = EmbeddedServer(folder=self.data / "postgres")
+
+    def start(self) -> None:
+        """Start every part, in the order in which they need each other."""
+        (self.data / "logs").mkdir(parents=True, exist_ok=True)
+        self.postgres.start()
+        engine = sync_engine(self.postgres.url, application_name="sluice up")
+        migrate(engine)
+        engine.dispose()
+        self.parts = [self._part("collector", "api"), self._part("exporter", "exporter")]
+        for part in self.parts:
+            part.start()
+
+    def tend(self) -> None:
+        """Start again what died."""
+        if self.postgres.process.poll() is not None:
+            self.postgres.start()
+        for part in self.parts:
+            part.revive()
+
+    def stop(self) -> None:
+        """Collector, exporter, PostgreSQL: each finishes what it has."""
+        for part in self.parts:
+            part.stop()
+        self.postgres.stop()
+
+    def _part(self, name: str, module: str) -> Part:
+        return Part(
+            name=name,
+            command=[sys.executable, "-m", module],
+            environment=self._environment(name),
+            errors=self.data / "logs" / f"{name}.err",
+        )
+
+    def _environment(self, name: str) -> dict[str, str]:
+        buckets = self.data / "buckets"
+        chosen = {
+            "SLUICE_ENV": "development",
+            "DATABASE_URL": self.postgres.url,
+            "API_PORT": str(self.port),
+            "LOG_FILE": str(self.data / "logs" / f"{name}.log"),
+        }
+        defaults = {
+            "EXPORT_INTERVAL": "60s",
+            "CLIENT_S3_BUCKET": (buckets / "client").as_uri(),
+            "METERING_S3_BUCKET": (buckets / "metering").as_uri(),
+            "TRACKER_DIR": str(ROOT / "tracking" / "dist"),
+            "SITE_DIR": str(ROOT / "nginx" / "site"),
+            "DEMO_BUCKET_DIR": str(buckets / "client"),
+        }
+        return defaults | dict(os.environ) | chosen
+
+
+def run_stack(*, data: Path, port: int) -> None:
+    """Run until Ctrl-C or SIGTERM; raises StackFailed when a part cannot run."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackFailed(f"Another stack runs on {data}. Stop it first.") from None
+        _check_port(port)
+        stack = Stack(data=data, port=port)
+        stop_asked: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda n, _: stop_asked.append(n))
+        try:
+            print("Starting PostgreSQL, collector and exporter …", flush=True)
+            stack.start()
+            _run(stack, until=lambda: bool(stop_asked))
+        except EmbeddedServerError as exc:
+            raise StackFailed(str(exc)) from exc
+        finally:
+            print("\nStopping: collector, exporter, PostgreSQL …", flush=True)
+            stack.stop()
+            print("Stopped. What was accepted is kept; start again to carry on.", flush=True)
+
+
+def _run(stack: Stack, *, until: Callable[[], bool]) -> None:
+    live_line = LiveLine(stack.port)
+    print(_banner(stack), flush=True)
+    while not until():
+        stack.tend()
+        live_line.show()
+        time.sleep(0.5)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise StackFailed(
+                f"Port {port} on localhost is taken. Stop what listens there, or choose another:"
+                " make demo PORT=8080"
+            ) from None
+
+
+def _banner(stack: Stack) -> str:
+    here = f"http://localhost:{stack.port}"
+    return f"""
+  Demo shop       {here}/
+  Tracker         {here}/js/tracking.js
+  API             {here}/docs
+  Export status   {here}/export/status
+  Client bucket   {_short(stack.data / "buckets" / "client")}
+  Metering bucket {_short(stack.data / "buckets" / "metering")}
+  Logs            {_short(stack.data / "logs")}
+
+Visit the shop and click around. Ctrl-C stops everything; `make demo` carries on.
+"""
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,23 @@
+/** Fail when a committed bundle is not what its sources build to. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bundleInto, committed } from "./bundle.mjs";
+
+const folder = await mkdtemp(join(tmpdir(), "sluice-fresh-"));
+try {
+  const built = await bundleInto({ dist: join(folder, "dist"), site: join(folder, "site") });
+  const stale = [];
+  for (const { folder: name, file, contents } of built) {
+    const present = await readFile(join(committed[name], file)).catch(() => null);
+    if (!present || !present.equals(contents)) stale.push(file);
+  }
+  if (stale.length) {
+    console.error(`Stale: ${stale.join(", ")}. Run "npm run build" and commit the result.`);
+    process.exitCode = 1;
+  } else {
+    console.log(`Fresh: ${built.map(({ file }) => file).join(", ")}`);
+  }
+} finally {
+  await rm(folder, { recursive: true });
+}

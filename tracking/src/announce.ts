@@ -1,0 +1,26 @@
+import type { Event } from "./event";
+
+/** What pages can listen to on `window`; `sluice:event` and `sluice:sent` only with `data-debug`. */
+export interface Announcements {
+  "sluice:event": { event: Event };
+  /** A beacon has no answer: the browser took it, which is all that can be known. */
+  "sluice:sent": { eventIds: string[]; via: "fetch" | "beacon"; status: number | null; answer: unknown };
+  "sluice:failed": {
+    eventIds: string[];
+    reason: "unavailable" | "refused" | "overflow";
+    /** The HTTP status; 0 when no answer came. */
+    status: number;
+    /** When it is tried again; null when these events are dropped. */
+    retryInMs: number | null;
+    /** Dropped since the page was loaded. */
+    droppedTotal: number;
+  };
+}
+
+export type Announce = <Name extends keyof Announcements>(name: Name, detail: Announcements[Name]) => void;
+
+export function announceOnWindow(debug: boolean): Announce {
+  return (name, detail) => {
+    if (debug || name === "sluice:failed") dispatchEvent(new CustomEvent(name, { detail }));
+  };
+}

@@ -1,0 +1,14 @@
+/** Time as the tracker sees it, so that tests can turn it by hand. */
+export interface Clock {
+  now(): number;
+  /** Run once after `delayMs`; the returned function cancels. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+export const browserClock: Clock = {
+  now: () => Date.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,65 @@
+"""Senders that behave as trackers do: they repeat a batch, ids and all, until it is acknowledged."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.system.running_stack import RunningStack
+
+
+class Load:
+    """Several senders; `told` holds the ids of every event that a 2xx was answered for."""
+
+    def __init__(self, stack: RunningStack, *, senders: int = 4, batch_events: int = 20) -> None:
+        self._stack = stack
+        self._batch_events = batch_events
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._send) for _ in range(senders)]
+        self.told: set[str] = set()
+        self.repeats = 0
+
+    def start(self) -> None:
+        """Begin to send."""
+        for thread in self._threads:
+            thread.start()
+
+    def finish(self) -> None:
+        """Stop making events; return when every batch that was begun is acknowledged."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(120)
+        assert not any(thread.is_alive() for thread in self._threads), "a batch was never taken in"
+
+    def _send(self) -> None:
+        while not self._stop.is_set():
+            ids = [str(uuid.uuid4()) for _ in range(self._batch_events)]
+            body = {
+                "eventType": "batch",
+                "siteId": random.choice(("shop.example", "blog.example")),
+                "sessionId": "s-1",
+                "events": [
+                    {"eventId": i, "eventType": "click", "properties": {"n": n}}
+                    for n, i in enumerate(ids)
+                ],
+            }
+            self._send_until_acknowledged(body)
+            with self._lock:
+                self.told.update(ids)
+
+    def _send_until_acknowledged(self, body: dict[str, object]) -> None:
+        while True:
+            try:
+                answer = self._stack.post("/collect", body)
+            except OSError:  # refused, reset, cut off, or a 503
+                with self._lock:
+                    self.repeats += 1
+                time.sleep(random.uniform(0.05, 0.3))
+            else:
+                assert answer == {"accepted": self._batch_events, "rejected": 0}
+                return

@@ -1,0 +1,166 @@
+"""A stack in processes of its own, seen from the outside: HTTP, buckets, signals. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def wait_until(is_true: Callable[[], Any], *, seconds: float, what: str) -> Any:
+    """Wait for a condition; fail with its name when it does not come."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := is_true():
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RunningStack:
+    """`sluice up` below a data folder."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        command: list[str] | None = None,
+        cwd: Path = ROOT,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = command or [
+            sys.executable, "-m", "cli", "up", "--data", str(data), "--port", str(self.port),
+        ]  # fmt: skip
+        self._command = [part.replace("{port}", str(self.port)) for part in self._command]
+        self._cwd = cwd
+        self._settings = settings or {}
+        self.output = data.parent / f"{data.name}.out"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, seconds: float = 60) -> None:
+        """Start, and return when it takes events in."""
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._cwd,
+                env=os.environ | self._settings,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        wait_until(self.is_healthy, seconds=seconds, what=f"a healthy stack, see {self.output}")
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGINT)
+            self._process.wait(60)
+
+    def pid(self) -> int:
+        """The supervisor's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def is_healthy(self) -> bool:
+        """Whether /health says so."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.output.read_text()
+        try:
+            return bool(self.get("/health")["status"] == "ok")
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def get(self, path: str) -> dict[str, Any]:
+        """A management route's answer."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def post(self, path: str, body: Any, *, timeout: float = 15) -> dict[str, Any]:
+        """Post JSON; raises what urllib raises for anything but a 2xx."""
+        request = urllib.request.Request(
+            self.url + path,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def kill(self, part: str) -> bool:
+        """Send SIGKILL to the collector, the exporter or the postmaster; whether there was one."""
+        pattern = {"collector": "-m\0api", "exporter": "-m\0exporter", "postgres": "/postgres\0-D"}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and self._is_part(folder, pattern[part]):
+                os.kill(int(folder.name), signal.SIGKILL)
+                return True
+        return False
+
+    def _is_part(self, folder: Path, pattern: str) -> bool:
+        try:
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            return False
+        return parent == self.pid() and pattern in command
+
+    def wait_until_delivered(self, *, seconds: float = 90) -> dict[str, Any]:
+        """Ask for an export until nothing is pending; returns the status that says so."""
+
+        def delivered() -> dict[str, Any] | None:
+            try:
+                self.post("/export/run", {})
+                status = self.get("/export/status")
+            except (OSError, urllib.error.URLError):
+                return None
+            done = status["sinks"] and all(s["pending"] == 0 for s in status["sinks"])
+            return status if done else None
+
+        return wait_until(delivered, seconds=seconds, what="everything to be delivered")  # type: ignore[no-any-return]
+
+    def bucket(self, name: str) -> Path:
+        """A bucket's folder, its prefix included."""
+        return self.data / "buckets" / name / {"client": "analytics", "metering": "clients/demo"}[name]
+
+    def delivered_ids(self, name: str) -> Counter[str]:
+        """How often each event id stands in a bucket's events."""
+        events = self.bucket(name) / "events"
+        if not events.exists():
+            return Counter()
+        table = ds.dataset(events, partitioning="hive").to_table(columns=["event_id"])
+        return Counter(table["event_id"].to_pylist())
+
+    def listed_rows(self, name: str) -> int:
+        """Rows of events that the bucket's manifests list, after checking that each object is there."""
+        rows = 0
+        for path in sorted((self.bucket(name) / "_sluice" / "manifests").iterdir()):
+            for listed in json.loads(path.read_text())["objects"]:
+                file = self.data / "buckets" / name / listed["key"]
+                assert file.stat().st_size == listed["bytes"], listed["key"]
+                rows += listed["rows"] if listed["dataset"] == "events" else 0
+        return rows

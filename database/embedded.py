@@ -79,7 +79,7 @@ class EmbeddedServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log_file.touch()
-        if account is not None:
+        if account is not None and not _needs_namespace(self._binaries, self.folder):
             for path in (self.folder, self.socket_folder, self.log_file):
                 os.chown(path, account.pw_uid, account.pw_gid)
         if not (self.pgdata / "PG_VERSION").exists():
@@ -249,24 +249,44 @@ def _service_account(folder: Path) -> pwd.struct_passwd | None:
 
 
 def _as_account(account: pwd.struct_passwd | None, *paths: Path) -> list[str]:
-    """The command prefix that changes to the account; empty when there is nothing to change.
-
-    A clone under /root is closed to every other account. Rather than open it, the server gets
-    the one capability that lets it through.
-    """
+    """The command prefix that changes to the account; empty when there is nothing to change."""
     if account is None:
         return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
+    # A change of account clears the wish to die with the parent: it is said again behind it.
+    dying = ["--pdeathsig", "INT", "--"]
+    if not _needs_namespace(*paths):
+        return [
+            _tool("setpriv"),
+            f"--reuid={account.pw_uid}",
+            f"--regid={account.pw_gid}",
+            "--clear-groups",
+            *dying,
+        ]
+    # A clone under /root is closed to every other account. Rather than open it, root goes by
+    # another number in a user namespace: nobody's, to PostgreSQL's eyes.
+    return [
+        _tool("unshare"),
+        "--user",
+        f"--map-user={account.pw_uid}",
+        f"--map-group={account.pw_gid}",
+        "--",
+        _tool("setpriv"),
+        *dying,
+    ]
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
         raise EmbeddedServerError(
-            "PostgreSQL does not run as root, and `setpriv` (util-linux) is not here to change "
+            f"PostgreSQL does not run as root, and `{name}` (util-linux) is not here to change "
             "the account. Run as another user."
         )
-    command = [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    if not all(_reachable(path) for path in paths):
-        command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    # setpriv clears the wish to die with the parent when it changes the account: say it again.
-    return [*command, "--pdeathsig", "INT", "--"]
+    return found
+
+
+def _needs_namespace(*paths: Path) -> bool:
+    return not all(_reachable(path) for path in paths)
 
 
 def _reachable(path: Path) -> bool:

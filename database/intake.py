@@ -45,13 +45,12 @@ COPY {segment} (segment_id, received_at, event_id, event_type, site_id, visitor_
 FROM STDIN (FORMAT binary)
 """)
 
-_COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_COPY_TRAILER: Final = b"\xff\xff"
+COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_TRAILER: Final = b"\xff\xff"
 _EPOCH_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _EPOCH_2000_US: Final = 946_684_800_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
-# Field count, then segment_id and received_at with their lengths: the part of a row that is
-# known only under the fence.
+# Field count, then segment_id and received_at with their lengths.
 _ROW_HEAD: Final = struct.Struct("!hiqiq")
 _ROW_FIELDS: Final = 10
 
@@ -120,6 +119,12 @@ def encode_row(
             payload,
         )
     )
+
+
+def encode_row_head(segment_id: int, received_at: datetime) -> bytes:
+    """What stands before each row: the part that is known only under the fence."""
+    microseconds = (received_at - _EPOCH_2000) // _MICROSECOND
+    return _ROW_HEAD.pack(_ROW_FIELDS, 8, segment_id, 8, microseconds)
 
 
 def _text(value: str) -> bytes:
@@ -202,14 +207,13 @@ class IntakeConnection:
         committed: Committed,
         rows: Iterable[bytes],
     ) -> None:
-        microseconds = (committed.received_at - _EPOCH_2000) // _MICROSECOND
-        head = _ROW_HEAD.pack(_ROW_FIELDS, 8, committed.segment_id, 8, microseconds)
+        head = encode_row_head(committed.segment_id, committed.received_at)
         body = head.join((b"", *rows))
         if not body:
             return
         statement = _COPY.format(segment=sql.Identifier(segment_table(committed.segment_id)))
         async with cursor.copy(statement) as copy:
-            await copy.write(_COPY_HEADER + body + _COPY_TRAILER)
+            await copy.write(COPY_HEADER + body + COPY_TRAILER)
 
     async def _count(
         self,

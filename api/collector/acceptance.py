@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -39,11 +39,10 @@ class RequestFacts:
     """Already truncated: the whole address goes no further than the connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedEvent:
-    """One row for the buffer, and what the ledger counts it under."""
+class AcceptedEvent(NamedTuple):
+    """One row for the buffer, its place in the request, and what the ledger counts it under."""
 
-    index: int
+    place: int
     row: bytes
     site_id: str
     event_type: str
@@ -105,11 +104,14 @@ def refuse_request(refused: Refused, *, site_id: str) -> Acceptance:
 
 def count_outcomes(acceptance: Acceptance) -> dict[LedgerKey, LedgerCount]:
     """What the ledger counts for this request."""
-    counts: dict[LedgerKey, LedgerCount] = {}
+    totals: dict[tuple[str, str], tuple[int, int]] = {}
     for event in acceptance.accepted:
-        key = LedgerKey(event.site_id, event.event_type, "accepted")
-        events, size = counts.get(key, (0, 0))
-        counts[key] = LedgerCount(events + 1, size + event.payload_bytes)
+        name = (event.site_id, event.event_type)
+        number, size = totals.get(name, (0, 0))
+        totals[name] = (number + 1, size + event.payload_bytes)
+    counts = {
+        LedgerKey(*name, "accepted"): LedgerCount(*total) for name, total in totals.items()
+    }
     for refused in acceptance.refused:
         # The site of a refused event cannot be believed; the request's own can.
         key = LedgerKey(acceptance.refused_site_id, "", str(refused.reason))
@@ -182,6 +184,8 @@ def _instant(value: datetime | float | None) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, datetime):
+        if value.tzinfo is UTC:  # as nearly every tracker sends it
+            return value
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     seconds = value if abs(value) < _FIRST_MILLISECONDS else value / 1000
     return _EPOCH + timedelta(seconds=seconds)

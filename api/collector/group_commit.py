@@ -149,7 +149,7 @@ class GroupCommit:
         except Exception as exc:
             await self._fail([waiting], exc)
             return
-        acceptance.accepted = [e for e in acceptance.accepted if e.index not in poison]
+        acceptance.accepted = [e for e in acceptance.accepted if e.place not in poison]
         acceptance.refused += [
             Refused(RefusalReason.UNSTORABLE, f"PostgreSQL refused it: {message}", index=index)
             for index, message in poison.items()
@@ -174,7 +174,7 @@ class GroupCommit:
                 await self._in_time(connection.try_rows([event.row for event in part]))
             except (psycopg.DataError, psycopg.IntegrityError) as exc:
                 if len(part) == 1:
-                    poison[part[0].index] = exc.diag.message_primary or type(exc).__name__
+                    poison[part[0].place] = exc.diag.message_primary or type(exc).__name__
                 else:
                     middle = len(part) // 2
                     pending += [part[:middle], part[middle:]]

@@ -82,18 +82,18 @@ def _record_captured_events(page: Page) -> list[dict[str, str]]:
 def _click_through(page: Page, shop: str) -> None:
     """A visit: catalogue, search, a product into the basket, the lookbook, and out."""
     page.goto(shop + "/?utm_source=news&utm_medium=email&gclid=abc123", referer="https://www.google.com/")
-    page.wait_for_function("window.sluice && window.sluice.track")
+    page.wait_for_function("!!window.sluice?.isLoaded")
     page.get_by_role("searchbox").fill("wool")
     page.get_by_role("searchbox").press("Enter")
     page.locator("a[href*='product.html?id=']").first.click()
     page.wait_for_url("**/product.html*")
     page.get_by_role("button", name="basket").first.click()
     page.goto(shop + "/lookbook.html")
-    page.wait_for_function("window.sluice && window.sluice.track")
+    page.wait_for_function("!!window.sluice?.isLoaded")
     for link in page.locator("main a[href*='lookbook']").all()[:2]:
         link.click()
     page.goto(shop + "/cart.html")
-    page.wait_for_function("window.sluice && window.sluice.track")
+    page.wait_for_function("!!window.sluice?.isLoaded")
     page.locator("main button").first.click()
     page.evaluate("window.sluice.track('parting_word', {price: 12.5, note: 'Grüezi 👋'})")
 
@@ -107,7 +107,7 @@ def _check_readers(events: Path, *, rows: int) -> None:
         }
         connection.execute("SET TimeZone = 'UTC'")
         sites, types_seen, first, campaign, click, agent = connection.execute(
-            f"SELECT list(DISTINCT site_id), count(DISTINCT event_type), min(received_at),"
+            f"SELECT list(DISTINCT site_id), count(DISTINCT event_type), year(min(received_at)),"
             f" max(utm_source), max(click_id_type), max(user_agent) FROM ({query})"
         ).fetchall()[0]
         parting = connection.execute(
@@ -120,7 +120,7 @@ def _check_readers(events: Path, *, rows: int) -> None:
     assert {"year", "month", "day", "hour"} <= set(types)
     assert sites == ["localhost"]
     assert types_seen >= 5
-    assert first.year >= 2026
+    assert first >= 2026
     assert (campaign, click) == ("news", "gclid")
     assert "Chrome" in agent
     assert parting == [("Grüezi 👋", True, "127.0.0.0", "/cart.html")]
@@ -149,7 +149,7 @@ def test_the_panel_shows_the_rows_that_arrived(demo: RunningStack) -> None:
             errors: list[str] = []
             page.on("pageerror", lambda error: errors.append(str(error)))  # noqa: B023
             page.goto(shop + "/")
-            page.wait_for_function("window.sluice && window.sluice.track")
+            page.wait_for_function("!!window.sluice?.isLoaded")
             demo.wait_until_delivered()
             if width < 800:
                 page.get_by_role("button", name="Sluice").first.click()

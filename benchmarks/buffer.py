@@ -1,0 +1,86 @@
+"""A buffer of its own for a benchmark, and the bare COPY that it is held against."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from api.collector.acceptance import Limits, RequestFacts, accept_body
+from benchmarks.events import encode, make_events
+from database.embedded import EmbeddedServer
+from database.engine import sync_engine
+from database.intake import COPY_HEADER, COPY_TRAILER, encode_row_head
+from database.migrate import migrate
+
+ROWS_IN_TRANSACTION = 500
+
+
+@contextmanager
+def fresh_buffer() -> Iterator[str]:
+    """A migrated database in a temporary folder; yields its address."""
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)  # noqa: S103 - the server may run as another account
+        server = EmbeddedServer(
+            folder=Path(folder) / "postgres",
+            memory={"shared_buffers": "512MB", "max_wal_size": "4GB", "wal_buffers": "16MB"},
+        )
+        server.start()
+        try:
+            engine = sync_engine(server.url, application_name="benchmark")
+            migrate(engine)
+            engine.dispose()
+            yield server.url
+        finally:
+            server.stop()
+
+
+def make_rows(count: int, *, seed: int = 1) -> list[bytes]:
+    """Rows as the collector writes them, without their heads."""
+    raws = [encode(event) for event in make_events(count, seed=seed)]
+    facts = RequestFacts(
+        arrived_at=datetime.now(UTC), fallback_site_id="shop.example", ip="203.0.113.0"
+    )
+    limits = Limits(max_batch_events=1000, max_event_bytes=32_768, max_depth=40)
+    rows = []
+    for start in range(0, count, 1000):
+        body = b'{"eventType":"batch","events":[' + b",".join(raws[start : start + 1000]) + b"]}"
+        rows += [event.row for event in accept_body(body, facts=facts, limits=limits).accepted]
+    return rows
+
+
+def copy_rows(
+    url: str, rows: list[bytes], *, table: str, segment_id: int = 1, seconds: float | None = None
+) -> float:
+    """COPY rows on one connection, 500 in a transaction; rows a second.
+
+    With `seconds` the rows are written again and again for that long.
+    """
+    head = encode_row_head(segment_id, datetime.now(UTC))
+    chunks = [
+        COPY_HEADER + head.join((b"", *rows[i : i + ROWS_IN_TRANSACTION])) + COPY_TRAILER
+        for i in range(0, len(rows), ROWS_IN_TRANSACTION)
+    ]
+    written = 0
+    with psycopg.connect(url, autocommit=True) as connection:
+        begun = time.perf_counter()
+        while True:
+            for chunk in chunks:
+                with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+                    copy.write(chunk)
+                written += ROWS_IN_TRANSACTION
+                if seconds is not None and time.perf_counter() - begun > seconds:
+                    return written / (time.perf_counter() - begun)
+            if seconds is None:
+                return len(rows) / (time.perf_counter() - begun)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,25 @@
+"""What machine a result was measured on, and how a result is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+
+def report(benchmark: str, **facts: Any) -> None:
+    """Print one result as a JSON line."""
+    print(json.dumps({"benchmark": benchmark, **facts, "machine": _machine()}), flush=True)
+
+
+def _machine() -> str:
+    model = "unknown processor"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"

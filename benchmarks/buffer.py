@@ -26,7 +26,7 @@ ROWS_IN_TRANSACTION = 500
 def fresh_buffer() -> Iterator[str]:
     """A migrated database in a temporary folder; yields its address."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)  # noqa: S103 - the server may run as another account
+        Path(folder).chmod(0o755)
         server = EmbeddedServer(
             folder=Path(folder) / "postgres",
             memory={"shared_buffers": "512MB", "max_wal_size": "4GB", "wal_buffers": "16MB"},

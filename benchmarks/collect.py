@@ -20,7 +20,7 @@ from benchmarks.events import encode, make_events
 from benchmarks.machine import report
 
 BATCH_EVENTS = 20
-CONNECTIONS = 32
+CONNECTIONS = 64
 SECONDS = 8.0
 BARE_SECONDS = 5.0
 ROOT = Path(__file__).resolve().parent.parent

@@ -41,7 +41,7 @@ def make_events(count: int, *, seed: int = 1) -> list[dict[str, Any]]:
             {
                 "eventId": _uuid7(rng, milliseconds),
                 "eventType": rng.choice(_TYPES),
-                "occurredAt": f"2026-11-21T10:{number // 60 % 60:02}:{number % 60:02}.{rng.randrange(1000):03}Z",
+                "occurredAt": f"2026-11-21T10:{number // 60 % 60:02}:{number % 60:02}.123Z",
                 "siteId": "shop.example",
                 "source": "web",
                 "sessionId": sessions[who],

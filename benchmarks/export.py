@@ -59,7 +59,7 @@ def _fill(url: str) -> None:
         connection.execute(
             "INSERT INTO ledger SELECT 1, 1, site_id, date_trunc('hour', received_at, 'UTC'),"
             " event_type, 'accepted', count(*), sum(length(payload::text))"
-            " FROM events_log_1 GROUP BY site_id, date_trunc('hour', received_at, 'UTC'), event_type"
+            " FROM events_log_1 GROUP BY 3, 4, 5"
         )
         connection.execute("VACUUM (ANALYZE) events_log_1")
 
@@ -93,10 +93,10 @@ def _export_in_child(url: str, folder: Path) -> dict[str, float]:
 
 def _export() -> None:
     from core.clock import utc_now
+    from core.event_id import make_event_id
     from core.settings import read_settings
     from database.engine import sync_engine
     from database.segments import seal_open_segment
-    from core.event_id import make_event_id
     from exporter.settings import ExporterSettings
     from exporter.sinks.open import open_sinks
     from exporter.steps import Exporter
@@ -106,9 +106,7 @@ def _export() -> None:
     client = open_sinks(settings)[0]
     exporter = Exporter(settings=settings, engine=engine, sinks=[client], clock=utc_now)
     with engine.connect() as connection:
-        seal_open_segment(
-            connection, sinks=["client"], trigger="manual", run_id=make_event_id()
-        )
+        seal_open_segment(connection, sinks=["client"], trigger="manual", run_id=make_event_id())
     begun = time.perf_counter()
     exporter.deduplicate_sealed()
     exporter.deliver(client)

@@ -56,7 +56,9 @@ def _typescript() -> str:
         base, meta = _annotation(field.type)
         optional = "" if field.required else "?"
         comment = "\n".join(
-            textwrap.wrap(f"{meta.description}", 90, initial_indent="  /** ", subsequent_indent="   * ")
+            textwrap.wrap(
+                f"{meta.description}", 90, initial_indent="  /** ", subsequent_indent="   * "
+            )
         )
         lines.append(f"{comment} */")
         lines.append(f"  {field.encode_name}{optional}: {_typescript_type(base)};")
@@ -103,7 +105,8 @@ def _docs_table() -> str:
         filled_by = "client, or the address" if c.origin == "partition" else str(c.origin)
         wire = f"`{c.wire_name}`" if c.wire_name else ""
         rows.append(
-            f"| `{c.name}` | {wire} | {c.type} | {filled_by} | {c.meaning} | `{c.example}` | {c.limit} |"
+            f"| `{c.name}` | {wire} | {c.type} | {filled_by} | {c.meaning} | `{c.example}` |"
+            f" {c.limit} |"
         )
     return (
         "# The event, field by field\n\n"

@@ -25,9 +25,7 @@ class LiveLine:
         """Ask for the status and print it, at most once a second."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + (
-            _EVERY_SECONDS if self._in_place else _EVERY_SECONDS_PLAIN
-        )
+        self._next = time.monotonic() + (_EVERY_SECONDS if self._in_place else _EVERY_SECONDS_PLAIN)
         line = describe(self._read())
         if self._in_place:
             print(f"\r\033[K{line}", end="", flush=True)
@@ -65,4 +63,6 @@ def describe(status: dict[str, Any] | None) -> str:
 
 
 def _clock_time(moment: str | None) -> str:
-    return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S") if moment else "none yet"
+    return (
+        datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S") if moment else "none yet"
+    )

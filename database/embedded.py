@@ -36,7 +36,6 @@ DEFAULT_MEMORY: Mapping[str, str] = {
     "wal_buffers": "16MB",
 }
 _MAX_SOCKET_PATH = 100
-_DATABASE = "sluice"
 
 
 class EmbeddedServerError(Exception):
@@ -61,7 +60,7 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """The database's address; no password, the socket's folder is closed to others."""
-        return f"postgresql://sluice@/{_DATABASE}?host={quote(str(self.socket_folder), safe='')}"
+        return f"postgresql://sluice@/sluice?host={quote(str(self.socket_folder), safe='')}"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -182,11 +181,11 @@ class EmbeddedServer:
             "-X", "-q", "-t", "-A", "-h", str(self.socket_folder), "-U", "sluice", "-d", "postgres",
         ]  # fmt: skip
         exists = subprocess.run(
-            [*base, "-c", f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"],
+            [*base, "-c", "SELECT 1 FROM pg_database WHERE datname = 'sluice'"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         if not exists.stdout.strip():
-            subprocess.run([*base, "-c", f"CREATE DATABASE {_DATABASE}"], check=True)
+            subprocess.run([*base, "-c", "CREATE DATABASE sluice"], check=True)
 
     def _stop_leftover(self) -> None:
         """Stop a server that a killed supervisor left on this folder."""
@@ -203,7 +202,7 @@ class EmbeddedServer:
         while Path(f"/proc/{pid}").exists():
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
-                    f"An earlier PostgreSQL (process {pid}) still holds {self.pgdata}. Stop it first."
+                    f"An earlier PostgreSQL (process {pid}) holds {self.pgdata}. Stop it first."
                 )
             time.sleep(0.05)
 

@@ -8,9 +8,11 @@ makes harmless.
 
 from __future__ import annotations
 
+import os
+import socket
 import struct
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
@@ -183,7 +185,11 @@ class IntakeConnection:
 
     def abort(self) -> None:
         """Cut the line without a word: what is under way fails, its outcome unknown."""
-        self._connection.pgconn.finish()
+        with suppress(OSError, psycopg.Error):
+            # A descriptor of our own: libpq keeps, and closes, the one that it reads from.
+            line = socket.socket(fileno=os.dup(self._connection.fileno()))
+            with closing(line):
+                line.shutdown(socket.SHUT_RDWR)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[tuple[_Cursor, Committed]]:

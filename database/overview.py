@@ -157,7 +157,8 @@ async def read_watermarks(connection: AsyncConnection) -> dict[str, datetime | N
 
 async def read_oldest_undelivered(connection: AsyncConnection) -> datetime | None:
     """When the oldest segment with undelivered events was opened; None when all is delivered."""
-    return (await connection.execute(_OLDEST_UNDELIVERED)).scalar_one()
+    oldest: datetime | None = (await connection.execute(_OLDEST_UNDELIVERED)).scalar_one()
+    return oldest
 
 
 async def read_segment_states(connection: AsyncConnection) -> dict[str, int]:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -45,7 +46,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     every(_LOOK_EVERY, exporter.seal_if_due, "seal")
     every(_LOOK_EVERY, exporter.deduplicate_sealed, "deduplicate")
     for sink in exporter.sinks:
-        every(_LOOK_EVERY, lambda sink=sink: exporter.deliver(sink), f"deliver to {sink.name}")
+        every(_LOOK_EVERY, partial(exporter.deliver, sink), f"deliver to {sink.name}")
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")
     scheduler.add_listener(_log_failure, EVENT_JOB_ERROR)

@@ -80,7 +80,7 @@ class SeenIds:
         return seen
 
 
-def as_ids(data: bytes) -> Ids:
+def as_ids(data: bytes | memoryview) -> Ids:
     """Ids of 16 bytes each, laid end to end."""
     return np.frombuffer(data, dtype=f"S{ID_BYTES}")
 

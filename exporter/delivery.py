@@ -82,7 +82,10 @@ class Delivered:
 def deliver_segment(
     connection: Connection, delivery: PendingDelivery, *, sink: Sink, settings: ExporterSettings
 ) -> Delivered:
-    """Carry out a delivery; safe to run twice. Raises SinkError, ConservationBroken and the like."""
+    """Carry out a delivery; safe to run twice.
+
+    Raises SinkError, ConservationBroken or ManifestUnreadable, and then nothing is marked.
+    """
     begin_attempt(connection, delivery)
     ledger = read_segment_ledger(connection, delivery.segment_id)
     duplicate_rows = read_duplicate_rows(connection, delivery.segment_id)

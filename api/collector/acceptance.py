@@ -109,9 +109,7 @@ def count_outcomes(acceptance: Acceptance) -> dict[LedgerKey, LedgerCount]:
         name = (event.site_id, event.event_type)
         number, size = totals.get(name, (0, 0))
         totals[name] = (number + 1, size + event.payload_bytes)
-    counts = {
-        LedgerKey(*name, "accepted"): LedgerCount(*total) for name, total in totals.items()
-    }
+    counts = {LedgerKey(*name, "accepted"): LedgerCount(*total) for name, total in totals.items()}
     for refused in acceptance.refused:
         # The site of a refused event cannot be believed; the request's own can.
         key = LedgerKey(acceptance.refused_site_id, "", str(refused.reason))

@@ -1,4 +1,4 @@
-"""What the collector answers: how many events are durable, and what is wrong with each other one."""
+"""What the collector answers: how many events are durable, and what is wrong with the others."""
 
 from __future__ import annotations
 

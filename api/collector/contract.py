@@ -15,7 +15,8 @@ def _inline_schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
         [struct], ref_template="#/paths/~1collect/x-schemas/{name}"
     )
     name = schema["$ref"].rpartition("/")[2]
-    return _resolve(definitions[name], definitions)
+    resolved: dict[str, Any] = _resolve(definitions[name], definitions)
+    return resolved
 
 
 def _resolve(node: Any, definitions: dict[str, Any]) -> Any:

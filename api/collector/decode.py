@@ -68,7 +68,7 @@ def _decode_single(envelope: _Envelope, body: bytes) -> list[Decoded] | Refused:
     if envelope.event_type == "batch":
         return Refused(
             RefusalReason.EMPTY_BATCH,
-            "a batch carries its events in `events`; a single event needs an `eventType` of its own",
+            "a batch carries its events in `events`; a single event has an `eventType` of its own",
             field="events",
         )
     return [_decode_one(body)]

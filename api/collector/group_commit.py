@@ -38,13 +38,17 @@ class Connection(Protocol):
 
     async def commit_rows(
         self, rows: list[bytes], counts: dict[LedgerKey, LedgerCount]
-    ) -> Committed: ...
+    ) -> Committed:
+        """Write rows and counts durably, or raise."""
 
-    async def try_rows(self, rows: list[bytes]) -> None: ...
+    async def try_rows(self, rows: list[bytes]) -> None:
+        """Raise what `commit_rows` would; keep nothing."""
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        """Make the call under way fail."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Hang up."""
 
 
 @dataclass(eq=False, slots=True)
@@ -198,6 +202,7 @@ class GroupCommit:
         if not done:
             if self._connection is not None:
                 self._connection.abort()
+            await asyncio.wait({task}, timeout=1)
             task.cancel()
             raise TimeoutError("PostgreSQL did not answer in time")
         await task

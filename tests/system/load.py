@@ -1,4 +1,4 @@
-"""Senders that behave as trackers do: they repeat a batch, ids and all, until it is acknowledged."""
+"""Senders that behave as trackers do: they repeat a batch, ids and all, until it is taken in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack in processes of its own, seen from the outside: HTTP, buckets, signals. Imports nothing of ours."""
+"""A stack in processes of its own, seen from the outside: HTTP, buckets, signals."""
 
 from __future__ import annotations
 
@@ -145,7 +145,9 @@ class RunningStack:
 
     def bucket(self, name: str) -> Path:
         """A bucket's folder, its prefix included."""
-        return self.data / "buckets" / name / {"client": "analytics", "metering": "clients/demo"}[name]
+        return (
+            self.data / "buckets" / name / {"client": "analytics", "metering": "clients/demo"}[name]
+        )
 
     def delivered_ids(self, name: str) -> Counter[str]:
         """How often each event id stands in a bucket's events."""
@@ -156,7 +158,7 @@ class RunningStack:
         return Counter(table["event_id"].to_pylist())
 
     def listed_rows(self, name: str) -> int:
-        """Rows of events that the bucket's manifests list, after checking that each object is there."""
+        """Rows of events that the bucket's manifests list; each listed object must be there."""
         rows = 0
         for path in sorted((self.bucket(name) / "_sluice" / "manifests").iterdir()):
             for listed in json.loads(path.read_text())["objects"]:

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments under load: nothing acknowledged is lost, nothing is delivered twice."""
+"""SIGKILL under load: nothing acknowledged is lost, nothing is delivered twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clean clone, `make demo`, a visit with a real browser: every event is in the bucket within 90 s."""
+"""A clean clone, `make demo`, a visit: every event is in the bucket within 90 s."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def _record_captured_events(page: Page) -> list[dict[str, str]]:
 
 def _click_through(page: Page, shop: str) -> None:
     """A visit: catalogue, search, a product into the basket, the lookbook, and out."""
-    page.goto(shop + "/?utm_source=news&utm_medium=email&gclid=abc123", referer="https://www.google.com/")
+    page.goto(
+        shop + "/?utm_source=news&utm_medium=email&gclid=abc123", referer="https://www.google.com/"
+    )
     page.wait_for_function("!!window.sluice?.isLoaded")
     page.get_by_role("searchbox").fill("wool")
     page.get_by_role("searchbox").press("Enter")
@@ -102,9 +104,7 @@ def _check_readers(events: Path, *, rows: int) -> None:
     """DuckDB, PyArrow and pandas read the folder as it is: typed columns, partitions included."""
     query = f"SELECT * FROM read_parquet('{events}/**/*.parquet', hive_partitioning = true)"
     with duckdb.connect() as connection:
-        types = {
-            row[0]: str(row[1]) for row in connection.execute(f"DESCRIBE {query}").fetchall()
-        }
+        types = {row[0]: str(row[1]) for row in connection.execute(f"DESCRIBE {query}").fetchall()}
         connection.execute("SET TimeZone = 'UTC'")
         sites, types_seen, first, campaign, click, agent = connection.execute(
             f"SELECT list(DISTINCT site_id), count(DISTINCT event_type), year(min(received_at)),"

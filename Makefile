@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types imports contract contract-fresh tracker tracker-fresh bench clean help
+.PHONY: demo test check lint types imports contract contract-fresh tracker tracker-fresh chaos bench clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ tracker: tracking/node_modules/.ready  ## build the tracker and the demo's panel
 tracker-fresh: tracking/node_modules/.ready
 	@if [ -e tracking/node_modules/.absent ]; then echo "No Node here: the tracker's own checks are left to CI."; \
 	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh; fi
+
+chaos: $(VENV)/.dev  ## the crash tests, for longer
+	CHAOS_KILLS=20 $(BIN)/python -m pytest tests/system/test_crashes.py -q -s
 
 bench: bench-collect bench-export  ## every benchmark, one JSON line a result
 

@@ -103,6 +103,8 @@ GROUP BY r.run_id, r.trigger, r.requested_at, r.sealed_at, r.segment_id
 ORDER BY r.requested_at DESC LIMIT :most
 """)
 
+_ROWS = "SELECT received_at, occurred_at, event_id, site_id, event_type, payload"
+
 _WRITTEN = text("""
 SELECT segment_id FROM segments WHERE state <> 'dropped' ORDER BY segment_id DESC LIMIT 20
 """)
@@ -209,14 +211,8 @@ async def _last_rows(connection: AsyncConnection, segment_id: int, most: int) ->
     read = 8
     while True:
         first = max(0, pages - read)
-        rows = list(
-            await connection.execute(
-                text(
-                    "SELECT received_at, occurred_at, event_id, site_id, event_type, payload"
-                    f" FROM {table} WHERE ctid >= '({first},0)'::tid"
-                )
-            )
-        )
+        query = text(f"{_ROWS} FROM {table} WHERE ctid >= '({first},0)'::tid")
+        rows = list(await connection.execute(query))
         if len(rows) >= most or first == 0:
             return rows[::-1][:most]
         read *= 8

@@ -61,6 +61,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
             max_batch_events=settings.max_batch_events,
             max_event_bytes=settings.max_event_bytes,
             max_depth=settings.max_depth,
+            max_stored_bytes=settings.max_commit_bytes,
         ),
         max_body_bytes=settings.max_body_bytes,
         origins=settings.origins,

@@ -47,7 +47,9 @@ def make_rows(count: int, *, seed: int = 1) -> list[bytes]:
     facts = RequestFacts(
         arrived_at=datetime.now(UTC), fallback_site_id="shop.example", ip="203.0.113.0"
     )
-    limits = Limits(max_batch_events=1000, max_event_bytes=32_768, max_depth=40)
+    limits = Limits(
+        max_batch_events=1000, max_event_bytes=32_768, max_depth=40, max_stored_bytes=8_000_000
+    )
     rows = []
     for start in range(0, count, 1000):
         body = b'{"eventType":"batch","events":[' + b",".join(raws[start : start + 1000]) + b"]}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
 from urllib.parse import quote, unquote
 
 _OBJECT = re.compile(
@@ -16,6 +18,19 @@ _OBJECT = re.compile(
     r"/month=(?P<month>\d{2})/day=(?P<day>\d{2})/hour=(?P<hour>\d{2})"
     r"/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
 )
+
+
+MAX_SITE_ID_BYTES: Final = 200
+"""Of a site id as it stands in a key. A folder's name ends at 255 bytes, an S3 key at 1,024."""
+
+
+@lru_cache(maxsize=10_000)
+def encode_site_id(site_id: str) -> str:
+    """A site id as one folder's name, percent-encoded as Hive and Spark do it.
+
+    "." and ".." cannot climb: "site_id=" stands before them.
+    """
+    return quote(site_id, safe="")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,11 +55,8 @@ class ObjectKey:
     def under(self, prefix: str) -> str:
         """The whole key, as it stands in the bucket."""
         hour = self.partition.hour.astimezone(UTC)
-        # Percent-encoded as Hive and Spark do it, so that a site id is always one folder.
-        # ("." and ".." cannot climb: "site_id=" stands before them.)
-        site = quote(self.partition.site_id, safe="")
         return (
-            f"{prefix}/{self.dataset}/site_id={site}"
+            f"{prefix}/{self.dataset}/site_id={encode_site_id(self.partition.site_id)}"
             f"/year={hour:%Y}/month={hour:%m}/day={hour:%d}/hour={hour:%H}"
             f"/{self.segment_id:012d}-{self.part:04d}.{self.format}"
         )

@@ -66,8 +66,8 @@ class ConservationBroken(Exception):
     """The rows that came out of the buffer are not the rows that the ledger counted."""
 
 
-class ManifestUnreadable(Exception):
-    """There is a manifest, and this version cannot read it: nothing may be overwritten."""
+class ManifestForeign(Exception):
+    """There is a manifest that this delivery did not write: nothing may be overwritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def deliver_segment(
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
 
-    Raises SinkError, ConservationBroken or ManifestUnreadable, and then nothing is marked.
+    Raises SinkError, ConservationBroken or ManifestForeign, and then nothing is marked.
     """
     begin_attempt(connection, delivery)
     ledger = read_segment_ledger(connection, delivery.segment_id)
@@ -93,6 +93,7 @@ def deliver_segment(
     key = manifest_key(sink.prefix, delivery.segment_id)
     manifest = _read_manifest(sink, key)
     if manifest is not None:
+        _check_ours(manifest, _describe(delivery, ledger, manifest.objects, sink, settings))
         _verify_all(sink, manifest.objects)
     else:
         with tempfile.TemporaryDirectory(prefix="sluice-", dir=settings.staging_dir) as folder:
@@ -204,7 +205,18 @@ def _read_manifest(sink: Sink, key: str) -> Manifest | None:
     try:
         return decode_manifest(body)
     except msgspec.MsgspecError as exc:
-        raise ManifestUnreadable(f"{key}: {exc}") from exc
+        raise ManifestForeign(f"{key} cannot be read by this version: {exc}") from exc
+
+
+def _check_ours(standing: Manifest, ours: Manifest) -> None:
+    """Raise ManifestForeign when a manifest is of another buffer that wrote into this bucket."""
+    for field in ("client_id", "sink", "segment_id", "window", "counts"):
+        if getattr(standing, field) != getattr(ours, field):
+            raise ManifestForeign(
+                f"The bucket holds a manifest of segment {ours.segment_id} that is not of this"
+                f" buffer: its {field} is {getattr(standing, field)}. The database was made anew"
+                " over an old bucket, or two stacks share a prefix: choose another prefix."
+            )
 
 
 def _describe(

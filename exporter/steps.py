@@ -39,7 +39,7 @@ from database.segments import (
     segments_in_state,
 )
 from exporter.dedup import SeenIds, as_ids, find_duplicates
-from exporter.delivery import ConservationBroken, ManifestUnreadable, deliver_segment
+from exporter.delivery import ConservationBroken, ManifestForeign, deliver_segment
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
@@ -151,7 +151,7 @@ class Exporter:
     def _attempt(self, connection: Connection, delivery: PendingDelivery, sink: Sink) -> bool:
         try:
             deliver_segment(connection, delivery, sink=sink, settings=self.settings)
-        except (SinkRefused, ConservationBroken, ManifestUnreadable) as exc:
+        except (SinkRefused, ConservationBroken, ManifestForeign) as exc:
             log.error("sink stopped", extra=_facts(delivery, exc))  # noqa: TRY400 - no trace needed
             connection.rollback()
             mark_failed(connection, delivery, error=str(exc), retry_in=None)

@@ -15,6 +15,7 @@ import msgspec
 from api.collector.decode import decode_body
 from core.event import StoredEvent
 from core.event_id import identity, make_event_id
+from core.keys import MAX_SITE_ID_BYTES, encode_site_id
 from core.refusal import RefusalReason, Refused
 from database.intake import LedgerCount, LedgerKey, encode_row
 
@@ -26,6 +27,8 @@ class Limits:
     max_batch_events: int
     max_event_bytes: int
     max_depth: int
+    max_stored_bytes: int
+    """Of all events of a request: what they share is stored with each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +76,24 @@ _PLACEHOLDER_IDS: Final = frozenset(
 )
 _NUL_IN_JSON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
+_TOO_MUCH_TOGETHER: Final = Refused(
+    RefusalReason.TOO_LARGE, "the events of this request are too large together: split the batch"
+)
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def accept_body(body: bytes, *, facts: RequestFacts, limits: Limits) -> Acceptance:
     """Accept or refuse each event of a request body; never raises for what a client sent."""
     acceptance = Acceptance(refused_site_id=facts.fallback_site_id)
-    decoded = decode_body(body, max_events=limits.max_batch_events)
+    decoded = decode_body(
+        body, max_events=limits.max_batch_events, max_shared_bytes=limits.max_event_bytes
+    )
     if isinstance(decoded, Refused):
         acceptance.refused.append(decoded)
         acceptance.whole_request_refused = True
         return acceptance
+    stored_bytes = 0
     for index, event in enumerate(decoded):
         outcome = (
             event
@@ -92,7 +102,10 @@ def accept_body(body: bytes, *, facts: RequestFacts, limits: Limits) -> Acceptan
         )
         if isinstance(outcome, Refused):
             acceptance.refused.append(replace(outcome, index=index))
+        elif stored_bytes + outcome.payload_bytes > limits.max_stored_bytes:
+            acceptance.refused.append(replace(_TOO_MUCH_TOGETHER, index=index))
         else:
+            stored_bytes += outcome.payload_bytes
             acceptance.accepted.append(outcome)
     return acceptance
 
@@ -121,6 +134,12 @@ def _accept_event(
     event: StoredEvent, *, index: int, facts: RequestFacts, limits: Limits
 ) -> AcceptedEvent | Refused:
     site_id = event.site_id = event.site_id or facts.fallback_site_id
+    if len(encode_site_id(site_id)) > MAX_SITE_ID_BYTES:
+        return Refused(
+            RefusalReason.TOO_LONG,
+            f"longer than {MAX_SITE_ID_BYTES} bytes as it stands in an object's key",
+            field="siteId",
+        )
     event_id = _identify(event, site_id)
     occurred_at = _place_in_time(event, facts.arrived_at)
     if isinstance(occurred_at, Refused):

@@ -8,6 +8,7 @@ event, so that each event answers for itself alone.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -27,6 +28,7 @@ class _Envelope(StoredEvent, kw_only=True):
     events: list[StoredEvent] | None = None
 
 
+_encode: Final = msgspec.json.Encoder().encode
 _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_raw_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -42,10 +44,9 @@ _COLUMN_BY_NAME: Final = (
     | ALIASES
 )
 _ID_FIELDS: Final = frozenset({"event_id", "user_id", "company_id", "visitor_id", "session_id"})
-_MAX_SCANNED_TOKENS: Final = 200_000
 
 
-def decode_body(body: bytes, *, max_events: int) -> list[Decoded] | Refused:
+def decode_body(body: bytes, *, max_events: int, max_shared_bytes: int) -> list[Decoded] | Refused:
     """Decode a request body into its events, in order; never raises.
 
     A Refused in the list stands for one event, a bare Refused for the whole request.
@@ -53,10 +54,12 @@ def decode_body(body: bytes, *, max_events: int) -> list[Decoded] | Refused:
     try:
         envelope = _decode_envelope(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_forgiving(body, max_events=max_events)
+        return _decode_forgiving(body, max_events=max_events, max_shared_bytes=max_shared_bytes)
     if envelope.events is None:
         return _decode_single(envelope, body)
     if refused := _check_length(envelope.events, max_events):
+        return refused
+    if refused := _check_shared(envelope, max_shared_bytes):
         return refused
     for event in envelope.events:
         _strip_server_fields(event)
@@ -86,6 +89,17 @@ def _check_length(events: list[Any], max_events: int) -> Refused | None:
     return None
 
 
+def _check_shared(envelope: StoredEvent, max_shared_bytes: int) -> Refused | None:
+    """Refuse shared properties that no event could hold, before each event gets a copy."""
+    if envelope.properties and len(_encode(envelope.properties)) > max_shared_bytes:
+        return Refused(
+            RefusalReason.TOO_LARGE,
+            f"the properties that all events share are larger than {max_shared_bytes:,} bytes",
+            field="properties",
+        )
+    return None
+
+
 def _strip_server_fields(event: StoredEvent) -> None:
     if event.ip is not None:
         event.properties = {"ip": event.ip} | (event.properties or {})
@@ -107,7 +121,9 @@ def _inherit(envelope: StoredEvent, events: list[StoredEvent]) -> None:
             event.properties = envelope.properties | (event.properties or {})
 
 
-def _decode_forgiving(body: bytes, *, max_events: int) -> list[Decoded] | Refused:
+def _decode_forgiving(
+    body: bytes, *, max_events: int, max_shared_bytes: int
+) -> list[Decoded] | Refused:
     """Take the body apart first, then decode each event alone."""
     split = _split(body)
     if isinstance(split, Refused):
@@ -120,6 +136,8 @@ def _decode_forgiving(body: bytes, *, max_events: int) -> list[Decoded] | Refuse
     envelope = _convert({"eventType": "batch"} | envelope_fields)
     if isinstance(envelope, Refused):
         return envelope
+    if refused := _check_shared(envelope, max_shared_bytes):
+        return refused
     decoded = [_decode_one(raw) for raw in raw_events]
     _inherit(envelope, [event for event in decoded if isinstance(event, StoredEvent)])
     return decoded
@@ -134,7 +152,7 @@ def _split(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
         if "events" not in fields:
             return {}, None
         events = [bytes(raw) for raw in _decode_raw_list(bytes(fields.pop("events")))]
-        return {name: json.loads(bytes(raw)) for name, raw in fields.items()}, events
+        return {name: _load_json(bytes(raw)) for name, raw in fields.items()}, events
     except msgspec.ValidationError as exc:
         return Refused(
             RefusalReason.INVALID_EVENT,
@@ -145,7 +163,8 @@ def _split(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
         return _split_by_scanning(body)
 
 
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+# An unclosed string is one token too: were it none, each quote in it would be tried in turn.
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _EVENTS_ARRAY: Final = re.compile(rb'"events"\s*:\s*\[')
 
 
@@ -164,8 +183,10 @@ def _split_by_scanning(body: bytes) -> tuple[dict[str, Any], list[bytes] | None]
         events = []
     rest = body[:start] + body[end:]
     try:
-        fields = json.loads(rest)
-    except (ValueError, RecursionError) as exc:
+        fields = _load_json(rest)
+    except RecursionError:
+        return Refused(RefusalReason.TOO_DEEP, "nested deeper than any event may be")
+    except ValueError as exc:
         return Refused(RefusalReason.INVALID_JSON, f"the body is not JSON: {exc}")
     if isinstance(fields, list):
         return {}, events
@@ -178,9 +199,7 @@ def _element_bounds(body: bytes) -> Iterator[tuple[int, int]]:
     array_depth = 1 if body.lstrip()[:1] == b"[" else 0
     depth = 0
     start = -1
-    for count, token in enumerate(_TOKEN.finditer(body)):
-        if count > _MAX_SCANNED_TOKENS:
-            return
+    for token in _TOKEN.finditer(body):
         match token[0]:
             case b"{" | b"[":
                 depth += 1
@@ -214,18 +233,31 @@ def _decode_one(raw: bytes) -> Decoded:
 
 def _decode_one_forgiving(raw: bytes) -> Decoded:
     try:
-        fields = json.loads(raw.decode(), parse_constant=_refuse_constant)
+        fields = _load_json(raw)
     except RecursionError:
         return Refused(RefusalReason.TOO_DEEP, "nested deeper than any event may be")
     except UnicodeDecodeError as exc:
         return Refused(RefusalReason.INVALID_JSON, f"not UTF-8: {exc.reason} at byte {exc.start}")
     except ValueError as exc:
         return Refused(RefusalReason.INVALID_JSON, f"not JSON: {exc}")
-    return _convert(_mend_surrogates(fields) if _may_hold_surrogate(raw) else fields)
+    return _convert(fields)
+
+
+def _load_json(raw: bytes) -> Any:
+    """Decode JSON as browsers write it; raises ValueError, UnicodeDecodeError, RecursionError."""
+    value = json.loads(raw.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+    return _mend_surrogates(value) if _may_hold_surrogate(raw) else value
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is larger than any number can be")
+    return value
 
 
 def _may_hold_surrogate(raw: bytes) -> bool:

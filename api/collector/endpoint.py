@@ -7,6 +7,7 @@ stored, send it again after `Retry-After`. Every answer is the JSON of `answer.p
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from api.collector.acceptance import (
@@ -29,6 +30,8 @@ _READ_TYPES: Final = frozenset(
     {b"", b"application/json", b"text/plain", b"application/x-www-form-urlencoded"}
 )
 _PREFLIGHT_SECONDS: Final = 86_400
+# Above this, decoding takes long enough to be felt by the others on the event loop.
+_LARGE_BODY_BYTES: Final = 200_000
 
 
 class SenderGone(Exception):
@@ -96,6 +99,8 @@ class CollectEndpoint:
             user_agent=find_user_agent(headers),
             ip=truncate_ip(client[0]) if client else None,
         )
+        if len(body) > _LARGE_BODY_BYTES:
+            return await asyncio.to_thread(accept_body, body, facts=facts, limits=self._limits)
         return accept_body(body, facts=facts, limits=self._limits)
 
     def _check_head(self, headers: Headers) -> Refused | None:

@@ -26,6 +26,7 @@ _PERMANENT = {
     "AllAccessDisabled": "The bucket's owner has disabled access to it.",
     "InvalidAccessKeyId": "The access key is unknown: replace it in the settings.",
     "SignatureDoesNotMatch": "The secret key does not fit the access key: replace both.",
+    "KeyTooLongError": "The object's key is too long: shorten the prefix.",
     "ExpiredToken": "The credentials have expired: renew them.",
     "InvalidToken": "The session token is not valid: renew it.",
     "PermanentRedirect": "The bucket is in another region: set the right one.",

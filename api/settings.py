@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from core.settings import CommonSettings, setting
@@ -24,6 +25,11 @@ class ApiSettings(CommonSettings):
     )
     trusted_proxies: str = setting(
         "Addresses whose X-Forwarded-For is believed, comma-separated.", default="127.0.0.1"
+    )
+    local_networks: str = setting(
+        "Networks whose callers count as this machine in development, comma-separated; "
+        "production opens nothing to anyone without the token.",
+        default="127.0.0.0/8,::1/128",
     )
     allowed_origins: str = setting(
         "Origins that may post from a browser, comma-separated; * for all.", default="*"
@@ -53,6 +59,10 @@ class ApiSettings(CommonSettings):
 
     def __post_init__(self) -> None:
         """Raises ValueError naming what production must not run with."""
+        try:
+            self.machine_networks  # noqa: B018 - read to be checked
+        except ValueError as exc:
+            raise ValueError(f"LOCAL_NETWORKS: {exc}") from exc
         if self.sluice_env != "production":
             return
         problems = []
@@ -72,6 +82,11 @@ class ApiSettings(CommonSettings):
             problems.append("DEMO_BUCKET_DIR must be empty in production: it shows a bucket.")
         if problems:
             raise ValueError("\n".join(problems))
+
+    @property
+    def machine_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of `local_networks`."""
+        return tuple(ip_network(n.strip()) for n in self.local_networks.split(",") if n.strip())
 
     @property
     def origins(self) -> frozenset[str]:

@@ -42,5 +42,7 @@ def configure_logging(level: str, *, file: Path | None = None) -> None:
         handler = RotatingFileHandler(file, maxBytes=MAX_LOG_BYTES, backupCount=KEPT_LOGS)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("apscheduler", "botocore", "boto3", "s3transfer", "urllib3", "alembic"):
+    # The exporter logs a failed step itself; that one is still at work is nothing to report.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    for chatty in ("botocore", "boto3", "s3transfer", "urllib3", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

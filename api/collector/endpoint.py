@@ -80,7 +80,7 @@ class CollectEndpoint:
             return
         except (BufferUnavailable, QueueFull) as exc:
             code = "queue_full" if isinstance(exc, QueueFull) else "buffer_unavailable"
-            body = encode_failure(code, "nothing was stored; send the same body again later")
+            body = encode_failure(code, "nothing was acknowledged: send the same body again later")
             await _respond(send, 503, body, [*self._cors(headers), (b"retry-after", b"2")])
             return
         await _respond(send, status_of(acceptance), encode_answer(acceptance), self._cors(headers))

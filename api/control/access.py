@@ -38,6 +38,7 @@ def _is_local(request: Request) -> bool:
     if request.url.hostname not in ("localhost", "127.0.0.1", "::1"):
         return False
     try:
-        return ip_address(request.client.host).is_loopback
+        caller = ip_address(request.client.host)
     except ValueError:
         return False
+    return any(caller in network for network in request.app.state.settings.machine_networks)

@@ -27,7 +27,8 @@ class Health(BaseModel):
     database: Literal["up", "down"]
     exporter: Literal["up", "silent", "unknown"]
     oldest_undelivered_seconds: float | None = Field(
-        description="Age of the oldest event that a sink still waits for; null when there is none."
+        description="How long ago the oldest segment with undelivered events was opened: no event"
+        " has waited for longer. Null when there is none."
     )
     promised_seconds: float | None = Field(description="How old it may become.")
     problems: list[str] = Field(description="What is wrong, in words.")

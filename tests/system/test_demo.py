@@ -152,9 +152,10 @@ def test_the_panel_shows_the_rows_that_arrived(demo: RunningStack) -> None:
             page.wait_for_function("!!window.sluice?.isLoaded")
             demo.wait_until_delivered()
             if width < 800:
-                page.get_by_role("button", name="Sluice").first.click()
+                page.locator(".sl-launcher").click()
             page.get_by_role("tab", name="In your bucket").click()
-            page.get_by_text("page_view").first.wait_for(timeout=30_000)
+            bucket = page.get_by_role("tabpanel", name="In your bucket")
+            bucket.get_by_text("page_view").first.wait_for(timeout=30_000)
             if folder := os.environ.get("SCREENSHOTS"):
                 page.screenshot(path=f"{folder}/panel-{width}.png")
             assert not errors

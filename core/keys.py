@@ -85,9 +85,11 @@ def parse_object_key(key: str) -> ObjectKey | None:
     match = _OBJECT.fullmatch(key)
     if match is None:
         return None
-    hour = datetime(
-        int(match["year"]), int(match["month"]), int(match["day"]), int(match["hour"]), tzinfo=UTC
-    )
+    year, month, day, hour_of_day = (int(match[n]) for n in ("year", "month", "day", "hour"))
+    try:
+        hour = datetime(year, month, day, hour_of_day, tzinfo=UTC)
+    except ValueError:
+        return None
     return ObjectKey(
         dataset=match["dataset"],
         partition=Partition(site_id=unquote(match["site"]), hour=hour),

@@ -75,20 +75,22 @@ def read_settings(cls: type[S], environment: Mapping[str, str]) -> S:
         if not raw:
             if f.default is MISSING:
                 problems.append(f"{name} is missing. {f.metadata['meaning']}")
+                values[f.name] = ""  # stands in until every problem is named
             continue
         try:
             values[f.name] = _parse(raw, hints[f.name], at_least=f.metadata["at_least"])
-        except ValueError as exc:
+        except (ValueError, OverflowError) as exc:
             shown = "(secret)" if f.metadata["secret"] else repr(raw)
             problems.append(f"{name}={shown}: {exc}")
+            if f.default is MISSING:
+                values[f.name] = ""
+    try:
+        settings = cls(**values)
+    except ValueError as exc:  # raised by a class's own __post_init__
+        problems += str(exc).splitlines()
     if problems:
         raise SettingsError(problems)
-    try:
-        return cls(**values)
-    except SettingsError:
-        raise
-    except ValueError as exc:  # raised by a class's own __post_init__
-        raise SettingsError(str(exc).splitlines()) from exc
+    return settings
 
 
 def masked(settings: Any) -> dict[str, str]:

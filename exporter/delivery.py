@@ -132,8 +132,8 @@ def check_conservation(ledger: Iterable[HourCount], files: Iterable[EncodedFile]
     for file in files:
         if isinstance(file.key, ObjectKey):
             written[file.key.partition.site_id, file.key.partition.hour] += file.rows
-    if +due != +written:
-        different = sorted(k for k in due | written if due[k] != written[k])
+    different = sorted(k for k in {*due, *written} if due[k] != written[k])
+    if different:
         site, hour = different[0]
         raise ConservationBroken(
             f"{len(different)} site-hours do not add up; {site} at {hour:%Y-%m-%d %H}h: the ledger"

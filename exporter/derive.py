@@ -22,6 +22,7 @@ _CLICK_IDS: Final = (
 )
 _UTM: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _MAX_DERIVED_CHARS: Final = 1_000
+_MAX_PARAMETERS: Final = 200
 
 Derived = dict[str, str | None]
 
@@ -30,11 +31,10 @@ def derive_from_url(url: str) -> Derived:
     """`path`, the `utm_…` parameters, `click_id` and `click_id_type` of a page's address."""
     try:
         parts = urlsplit(url)
-        # errors="replace" is the default: a mangled escape never loses the others.
-        parameters = dict(parse_qsl(parts.query, max_num_fields=200))
     except ValueError:
         return {}
     derived: Derived = {"path": parts.path or "/"}
+    parameters = _parameters(parts.query)
     for name in _UTM:
         derived[name] = (parameters.get(name) or "")[:_MAX_DERIVED_CHARS] or None
     for name in _CLICK_IDS:
@@ -43,6 +43,13 @@ def derive_from_url(url: str) -> Derived:
             derived["click_id_type"] = name
             break
     return derived
+
+
+def _parameters(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, max_num_fields=_MAX_PARAMETERS))
+    except ValueError:  # more of them than any campaign has
+        return {}
 
 
 def derive_from_referrer(referrer: str) -> Derived:

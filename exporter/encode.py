@@ -56,7 +56,7 @@ class _OpenFile:
     def flush(self) -> None:
         if self._buffered:
             self._writer.write_table(
-                pa.Table.from_batches(self._buffered), row_group_size=self._row_group_rows
+                pa.Table.from_batches(self._buffered), row_group_size=self._buffered_rows
             )
         self._buffered, self._buffered_rows, self.buffered_bytes = [], 0, 0
 

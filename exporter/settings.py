@@ -71,7 +71,14 @@ class ExporterSettings(CommonSettings):
                 problems.append(
                     f"{side.upper()}_PREFIX must be path segments of letters, digits, - and _."
                 )
-        if self.client_s3_bucket == self.metering_s3_bucket:
+            address = getattr(self, f"{side}_s3_bucket")
+            if address.startswith("file:") and not address.startswith("file:///"):
+                problems.append(
+                    f"{side.upper()}_S3_BUCKET={address}: a folder is written file:///a/folder."
+                )
+        if self.client_s3_bucket and (
+            self.client_s3_bucket.rstrip("/") == self.metering_s3_bucket.rstrip("/")
+        ):
             problems.append("CLIENT_S3_BUCKET and METERING_S3_BUCKET must be two buckets.")
         if problems:
             raise ValueError("\n".join(problems))

@@ -56,7 +56,7 @@ def decode_body(body: bytes, *, max_events: int, max_shared_bytes: int) -> list[
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_forgiving(body, max_events=max_events, max_shared_bytes=max_shared_bytes)
     if envelope.events is None:
-        return _decode_single(envelope, body)
+        return _decode_single(body)
     if refused := _check_length(envelope.events, max_events):
         return refused
     if refused := _check_shared(envelope, max_shared_bytes):
@@ -67,14 +67,15 @@ def decode_body(body: bytes, *, max_events: int, max_shared_bytes: int) -> list[
     return list(envelope.events)
 
 
-def _decode_single(envelope: _Envelope, body: bytes) -> list[Decoded] | Refused:
-    if envelope.event_type == "batch":
+def _decode_single(body: bytes) -> list[Decoded] | Refused:
+    event = _decode_one(body)
+    if isinstance(event, StoredEvent) and event.event_type == "batch":
         return Refused(
             RefusalReason.EMPTY_BATCH,
             "a batch carries its events in `events`; a single event has an `eventType` of its own",
             field="events",
         )
-    return [_decode_one(body)]
+    return [event]
 
 
 def _check_length(events: list[Any], max_events: int) -> Refused | None:
@@ -108,10 +109,11 @@ def _strip_server_fields(event: StoredEvent) -> None:
 
 def _inherit(envelope: StoredEvent, events: list[StoredEvent]) -> None:
     """Give each event what the envelope says and the event does not."""
+    _strip_server_fields(envelope)
     shared = [
         (name, value)
         for name in _SHARED_FIELDS
-        if (value := getattr(envelope, name)) is not None and name not in ("properties", "ip")
+        if (value := getattr(envelope, name)) is not None and name != "properties"
     ]
     for event in events:
         for name, value in shared:
@@ -130,7 +132,7 @@ def _decode_forgiving(
         return split
     envelope_fields, raw_events = split
     if raw_events is None:
-        return [_decode_one(body)]
+        return _decode_single(body)
     if refused := _check_length(raw_events, max_events):
         return refused
     envelope = _convert({"eventType": "batch"} | envelope_fields)

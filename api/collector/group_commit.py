@@ -12,9 +12,9 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
 import psycopg
 
@@ -23,6 +23,12 @@ from core.refusal import RefusalReason, Refused
 from database.intake import Committed, LedgerCount, LedgerKey, NoOpenSegment
 
 log = logging.getLogger("sluice.collector")
+
+# What a request without rows weighs: one that is refused waits for its count all the same.
+_REFUSED_BYTES: Final = 500
+
+
+Result = TypeVar("Result")
 
 
 class BufferUnavailable(Exception):
@@ -63,7 +69,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[Connection]],
+        connect: Callable[[], Coroutine[object, object, Connection]],
         *,
         max_queue_bytes: int,
         max_commit_bytes: int,
@@ -100,7 +106,7 @@ class GroupCommit:
         """
         if self._closing:
             raise BufferUnavailable("shutting down")
-        row_bytes = acceptance.row_bytes
+        row_bytes = acceptance.row_bytes or _REFUSED_BYTES
         if self._waiting and self._waiting_bytes + row_bytes > self._max_queue_bytes:
             raise QueueFull
         waiting = _Waiting(acceptance, row_bytes)
@@ -195,21 +201,21 @@ class GroupCommit:
         await self._in_time(connection.commit_rows(rows, counts))
         log.info("Bulk inserted %d events", len(rows), extra={"requests": len(group)})
 
-    async def _in_time(self, work: Coroutine[object, object, object]) -> None:
+    async def _in_time(self, work: Coroutine[object, object, Result]) -> Result:
         """Bound what a stopped server could hold up for ever: cut the line, do not ask it."""
         task = asyncio.ensure_future(work)
         done, _ = await asyncio.wait({task}, timeout=self._commit_timeout_seconds)
         if not done:
             if self._connection is not None:
                 self._connection.abort()
-            await asyncio.wait({task}, timeout=1)
+                await asyncio.wait({task}, timeout=1)
             task.cancel()
             raise TimeoutError("PostgreSQL did not answer in time")
-        await task
+        return await task
 
     async def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = await self._connect()
+            self._connection = await self._in_time(self._connect())
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.collector.acceptance import Limits
 from api.collector.contract import COLLECT_OPENAPI
@@ -19,7 +20,7 @@ from api.control.access import require_access
 from api.settings import ApiSettings
 from core.clock import Clock, utc_now
 from core.version import VERSION
-from database.engine import async_engine
+from database.async_engine import async_engine
 from database.intake import IntakeConnection
 
 
@@ -67,8 +68,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         origins=settings.origins,
         clock=clock,
     )
-    # First, and without FastAPI's request handling: this is the hot path.
-    app.router.routes.insert(0, Route("/collect", collect))
+    app.add_middleware(CollectFirst, collect=collect)
     app.include_router(health.router)
     protected = APIRouter(dependencies=[Depends(require_access)])
     protected.include_router(events.router)
@@ -77,6 +77,20 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     _document_collect(app)
     _serve_files(app, settings)
     return app
+
+
+class CollectFirst:
+    """Hands `/collect` to its endpoint before any routing: this is the hot path."""
+
+    def __init__(self, app: ASGIApp, collect: CollectEndpoint) -> None:
+        self._app, self._collect = app, collect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or pass it on."""
+        if scope["type"] == "http" and scope["path"] == "/collect":
+            await self._collect(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _document_collect(app: FastAPI) -> None:

@@ -312,13 +312,13 @@ def _column(field: msgspec.structs.FieldInfo, origin: Origin) -> Column:
         kind = ColumnType.JSON
     else:
         kind = ColumnType.STRING
-    choices = [k for k in kinds if isinstance(k, str)]
+    choices = [choice for kind in kinds for choice in get_args(kind) if isinstance(choice, str)]
     if meta.max_length is not None:
         limit = f"{meta.max_length:,} characters"
     elif meta.le is not None:
         limit = f"{meta.ge} to {meta.le:,}"
     elif choices:
-        limit = "one of " + ", ".join(get_args(Consent))
+        limit = "one of " + ", ".join(choices)
     else:
         limit = ""
     return Column(

@@ -1,10 +1,9 @@
-"""Build engines from the one DATABASE_URL."""
+"""Build the engine of the exporter, the migrations and the command line."""
 
 from __future__ import annotations
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
 def sync_engine(database_url: str, *, application_name: str) -> Engine:
@@ -14,20 +13,4 @@ def sync_engine(database_url: str, *, application_name: str) -> Engine:
         pool_pre_ping=True,
         pool_size=4,
         connect_args={"application_name": application_name, "connect_timeout": 10},
-    )
-
-
-def async_engine(database_url: str, *, application_name: str) -> AsyncEngine:
-    """An engine for the management routes; the intake has a connection of its own."""
-    return create_async_engine(
-        make_url(database_url).set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
-        pool_size=2,
-        pool_timeout=5,
-        connect_args={
-            "application_name": application_name,
-            "connect_timeout": 5,
-            # A status page must never hold a lock or a snapshot for long.
-            "options": "-c statement_timeout=10s",
-        },
     )

@@ -24,8 +24,8 @@ from database.intake import Committed, LedgerCount, LedgerKey, NoOpenSegment
 
 log = logging.getLogger("sluice.collector")
 
-# What a request without rows weighs: one that is refused waits for its count all the same.
-_REFUSED_BYTES: Final = 500
+# What a refusal weighs: it waits for its count as a row waits for its place.
+_REFUSAL_BYTES: Final = 300
 
 
 Result = TypeVar("Result")
@@ -106,7 +106,7 @@ class GroupCommit:
         """
         if self._closing:
             raise BufferUnavailable("shutting down")
-        row_bytes = acceptance.row_bytes or _REFUSED_BYTES
+        row_bytes = acceptance.row_bytes + _REFUSAL_BYTES * len(acceptance.refused)
         if self._waiting and self._waiting_bytes + row_bytes > self._max_queue_bytes:
             raise QueueFull
         waiting = _Waiting(acceptance, row_bytes)

@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types imports contract contract-fresh tracker tracker-fresh chaos bench clean help
+.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos bench clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -12,9 +12,12 @@ help:  ## what there is to make
 demo: $(VENV)/.stack  ## run the whole stack on this machine
 	@exec $(BIN)/sluice up --port $(PORT)
 
-test: $(VENV)/.dev tracking/node_modules/.ready  ## every check and every test
+test: $(VENV)/.dev tracking/node_modules/.ready browser  ## every check and every test
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
+
+browser: $(VENV)/.dev
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/browser/install.sh $(BIN)/playwright
 
 check: lint types imports contract-fresh tracker-fresh  ## all that needs no running part
 

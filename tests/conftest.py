@@ -1,0 +1,172 @@
+"""What the unit, contract and integration tests share: a real PostgreSQL, a real S3 protocol, a clock.
+
+Everything of ours is imported inside the fixtures: the system and browser tests load this file
+too, and they import nothing of ours.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from database.embedded import EmbeddedServer
+
+ROOT = Path(__file__).resolve().parent.parent
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+# Two shared cores: an example may be slow for reasons of its neighbours'.
+hypothesis.settings.register_profile(
+    "sluice", deadline=None, max_examples=100, derandomize=True, database=None
+)
+hypothesis.settings.load_profile("sluice")
+
+_numbers = itertools.count(1)
+
+
+class HandClock:
+    """Tells the time that a test sets, and no other."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def turn(self, **by: float) -> datetime:
+        """Turn the hands forward: `clock.turn(minutes=5)`."""
+        self.now += timedelta(**by)
+        return self.now
+
+
+def an_event(**different: Any) -> dict[str, Any]:
+    """One event as a tracker sends it; keyword arguments are wire names, None leaves one out."""
+    event = {
+        "eventId": str(uuid.uuid4()),
+        "eventType": "page_view",
+        "siteId": "shop.example",
+        "visitorId": "v-1",
+        "sessionId": "s-1",
+        "url": "https://shop.example/p/7",
+    } | different
+    return {name: value for name, value in event.items() if value is not None}
+
+
+def a_batch(*events: Any, **shared: Any) -> bytes:
+    """A request body with these events and what they share."""
+    return json.dumps({"eventType": "batch", **shared, "events": list(events)}).encode()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """Noon, until the test turns it."""
+    return HandClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedServer]:
+    """One server for the whole run; it may run as another account, who must reach its folder."""
+    from database.embedded import EmbeddedServer
+
+    folder = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
+    folder.chmod(0o755)
+    memory = {"shared_buffers": "64MB", "max_wal_size": "1GB", "fsync": "off"}
+    server = EmbeddedServer(folder=folder / "postgres", memory=memory)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's address, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedServer) -> str:
+    """A migrated database to clone; nothing may be connected to it."""
+    import psycopg
+
+    from database.engine import sync_engine
+    from database.migrate import migrate
+
+    name = "migrated"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    engine = sync_engine(with_database(postgres.url, name), application_name="tests")
+    migrate(engine)
+    engine.dispose()
+    return name
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedServer, template_database: str) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    import psycopg
+
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        yield with_database(postgres.url, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """The exporter's kind of engine on the test's own database."""
+    from database.engine import sync_engine
+
+    engine = sync_engine(database_url, application_name="tests")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A server that speaks S3."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_client(s3_endpoint: str) -> Any:
+    """Our client, on that server."""
+    from exporter.sinks.s3 import connect_s3
+
+    return connect_s3(
+        region="eu-central-1",
+        endpoint_url=s3_endpoint,
+        access_key_id="test-key",
+        secret_access_key="test-secret",
+    )
+
+
+@pytest.fixture
+def s3_bucket(s3_client: Any) -> str:
+    """The name of a fresh bucket."""
+    name = f"bucket-{next(_numbers)}"
+    s3_client.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    return name

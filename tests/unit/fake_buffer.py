@@ -1,0 +1,89 @@
+"""A buffer in memory. It passes the same behaviour suite as the real connection
+(tests/integration/test_buffer_connection.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+
+from database.intake import Committed, LedgerCount, LedgerKey
+from tests.conftest import NOON
+
+POISON = b'{"no json'
+"""A payload that PostgreSQL refuses."""
+
+
+@dataclass
+class FakeBuffer:
+    """What several connections share."""
+
+    rows: list[bytes] = field(default_factory=list)
+    counts: Counter[LedgerKey] = field(default_factory=Counter)
+    commits: list[int] = field(default_factory=list)
+    """Rows of each transaction."""
+    opened: int = 0
+    failures: list[Exception] = field(default_factory=list)
+    """Raised by the next calls, first one first."""
+    held: bool = False
+    """Whether calls hang until the line is cut or the buffer released."""
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by a call that hangs."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def connect(self) -> FakeConnection:
+        self.opened += 1
+        return FakeConnection(self)
+
+    def hold(self) -> None:
+        """Let the next calls hang."""
+        self.held = True
+        self.entered.clear()
+        self.released.clear()
+
+    def release(self) -> None:
+        self.held = False
+        self.released.set()
+
+
+class FakeConnection:
+    """One connection to it."""
+
+    def __init__(self, buffer: FakeBuffer) -> None:
+        self._buffer = buffer
+        self._cut = False
+
+    async def commit_rows(
+        self, rows: Iterable[bytes], counts: Mapping[LedgerKey, LedgerCount]
+    ) -> Committed:
+        rows = list(rows)
+        await self._check(rows)
+        self._buffer.rows += rows
+        self._buffer.commits.append(len(rows))
+        for key, count in counts.items():
+            self._buffer.counts[key] += count.events
+        return Committed(1, NOON)
+
+    async def try_rows(self, rows: Iterable[bytes]) -> None:
+        await self._check(list(rows))
+
+    def abort(self) -> None:
+        self._cut = True
+        self._buffer.released.set()
+
+    async def close(self) -> None:
+        self._cut = True
+
+    async def _check(self, rows: list[bytes]) -> None:
+        if self._buffer.held:
+            self._buffer.entered.set()
+            await self._buffer.released.wait()
+        if self._cut:
+            raise psycopg.OperationalError("the connection is closed")
+        if self._buffer.failures:
+            raise self._buffer.failures.pop(0)
+        if any(POISON in row for row in rows):
+            raise psycopg.DataError("invalid input syntax for type json")

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+
+from api.collector.acceptance import Acceptance, AcceptedEvent, refuse_request
+from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
+from core.refusal import RefusalReason, Refused
+from database.intake import LedgerKey
+from tests.conftest import a_batch, an_event
+from tests.unit.accepting import accept
+from tests.unit.fake_buffer import POISON, FakeBuffer, FakeConnection
+
+CLICKS = LedgerKey("shop.example", "click", "accepted")
+
+
+def clicks(number: int, *, poison: tuple[int, ...] = ()) -> Acceptance:
+    """A request of some clicks, the numbered ones with a payload that PostgreSQL refuses."""
+    acceptance = accept(a_batch(*[an_event(eventType="click") for _ in range(number)]))
+    acceptance.accepted = [
+        AcceptedEvent(e.place, POISON, e.site_id, e.event_type, e.payload_bytes)
+        if e.place in poison
+        else e
+        for e in acceptance.accepted
+    ]
+    return acceptance
+
+
+@pytest.fixture
+def buffer() -> FakeBuffer:
+    return FakeBuffer()
+
+
+@asynccontextmanager
+async def running(buffer: FakeBuffer, **limits: float) -> AsyncIterator[GroupCommit]:
+    group_commit = GroupCommit(
+        buffer.connect,
+        max_queue_bytes=int(limits.get("max_queue_bytes", 10_000_000)),
+        max_commit_bytes=int(limits.get("max_commit_bytes", 10_000_000)),
+        commit_timeout_seconds=limits.get("commit_timeout_seconds", 30),
+    )
+    group_commit.start()
+    try:
+        yield group_commit
+    finally:
+        buffer.release()
+        await group_commit.close()
+
+
+async def until_held(buffer: FakeBuffer) -> None:
+    await asyncio.wait_for(buffer.entered.wait(), 10)
+
+
+def sending(group_commit: GroupCommit, *acceptances: Acceptance) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(group_commit.commit(a)) for a in acceptances]
+
+
+async def test_all_who_wait_share_one_commit(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        buffer.hold()
+        first = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        others = sending(group_commit, *[clicks(2) for _ in range(10)])
+        await asyncio.sleep(0)
+        buffer.release()
+        await asyncio.gather(*first, *others)
+    assert buffer.commits == [1, 20]
+    assert buffer.counts[CLICKS] == 21
+    assert buffer.opened == 1
+
+
+async def test_nobody_is_answered_before_the_commit(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        buffer.hold()
+        (sender,) = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        assert not sender.done()
+        buffer.release()
+        await sender
+        assert buffer.commits == [1]
+
+
+async def test_a_group_is_no_larger_than_the_limit(buffer: FakeBuffer) -> None:
+    one = clicks(1).row_bytes
+    async with running(buffer, max_commit_bytes=3 * one + 10) as group_commit:
+        buffer.hold()
+        first = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        others = sending(group_commit, *[clicks(1) for _ in range(7)], clicks(5))
+        await asyncio.sleep(0)
+        buffer.release()
+        await asyncio.gather(*first, *others)
+    # A request that is larger than the limit goes alone.
+    assert buffer.commits == [1, 3, 3, 1, 5]
+
+
+@pytest.mark.parametrize("poison", [(0,), (3,), (9,), (0, 1), (2, 5, 9), tuple(range(10))])
+async def test_poison_is_refused_alone(buffer: FakeBuffer, poison: tuple[int, ...]) -> None:
+    async with running(buffer) as group_commit:
+        buffer.hold()
+        first = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        poisoned, good = clicks(10, poison=poison), [clicks(3) for _ in range(4)]
+        others = sending(group_commit, *good[:2], poisoned, *good[2:])
+        await asyncio.sleep(0)
+        buffer.release()
+        await asyncio.gather(*first, *others)
+    assert len(buffer.rows) == 1 + 12 + 10 - len(poison)
+    assert buffer.counts[CLICKS] == len(buffer.rows)
+    assert buffer.counts[LedgerKey("fallback.example", "", "unstorable")] == len(poison)
+    assert sorted(r.index or 0 for r in poisoned.refused) == sorted(poison)
+    assert {r.reason for r in poisoned.refused} == {RefusalReason.UNSTORABLE}
+    assert all(a.refused == [] and len(a.accepted) == 3 for a in good)
+
+
+async def test_a_request_without_events_is_counted_too(buffer: FakeBuffer) -> None:
+    refused = refuse_request(Refused(RefusalReason.INVALID_JSON, "no"), site_id="a.example")
+    async with running(buffer) as group_commit:
+        await group_commit.commit(refused)
+    assert buffer.counts == {LedgerKey("a.example", "", "invalid_json"): 1}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        psycopg.OperationalError("gone"),
+        psycopg.ProgrammingError("no table"),
+        OSError(),
+        ValueError(),
+    ],
+)
+async def test_a_failure_is_told_to_exactly_those_whom_it_concerns(
+    buffer: FakeBuffer, failure: Exception
+) -> None:
+    async with running(buffer) as group_commit:
+        await group_commit.commit(clicks(1))
+        buffer.hold()
+        affected = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        later = sending(group_commit, clicks(1), clicks(1))
+        await asyncio.sleep(0)
+        buffer.failures.append(failure)
+        buffer.release()
+        with pytest.raises(BufferUnavailable):
+            await affected[0]
+        await asyncio.gather(*later)
+    assert buffer.commits == [1, 2]
+    assert buffer.opened == 2, "the connection that failed is not used again"
+
+
+async def test_a_refusal_that_no_row_explains_is_a_failure(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        buffer.failures.append(psycopg.DataError("the schema does not fit"))
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(clicks(3))
+        await group_commit.commit(clicks(2))
+    assert buffer.commits == [2]
+
+
+async def test_intake_comes_back_when_connecting_works_again(buffer: FakeBuffer) -> None:
+    async def connect() -> FakeConnection:
+        if buffer.failures:
+            raise buffer.failures.pop(0)
+        return await buffer.connect()
+
+    group_commit = GroupCommit(
+        connect,
+        max_queue_bytes=1_000_000, max_commit_bytes=1_000_000, commit_timeout_seconds=10,
+    )  # fmt: skip
+    buffer.failures = [psycopg.OperationalError("starting up")] * 2
+    group_commit.start()
+    for _ in range(2):
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(clicks(1))
+    await group_commit.commit(clicks(1))
+    await group_commit.close()
+    assert buffer.commits == [1]
+
+
+async def test_the_queue_is_bounded_and_takes_in_again_when_it_has_drained(
+    buffer: FakeBuffer,
+) -> None:
+    one = clicks(1).row_bytes
+    async with running(buffer, max_queue_bytes=2 * one + 10) as group_commit:
+        buffer.hold()
+        first = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        fitting = sending(group_commit, clicks(1), clicks(1))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await group_commit.commit(clicks(1))
+        buffer.release()
+        await asyncio.gather(*first, *fitting)
+        await group_commit.commit(clicks(1))
+    assert sum(buffer.commits) == 4
+
+
+async def test_refusals_that_wait_are_bounded_too(buffer: FakeBuffer) -> None:
+    refused = refuse_request(Refused(RefusalReason.INVALID_JSON, "no"), site_id="a.example")
+    async with running(buffer, max_queue_bytes=1_000) as group_commit:
+        buffer.hold()
+        first = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        waiting = sending(group_commit, *[refused] * 20_000)
+        await asyncio.sleep(0)
+        full = [task for task in waiting if task.done() and task.exception()]
+        buffer.release()
+        await asyncio.gather(*first, *waiting, return_exceptions=True)
+    assert full, "20,000 requests wait under a limit of 1,000 bytes"
+
+
+async def test_closing_commits_what_waits_and_takes_nothing_more(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        buffer.hold()
+        senders = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        senders += sending(group_commit, clicks(2), clicks(3))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(group_commit.close())
+        await asyncio.sleep(0)
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(clicks(1))
+        buffer.release()
+        await asyncio.gather(closing, *senders)
+    assert buffer.commits == [1, 5]
+
+
+async def test_a_sender_that_hangs_up_holds_up_nobody(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        buffer.hold()
+        first, gone = sending(group_commit, clicks(1), clicks(1))
+        await until_held(buffer)
+        gone.cancel()
+        await asyncio.sleep(0)
+        buffer.release()
+        await first
+        await group_commit.commit(clicks(1))
+    assert sum(buffer.commits) == 3
+
+
+async def test_a_server_that_hangs_is_abandoned_after_the_timeout(buffer: FakeBuffer) -> None:
+    async with running(buffer, commit_timeout_seconds=0.05) as group_commit:
+        buffer.hold()
+        with pytest.raises(BufferUnavailable, match="did not answer in time"):
+            await asyncio.wait_for(group_commit.commit(clicks(1)), 10)
+        buffer.release()
+        await group_commit.commit(clicks(2))
+    assert buffer.commits == [2]
+
+
+async def test_a_server_that_hangs_while_connecting_is_abandoned_too(buffer: FakeBuffer) -> None:
+    async def connect() -> FakeConnection:
+        if buffer.held:
+            await buffer.released.wait()
+        return await buffer.connect()
+
+    group_commit = GroupCommit(
+        connect,
+        max_queue_bytes=1_000_000, max_commit_bytes=1_000_000, commit_timeout_seconds=0.05,
+    )  # fmt: skip
+    buffer.hold()
+    group_commit.start()
+    try:
+        with pytest.raises(BufferUnavailable):
+            await asyncio.wait_for(group_commit.commit(clicks(1)), 1)
+    finally:
+        buffer.release()
+        await group_commit.close()

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from core.keys import (
+    ObjectKey,
+    Partition,
+    UsageKey,
+    manifest_key,
+    parse_object_key,
+    watermark_key,
+)
+
+SITES = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60
+)
+HOURS = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)).map(
+    lambda moment: moment.replace(minute=0, second=0, microsecond=0)
+)
+KEYS = st.builds(
+    ObjectKey,
+    dataset=st.sampled_from(["events", "failed"]),
+    partition=st.builds(Partition, site_id=SITES, hour=HOURS),
+    segment_id=st.integers(1, 10**15),
+    part=st.integers(0, 10**6),
+    format=st.sampled_from(["parquet", "csv.gz", "json.gz"]),
+)
+PREFIXES = st.sampled_from(["analytics", "clients/demo", "a/site_id=x/year=2020"])
+
+
+def a_key(site_id: str) -> ObjectKey:
+    return ObjectKey(
+        "events", Partition(site_id, datetime(2026, 11, 21, 9, tzinfo=UTC)), 7, 0, "parquet"
+    )
+
+
+def test_the_layout_is_hive_style() -> None:
+    assert a_key("shop.example").under("analytics") == (
+        "analytics/events/site_id=shop.example/year=2026/month=11/day=21/hour=09"
+        "/000000000007-0000.parquet"
+    )
+
+
+@given(key=KEYS, prefix=PREFIXES)
+@example(key=a_key("../../etc/passwd"), prefix="analytics")
+@example(key=a_key("a/b=c%2F d\n"), prefix="analytics")
+@example(key=a_key("пример.рф"), prefix="analytics")
+@example(key=a_key("."), prefix="analytics")
+def test_a_key_is_read_back_as_it_was_built(key: ObjectKey, prefix: str) -> None:
+    assert parse_object_key(key.under(prefix)) == key
+
+
+@given(key=KEYS)
+def test_a_site_is_always_one_folder(key: ObjectKey) -> None:
+    built = key.under("analytics")
+    assert built.isascii()
+    assert built.count("/") == 7
+    assert ".." not in built.split("/")
+
+
+@given(one=KEYS, other=KEYS)
+def test_different_objects_have_different_keys(one: ObjectKey, other: ObjectKey) -> None:
+    assert (one.under("p") == other.under("p")) == (one == other)
+
+
+def test_hours_are_cut_in_utc() -> None:
+    zurich = timezone(timedelta(hours=1))
+    hour = datetime(2026, 1, 1, 0, tzinfo=zurich)
+    key = ObjectKey("events", Partition("s", hour), 1, 0, "parquet").under("p")
+    assert "/year=2025/month=12/day=31/hour=23/" in key
+    assert "/year=2025/month=12/day=31/" in UsageKey(hour, 1).under("p")
+
+
+@given(st.text(max_size=80))
+@example(manifest_key("analytics", 1))
+@example(watermark_key("analytics"))
+@example(UsageKey(datetime(2026, 1, 1, tzinfo=UTC), 1).under("analytics"))
+def test_no_other_key_is_taken_for_an_object(key: str) -> None:
+    assert parse_object_key(key) is None
+
+
+def test_an_impossible_hour_is_no_object() -> None:
+    key = a_key("s").under("p")
+    assert parse_object_key(key.replace("hour=09", "hour=25")) is None
+
+
+@given(st.lists(st.integers(1, 10**12 - 1), min_size=2, max_size=5))
+def test_manifests_list_in_the_order_of_their_segments(numbers: list[int]) -> None:
+    keys = [manifest_key("p", n) for n in numbers]
+    assert sorted(keys) == [manifest_key("p", n) for n in sorted(numbers)]

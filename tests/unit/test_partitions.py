@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.keys import ObjectKey, Partition
+from exporter import encode
+from exporter.arrow_schema import FILE_SCHEMA
+from exporter.encode import EncodedFile, encode_events, finish_file
+from exporter.partitions import split_batch
+from tests.unit.rows import HOUR, a_row, row_batch, split_at
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["a.example", "b.example", "", "ü"]),
+        st.timedeltas(timedelta(hours=-2), timedelta(hours=3)),
+    ),
+    max_size=40,
+)
+
+
+def some_rows(rows: list[tuple[str, timedelta]]) -> list[dict[str, Any]]:
+    return [
+        a_row(site_id=site, received_at=HOUR + after, event_id=str(number))
+        for number, (site, after) in enumerate(rows)
+    ]
+
+
+def hour_of(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+@given(ROWS)
+def test_every_row_is_in_exactly_one_partition_in_the_order_it_came(
+    rows: list[tuple[str, timedelta]],
+) -> None:
+    expected: dict[Partition, list[str]] = defaultdict(list)
+    for row in some_rows(rows):
+        expected[Partition(row["site_id"], hour_of(row["received_at"]))].append(row["event_id"])
+    split = [
+        (p, b.column("event_id").to_pylist()) for p, b in split_batch(row_batch(*some_rows(rows)))
+    ]
+    assert dict(split) == expected
+    assert len(split) == len(expected)
+
+
+def encode_all(
+    rows: list[dict[str, Any]],
+    folder: Path,
+    *,
+    cuts: tuple[int, ...] = (),
+    row_group_rows: int = 1_000,
+) -> list[EncodedFile]:
+    folder.mkdir(exist_ok=True)
+    return encode_events(
+        split_at(row_batch(*rows), cuts), segment_id=7, folder=folder, row_group_rows=row_group_rows
+    )
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    rows = some_rows([("a.example", timedelta(minutes=n)) for n in range(200)])
+    first = encode_all(rows, tmp_path / "1", cuts=(50, 120))
+    again = encode_all(rows, tmp_path / "2", cuts=(50, 120))
+    assert [(f.key, f.sha256, f.bytes) for f in first] == [
+        (f.key, f.sha256, f.bytes) for f in again
+    ]
+    assert len(first) == 4
+
+
+def test_a_file_holds_its_partitions_rows_with_the_contracts_types(tmp_path: Path) -> None:
+    rows = [a_row(screen_width=1920, properties='{"x": 1}'), a_row(site_id="b.example")]
+    files = {file.key.partition.site_id: file for file in encode_all(rows, tmp_path)}  # type: ignore[union-attr]
+    table = pq.read_table(files["shop.example"].path, partitioning=None)
+    assert table.schema.equals(FILE_SCHEMA)
+    assert "site_id" not in table.schema.names
+    assert table.to_pylist()[0]["screen_width"] == 1920
+    assert files["b.example"].rows == 1
+
+
+def test_rows_gather_into_row_groups_over_many_small_batches(tmp_path: Path) -> None:
+    rows = some_rows([("a.example", timedelta(0))] * 100)
+    (file,) = encode_all(rows, tmp_path, cuts=tuple(range(0, 100, 3)), row_group_rows=40)
+    metadata = pq.read_metadata(file.path)
+    assert metadata.num_rows == file.rows == 100
+    assert metadata.num_row_groups <= 6
+    assert pq.read_table(file.path).column("event_id").to_pylist() == [str(n) for n in range(100)]
+
+
+def test_open_files_are_bounded_and_what_was_closed_goes_on_in_another_part(tmp_path: Path) -> None:
+    sites = [f"site-{n}" for n in range(encode.MAX_OPEN_FILES + 5)]
+    rows = some_rows([(site, timedelta(0)) for site in [*sites, *sites]])
+    most = 0
+
+    def watched() -> Any:
+        nonlocal most
+        for batch in split_at(row_batch(*rows), [len(sites)]):
+            yield batch
+            most = max(most, open_descriptors(tmp_path))
+
+    files = encode_events(watched(), segment_id=7, folder=tmp_path, row_group_rows=1_000)
+    assert most <= encode.MAX_OPEN_FILES
+    keys = [file.key for file in files]
+    assert len(set(keys)) == len(keys) > len(sites)
+    assert {key.partition.site_id for key in keys if isinstance(key, ObjectKey)} == set(sites)
+    assert sum(file.rows for file in files) == len(rows)
+    parts = [key.part for key in keys if isinstance(key, ObjectKey)]
+    assert set(parts) == {0, 1}
+    read = [i for file in files for i in pq.read_table(file.path).column("event_id").to_pylist()]
+    assert sorted(read, key=int) == [str(n) for n in range(len(rows))]
+
+
+def open_descriptors(folder: Path) -> int:
+    """How many files below a folder this process holds open (Linux tells)."""
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        return 0
+    count = 0
+    for entry in list(descriptors.iterdir()):
+        try:
+            count += entry.resolve().is_relative_to(folder)
+        except OSError:
+            continue
+    return count
+
+
+def test_a_footer_that_counts_other_rows_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"x": [1, 2, 3]}), path)
+    key = ObjectKey("events", Partition("a", HOUR), 7, 0, "parquet")
+    assert finish_file(key, path, 3).rows == 3
+    with pytest.raises(ValueError, match="counts 3 rows, 4 were written"):
+        finish_file(key, path, 4)
+
+
+def test_no_rows_no_files(tmp_path: Path) -> None:
+    assert encode_all([], tmp_path) == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +25,8 @@ from core.clock import Clock, utc_now
 from core.version import VERSION
 from database.async_engine import async_engine
 from database.intake import IntakeConnection
+
+log = logging.getLogger("sluice.control")
 
 
 def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
@@ -68,6 +73,8 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         origins=settings.origins,
         clock=clock,
     )
+    app.state.group_commit = group_commit
+    app.add_exception_handler(SQLAlchemyError, _answer_without_database)
     app.add_middleware(CollectFirst, collect=collect)
     app.include_router(health.router)
     protected = APIRouter(dependencies=[Depends(require_access)])
@@ -91,6 +98,15 @@ class CollectFirst:
             await self._collect(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+async def _answer_without_database(_: Request, exc: Exception) -> JSONResponse:
+    log.warning("a management route failed", extra={"error": type(exc).__name__})
+    return JSONResponse(
+        {"detail": "PostgreSQL does not answer as it should: see /health, and try again."},
+        status_code=503,
+        headers={"Retry-After": "5"},
+    )
 
 
 def _document_collect(app: FastAPI) -> None:

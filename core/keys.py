@@ -24,6 +24,10 @@ MAX_SITE_ID_BYTES: Final = 200
 """Of a site id as it stands in a key. A folder's name ends at 255 bytes, an S3 key at 1,024."""
 
 
+HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+"""The folder name that readers take for null: no site may have it."""
+
+
 @lru_cache(maxsize=10_000)
 def encode_site_id(site_id: str) -> str:
     """A site id as one folder's name, percent-encoded as Hive and Spark do it.
@@ -102,6 +106,11 @@ def parse_object_key(key: str) -> ObjectKey | None:
 def manifest_key(prefix: str, segment_id: int) -> str:
     """Where a segment's manifest stands: written last, it commits the segment's objects."""
     return f"{prefix}/_sluice/manifests/{segment_id:012d}.json"
+
+
+def owner_key(prefix: str) -> str:
+    """Where the stack that writes below a prefix has put its name."""
+    return f"{prefix}/_sluice/owner.json"
 
 
 def watermark_key(prefix: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Final, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -64,6 +65,13 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Component and version."""
 
 
+class Owner(Struct, frozen=True):
+    """The one stack that writes below a prefix: two would overwrite each other's objects."""
+
+    stack_id: UUID
+    client_id: str
+
+
 class Watermark(Struct, frozen=True):
     """Every event received before `watermark` is delivered, and listed in a manifest."""
 
@@ -73,7 +81,7 @@ class Watermark(Struct, frozen=True):
     """Key of the newest manifest; follow `previous` from there."""
 
 
-def encode_json(document: Manifest | Watermark) -> bytes:
+def encode_json(document: Manifest | Owner | Watermark) -> bytes:
     """Readable, with a stable order of fields: the same document gives the same bytes."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
@@ -81,3 +89,8 @@ def encode_json(document: Manifest | Watermark) -> bytes:
 def decode_manifest(body: bytes) -> Manifest:
     """Raises msgspec.MsgspecError when the body is no manifest that this version reads."""
     return msgspec.json.decode(body, type=Manifest)
+
+
+def decode_owner(body: bytes) -> Owner:
+    """Raises msgspec.MsgspecError when the body names no owner."""
+    return msgspec.json.decode(body, type=Owner)

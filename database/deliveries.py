@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -53,21 +54,28 @@ VALUES (:segment_id, 0, :site_id, :hour, :event_type, 'duplicate', :events, 0)
 _MARK_DEDUPLICATED = text("""
 UPDATE segments SET state = 'deduplicated' WHERE segment_id = :segment_id AND state = 'sealed'
 """)
+# The window is counted back from the oldest segment that is still to be decided, not from now:
+# after a long outage the backlog needs the ids that were young when it was sealed.
 _FORGET_IDS = text("""
 DELETE FROM segment_event_ids USING segments
 WHERE segments.segment_id = segment_event_ids.segment_id
-  AND segments.sealed_at < now() - CAST(:window AS interval)
+  AND segments.sealed_at < coalesce(
+    (SELECT min(sealed_at) FROM segments WHERE state = 'sealed'), now()
+  ) - CAST(:window AS interval)
   AND segments.state IN ('exported', 'dropped')
 """)
 _READ_IDS = text("""
 SELECT segment_event_ids.segment_id, sealed_at, event_ids
 FROM segment_event_ids JOIN segments USING (segment_id)
-WHERE sealed_at >= now() - CAST(:window AS interval)
+WHERE sealed_at >= coalesce(
+  (SELECT min(sealed_at) FROM segments WHERE state = 'sealed'), now()
+) - CAST(:window AS interval)
 ORDER BY segment_id, chunk
 """)
 _READ_DUPLICATES = text("""
 SELECT row_number FROM segment_duplicates WHERE segment_id = :segment_id ORDER BY row_number
 """)
+_READ_STACK_ID = text("SELECT stack_id FROM stack")
 _READ_LEDGER = text("""
 SELECT site_id, received_hour, event_type, outcome, sum(events)::bigint, sum(bytes)::bigint
 FROM ledger WHERE segment_id = :segment_id GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
@@ -81,7 +89,7 @@ SELECT d.segment_id, d.sink, s.opened_at, s.sealed_at, d.attempts, (
 FROM deliveries AS d JOIN segments AS s USING (segment_id)
 WHERE d.segment_id = (
     SELECT min(segment_id) FROM deliveries WHERE sink = :sink AND state <> 'delivered')
-  AND d.sink = :sink AND d.state IN ('pending', 'running') AND d.next_attempt_at <= now()
+  AND d.sink = :sink AND d.state <> 'delivered' AND d.next_attempt_at <= now()
   AND s.state = 'deduplicated'
 """)
 _BEGIN_ATTEMPT = text("""
@@ -98,9 +106,9 @@ UPDATE deliveries SET state = :state, last_error = :error,
   next_attempt_at = now() + CAST(:wait AS interval)
 WHERE segment_id = :segment_id AND sink = :sink
 """)
-_RESUME_STOPPED = text("""
+_RESUME = text("""
 UPDATE deliveries SET state = 'pending', next_attempt_at = now()
-WHERE state IN ('stopped', 'running')
+WHERE state = 'stopped' OR (state = 'running' AND :interrupted)
 """)
 _SAY_STATE = text("""
 INSERT INTO exporter_state (singleton, started_at, last_seen_at, next_seal_at, config)
@@ -163,6 +171,12 @@ def read_segment_ledger(connection: Connection, segment_id: int) -> list[HourCou
     return [HourCount(*row) for row in connection.execute(_READ_LEDGER, {"segment_id": segment_id})]
 
 
+def read_stack_id(connection: Connection) -> UUID:
+    """Who this buffer is, to the buckets."""
+    stack_id: UUID = connection.execute(_READ_STACK_ID).scalar_one()
+    return stack_id
+
+
 def next_delivery(connection: Connection, sink: str) -> PendingDelivery | None:
     """The next segment for a sink, oldest first; None while there is none whose time has come."""
     row = connection.execute(_NEXT_DELIVERY, {"sink": sink}).one_or_none()
@@ -194,25 +208,30 @@ def mark_delivered(
 
 
 def mark_failed(
-    connection: Connection, delivery: PendingDelivery, *, error: str, retry_in: timedelta | None
+    connection: Connection,
+    delivery: PendingDelivery,
+    *,
+    error: str,
+    retry_in: timedelta,
+    stopped: bool,
 ) -> None:
-    """Note a failure; without `retry_in` the sink stops here until somebody resumes it."""
+    """Note a failure, and when to try again. A stopped sink is one that somebody has to mend."""
     with connection.begin():
         connection.execute(
             _MARK_FAILED,
             _name(delivery)
             | {
-                "state": "stopped" if retry_in is None else "pending",
+                "state": "stopped" if stopped else "pending",
                 "error": error,
-                "wait": retry_in or timedelta(0),
+                "wait": retry_in,
             },
         )
 
 
-def resume_deliveries(connection: Connection) -> int:
-    """At start-up: what was stopped or interrupted is tried again; returns how many."""
+def resume_deliveries(connection: Connection, *, interrupted: bool) -> int:
+    """Try stopped sinks again now, and at start-up what was interrupted; returns how many."""
     with connection.begin():
-        return connection.execute(_RESUME_STOPPED).rowcount
+        return connection.execute(_RESUME, {"interrupted": interrupted}).rowcount
 
 
 def say_exporter_state(

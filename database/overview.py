@@ -69,7 +69,7 @@ FROM (SELECT DISTINCT sink FROM deliveries) AS sinks
 """)
 
 _OLDEST_UNDELIVERED = text("""
-SELECT min(opened_at) FROM segments
+SELECT min(segment_id) FROM segments
 WHERE state IN ('open', 'sealed', 'deduplicated') AND EXISTS (
   SELECT FROM ledger WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted')
 """)
@@ -158,8 +158,13 @@ async def read_watermarks(connection: AsyncConnection) -> dict[str, datetime | N
 
 
 async def read_oldest_undelivered(connection: AsyncConnection) -> datetime | None:
-    """When the oldest segment with undelivered events was opened; None when all is delivered."""
-    oldest: datetime | None = (await connection.execute(_OLDEST_UNDELIVERED)).scalar_one()
+    """When the oldest undelivered event was received; None when all is delivered."""
+    segment_id = (await connection.execute(_OLDEST_UNDELIVERED)).scalar_one()
+    if segment_id is None:
+        return None
+    # Rows are only ever appended: the first is the oldest, but for those of the same moment.
+    first = text(f"SELECT received_at FROM {segment_table(segment_id)} LIMIT 1")
+    oldest: datetime | None = (await connection.execute(first)).scalar_one_or_none()
     return oldest
 
 

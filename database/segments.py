@@ -113,6 +113,30 @@ def seal_open_segment(
     return sealed
 
 
+# A backend that waits for a COPY's data is neither idle nor cancelled by any timeout.
+_END_STALE_WRITERS = text("""
+SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = :key
+  AND a.application_name = 'sluice collector'
+  AND a.xact_start < clock_timestamp() - CAST(:age AS interval)
+""")
+
+
+def end_stale_writers(connection: Connection, *, older_than: timedelta) -> int:
+    """Disconnect the collectors whose transaction has held the fence for too long.
+
+    A collector that was stopped in the middle of a COPY would hold it for ever. What it was
+    writing was never acknowledged. Returns how many there were.
+    """
+    with connection.begin():
+        ended: int = connection.execute(
+            _END_STALE_WRITERS, {"key": FENCE_KEY, "age": older_than}
+        ).scalar_one()
+    return ended
+
+
 _OPEN_SEGMENT = text("""
 SELECT segment_id, opened_at,
   (SELECT coalesce(sum(events), 0)::bigint FROM ledger

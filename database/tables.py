@@ -135,6 +135,15 @@ export_runs = Table(
     comment="A request to seal and deliver. segment_id is what it sealed; null until then.",
 )
 
+stack = Table(
+    "stack",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("stack_id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    CheckConstraint("singleton", name="one_stack"),
+    comment="Who this buffer is, to the buckets that it writes into.",
+)
+
 exporter_state = Table(
     "exporter_state",
     metadata,

@@ -2,6 +2,8 @@
 
 Order of effects, and what a crash after each leaves behind:
 
+0. claim the prefix for this buffer, once and for all, on condition that nobody has (left: a claim
+   that the next attempt finds to be its own)
 1. look for the segment's manifest in the bucket: if it is there the segment was committed before
    the database could be told; what it lists is verified and nothing is written again
 2. encode into local files (left: files that the system removes)
@@ -27,14 +29,23 @@ import msgspec
 from sqlalchemy import Connection
 
 from core.event import SCHEMA_VERSION
-from core.keys import ObjectKey, UsageKey, manifest_key, parse_object_key, watermark_key
+from core.keys import (
+    ObjectKey,
+    UsageKey,
+    manifest_key,
+    owner_key,
+    parse_object_key,
+    watermark_key,
+)
 from core.manifest import (
     Counts,
     DeliveredObject,
     Manifest,
+    Owner,
     Watermark,
     Window,
     decode_manifest,
+    decode_owner,
     encode_json,
 )
 from core.version import VERSION
@@ -45,6 +56,7 @@ from database.deliveries import (
     mark_delivered,
     read_duplicate_rows,
     read_segment_ledger,
+    read_stack_id,
 )
 from exporter.dedup import drop_duplicates
 from exporter.derive import derive_columns
@@ -66,8 +78,8 @@ class ConservationBroken(Exception):
     """The rows that came out of the buffer are not the rows that the ledger counted."""
 
 
-class ManifestForeign(Exception):
-    """There is a manifest that this delivery did not write: nothing may be overwritten."""
+class PrefixForeign(Exception):
+    """Another buffer writes, or wrote, below this prefix: nothing there may be overwritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +96,14 @@ def deliver_segment(
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
 
-    Raises SinkError, ConservationBroken or ManifestForeign, and then nothing is marked.
+    Raises SinkError, ConservationBroken or PrefixForeign, and then nothing is marked.
     """
     begin_attempt(connection, delivery)
     ledger = read_segment_ledger(connection, delivery.segment_id)
     duplicate_rows = read_duplicate_rows(connection, delivery.segment_id)
+    owner = Owner(read_stack_id(connection), settings.client_id)
     connection.rollback()  # the reads need no transaction while the files are written
+    _claim_prefix(sink, owner)
     key = manifest_key(sink.prefix, delivery.segment_id)
     manifest = _read_manifest(sink, key)
     if manifest is not None:
@@ -198,6 +212,23 @@ def _verify_all(sink: Sink, objects: Iterable[DeliveredObject]) -> None:
         _verify(sink, delivered)
 
 
+def _claim_prefix(sink: Sink, owner: Owner) -> None:
+    """Put our name under the prefix, or raise PrefixForeign when another stands there."""
+    key = owner_key(sink.prefix)
+    if sink.bucket.get(key) is None:
+        sink.bucket.put_if_absent(key, encode_json(owner))
+    standing = sink.bucket.get(key)
+    try:
+        if standing is not None and decode_owner(standing) == owner:
+            return
+    except msgspec.MsgspecError as exc:
+        raise PrefixForeign(f"{key} cannot be read by this version: {exc}") from exc
+    raise PrefixForeign(
+        f"{key} names another stack. Two stacks share a prefix, or the database was made anew over"
+        " an old bucket: choose another prefix."
+    )
+
+
 def _read_manifest(sink: Sink, key: str) -> Manifest | None:
     body = sink.bucket.get(key)
     if body is None:
@@ -205,14 +236,14 @@ def _read_manifest(sink: Sink, key: str) -> Manifest | None:
     try:
         return decode_manifest(body)
     except msgspec.MsgspecError as exc:
-        raise ManifestForeign(f"{key} cannot be read by this version: {exc}") from exc
+        raise PrefixForeign(f"{key} cannot be read by this version: {exc}") from exc
 
 
 def _check_ours(standing: Manifest, ours: Manifest) -> None:
-    """Raise ManifestForeign when a manifest is of another buffer that wrote into this bucket."""
+    """Raise PrefixForeign when a manifest is of another buffer that wrote into this bucket."""
     for field in ("client_id", "sink", "segment_id", "window", "counts"):
         if getattr(standing, field) != getattr(ours, field):
-            raise ManifestForeign(
+            raise PrefixForeign(
                 f"The bucket holds a manifest of segment {ours.segment_id} that is not of this"
                 f" buffer: its {field} is {getattr(standing, field)}. The database was made anew"
                 " over an old bucket, or two stacks share a prefix: choose another prefix."

@@ -15,8 +15,10 @@ from core.keys import ObjectKey, Partition, UsageKey
 from exporter.arrow_schema import FILE_SCHEMA
 from exporter.partitions import split_batch
 
-MAX_OPEN_FILES: Final = 64
+MAX_PARTITIONS: Final = 1_000
+MAX_OPEN_FILES: Final = 200
 MAX_BUFFERED_BYTES: Final = 128 << 20
+_BATCH_OVERHEAD_BYTES: Final = 16_000  # of a batch's fifty columns, however few its rows
 # Ids hardly repeat within a row group: a dictionary of them would only be tried and given up.
 _NO_DICTIONARY: Final = frozenset({"event_id", "received_at", "occurred_at", "device_occurred_at"})
 _DICTIONARY: Final = [name for name in FILE_SCHEMA.names if name not in _NO_DICTIONARY]
@@ -34,7 +36,10 @@ class EncodedFile:
 
 
 class _OpenFile:
-    """One partition's file while it is written: batches gather into row groups."""
+    """One partition's file while it is written: batches gather into row groups.
+
+    The file is opened by the first of them, so that a site with few rows costs none meanwhile.
+    """
 
     def __init__(self, key: ObjectKey, path: Path, row_group_rows: int) -> None:
         self.key, self.path = key, path
@@ -43,18 +48,24 @@ class _OpenFile:
         self._buffered: list[pa.RecordBatch] = []
         self._buffered_rows = 0
         self._row_group_rows = row_group_rows
-        self._writer = open_parquet(path, FILE_SCHEMA, dictionary=_DICTIONARY)
+        self._writer: pq.ParquetWriter | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._writer is not None
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._buffered.append(batch)
         self._buffered_rows += batch.num_rows
-        self.buffered_bytes += batch.nbytes
+        self.buffered_bytes += batch.nbytes + _BATCH_OVERHEAD_BYTES
         self.rows += batch.num_rows
         if self._buffered_rows >= self._row_group_rows:
             self.flush()
 
     def flush(self) -> None:
         if self._buffered:
+            if self._writer is None:
+                self._writer = open_parquet(self.path, FILE_SCHEMA, dictionary=_DICTIONARY)
             self._writer.write_table(
                 pa.Table.from_batches(self._buffered), row_group_size=self._buffered_rows
             )
@@ -62,6 +73,7 @@ class _OpenFile:
 
     def close(self) -> EncodedFile:
         self.flush()
+        assert self._writer is not None  # it was made for a batch
         self._writer.close()
         return finish_file(self.key, self.path, self.rows)
 
@@ -107,7 +119,7 @@ def encode_events(
         for partition, rows in split_batch(batch):
             file = open_files.pop(partition, None)
             if file is None:
-                if len(open_files) >= MAX_OPEN_FILES:
+                if len(open_files) >= MAX_PARTITIONS:
                     oldest = next(iter(open_files))
                     finished.append(open_files.pop(oldest).close())
                 part = parts[partition] = parts.get(partition, -1) + 1
@@ -118,5 +130,13 @@ def encode_events(
             file.write(rows.select(FILE_SCHEMA.names))
         while sum(f.buffered_bytes for f in open_files.values()) > MAX_BUFFERED_BYTES:
             max(open_files.values(), key=lambda f: f.buffered_bytes).flush()
+        for partition in _beyond_limit(open_files):
+            finished.append(open_files.pop(partition).close())
     finished += [file.close() for file in open_files.values()]
     return finished
+
+
+def _beyond_limit(open_files: dict[Partition, _OpenFile]) -> list[Partition]:
+    """Partitions whose files are open beyond the limit, those longest not written first."""
+    opened = [partition for partition, file in open_files.items() if file.is_open]
+    return opened[: max(0, len(opened) - MAX_OPEN_FILES)]

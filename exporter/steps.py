@@ -31,6 +31,7 @@ from database.segments import (
     FenceBusy,
     Segment,
     drop_segment,
+    end_stale_writers,
     expired_segments,
     has_export_request,
     mark_exported,
@@ -39,7 +40,7 @@ from database.segments import (
     segments_in_state,
 )
 from exporter.dedup import SeenIds, as_ids, find_duplicates
-from exporter.delivery import ConservationBroken, ManifestForeign, deliver_segment
+from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
@@ -49,6 +50,8 @@ log = logging.getLogger("sluice.exporter")
 
 _FIRST_RETRY = timedelta(seconds=2)
 _LONGEST_RETRY = timedelta(minutes=2)
+_STOPPED_RETRY = timedelta(minutes=10)
+_STALE_WRITER = timedelta(seconds=30)
 
 
 @dataclass
@@ -63,6 +66,8 @@ class Exporter:
     started_at: datetime = field(init=False)
     stopping: Event = field(default_factory=Event)
     _sealing: Lock = field(default_factory=Lock)
+    _fence_waits: int = 0
+    _seal_not_before: datetime | None = None
 
     def __post_init__(self) -> None:
         self.seen = SeenIds(self.settings.dedup_window)
@@ -71,7 +76,7 @@ class Exporter:
     def recover(self) -> None:
         """At start-up: learn the ids again, and try again what was interrupted or stopped."""
         with self.engine.connect() as connection:
-            resume_deliveries(connection)
+            resume_deliveries(connection, interrupted=True)
             for segment_id, sealed_at, ids in read_delivered_ids(
                 connection, self.settings.dedup_window
             ):
@@ -80,6 +85,8 @@ class Exporter:
 
     def seal_if_due(self) -> None:
         """Seal the open segment when it is old enough, large enough, or somebody asks for it."""
+        if self._seal_not_before and self.clock() < self._seal_not_before:
+            return
         with self.engine.connect() as connection:
             open_segment = read_open_segment(connection)
             trigger = self._due(
@@ -98,10 +105,22 @@ class Exporter:
                     run_id=make_event_id(),
                 )
             except FenceBusy:
-                log.warning("a writer holds the fence; sealing is tried again")
+                self._make_way(connection)
                 return
+            self._fence_waits = 0
+            if trigger == "manual":  # somebody may have mended a stopped sink
+                resume_deliveries(connection, interrupted=False)
         log.info("segment sealed", extra={"segment_id": sealed.segment_id, "trigger": trigger})
         self.deduplicate_sealed()
+
+    def _make_way(self, connection: Connection) -> None:
+        """Wait longer and longer, since writers wait meanwhile, and end a writer that is stuck."""
+        connection.rollback()
+        ended = end_stale_writers(connection, older_than=_STALE_WRITER)
+        self._fence_waits += 1
+        wait = min(timedelta(seconds=2**self._fence_waits), _STALE_WRITER)
+        self._seal_not_before = self.clock() + wait
+        log.warning("a writer holds the fence", extra={"ended": ended, "retry_in": str(wait)})
 
     def _due(self, *, opened_at: datetime, rows: int, requested: bool) -> str | None:
         if requested:
@@ -151,10 +170,10 @@ class Exporter:
     def _attempt(self, connection: Connection, delivery: PendingDelivery, sink: Sink) -> bool:
         try:
             deliver_segment(connection, delivery, sink=sink, settings=self.settings)
-        except (SinkRefused, ConservationBroken, ManifestForeign) as exc:
+        except (SinkRefused, ConservationBroken, PrefixForeign) as exc:
             log.error("sink stopped", extra=_facts(delivery, exc))  # noqa: TRY400 - no trace needed
             connection.rollback()
-            mark_failed(connection, delivery, error=str(exc), retry_in=None)
+            mark_failed(connection, delivery, error=str(exc), retry_in=_STOPPED_RETRY, stopped=True)
             return False
         except Exception as exc:
             # Transient, or not known to be permanent: the data is kept and it is tried again.
@@ -162,7 +181,7 @@ class Exporter:
             log.warning("delivery failed", extra=_facts(delivery, exc), exc_info=True)
             connection.rollback()
             error = f"{type(exc).__name__}: {exc}"
-            mark_failed(connection, delivery, error=error, retry_in=wait)
+            mark_failed(connection, delivery, error=error, retry_in=wait, stopped=False)
             return False
         return True
 

@@ -15,7 +15,7 @@ import msgspec
 from api.collector.decode import decode_body
 from core.event import StoredEvent
 from core.event_id import identity, make_event_id
-from core.keys import MAX_SITE_ID_BYTES, encode_site_id
+from core.keys import HIVE_NULL, MAX_SITE_ID_BYTES, encode_site_id
 from core.refusal import RefusalReason, Refused
 from database.intake import LedgerCount, LedgerKey, encode_row
 
@@ -140,6 +140,8 @@ def _accept_event(
             f"longer than {MAX_SITE_ID_BYTES} bytes as it stands in an object's key",
             field="siteId",
         )
+    if site_id == HIVE_NULL:
+        return Refused(RefusalReason.INVALID_EVENT, "reserved for no value", field="siteId")
     event_id = _identify(event, site_id)
     occurred_at = _place_in_time(event, facts.arrived_at)
     if isinstance(occurred_at, Refused):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -29,6 +30,15 @@ _REFUSAL_BYTES: Final = 300
 
 
 Result = TypeVar("Result")
+_PROBE_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Why no group can be committed, and since when by the monotonic clock."""
+
+    since: float
+    error: str
 
 
 class BufferUnavailable(Exception):
@@ -85,6 +95,8 @@ class GroupCommit:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self.failing: Failing | None = None
+        """Since when, and why, nothing can be committed; None while it can."""
 
     def start(self) -> None:
         """Begin to commit, in the running event loop."""
@@ -117,7 +129,12 @@ class GroupCommit:
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):
-            await self._work.wait()
+            try:
+                # Without senders nobody would learn that the fault is over.
+                patience = _PROBE_SECONDS if self.failing else None
+                await asyncio.wait_for(self._work.wait(), patience)
+            except TimeoutError:
+                await self._commit_group([])
             self._work.clear()
             while self._waiting:
                 await self._commit_group(self._take_group())
@@ -168,6 +185,8 @@ class GroupCommit:
 
     async def _fail(self, group: list[_Waiting], exc: Exception) -> None:
         log.warning("group commit failed", extra={"requests": len(group), "error": _brief(exc)})
+        since = self.failing.since if self.failing else time.monotonic()
+        self.failing = Failing(since, _brief(exc))
         await self._disconnect()
         for waiting in group:
             if not waiting.done.done():
@@ -199,7 +218,9 @@ class GroupCommit:
                 counts[key] = LedgerCount(before[0] + events, before[1] + size)
         connection = await self._connected()
         await self._in_time(connection.commit_rows(rows, counts))
-        log.info("Bulk inserted %d events", len(rows), extra={"requests": len(group)})
+        self.failing = None
+        if group:
+            log.info("Bulk inserted %d events", len(rows), extra={"requests": len(group)})
 
     async def _in_time(self, work: Coroutine[object, object, Result]) -> Result:
         """Bound what a stopped server could hold up for ever: cut the line, do not ask it."""

@@ -19,7 +19,11 @@ def require_access(
     """Raises 401 for a wrong or missing token."""
     settings = request.app.state.settings
     token = settings.api_token
-    if token and credentials and hmac.compare_digest(credentials.credentials, token):
+    if (
+        token
+        and credentials
+        and hmac.compare_digest(credentials.credentials.encode(), token.encode())
+    ):
         return
     if settings.sluice_env == "development" and not credentials and _is_local(request):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -27,8 +28,7 @@ class Health(BaseModel):
     database: Literal["up", "down"]
     exporter: Literal["up", "silent", "unknown"]
     oldest_undelivered_seconds: float | None = Field(
-        description="How long ago the oldest segment with undelivered events was opened: no event"
-        " has waited for longer. Null when there is none."
+        description="Age of the oldest event that a sink still waits for; null when there is none."
     )
     promised_seconds: float | None = Field(description="How old it may become.")
     problems: list[str] = Field(description="What is wrong, in words.")
@@ -54,10 +54,18 @@ async def health(request: Request, response: Response) -> Health:
             promised_seconds=None,
             problems=["PostgreSQL does not answer: events are refused with 503 until it does."],
         )
+    failing = request.app.state.group_commit.failing
     silent = exporter is None or now - exporter.last_seen_at > EXPORTER_SILENCE
     promised = _promised(exporter.config if exporter else {})
     age = max(timedelta(0), now - oldest) if oldest else None
-    problems = [f"Sink {d.sink} has stopped and keeps its backlog: {d.last_error}" for d in stopped]
+    problems = [
+        f"Sink {d.sink} has stopped and keeps its backlog: {d.last_error}"
+        " Mend it, then POST /export/run; it is tried again every 10 minutes too."
+        for d in stopped
+    ]
+    if failing is not None:
+        seconds = time.monotonic() - failing.since
+        problems.append(f"Events are refused with 503 since {seconds:.0f} s: {failing.error}.")
     if silent:
         problems.append("The exporter has not been heard of for 30 s: nothing is delivered.")
     if age is not None and promised is not None and age > promised:
@@ -65,7 +73,7 @@ async def health(request: Request, response: Response) -> Health:
     if problems:
         response.status_code = 503
     return Health(
-        status="degraded" if problems else "ok",
+        status="failing" if failing else "degraded" if problems else "ok",
         version=VERSION,
         database="up",
         exporter="silent" if silent else "up",

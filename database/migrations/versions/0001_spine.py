@@ -101,11 +101,21 @@ STATEMENTS = (
       config jsonb NOT NULL
     )
     """,
+    """
+    CREATE TABLE stack (
+      singleton boolean PRIMARY KEY DEFAULT true CONSTRAINT one_stack CHECK (singleton),
+      stack_id uuid NOT NULL DEFAULT gen_random_uuid()
+    )
+    """,
+    "INSERT INTO stack DEFAULT VALUES",
     "COMMENT ON TABLE events_log IS 'The buffer: append-only, dropped a segment at a time.'",
     # The first segment, so that a collector can write from the first moment.
     "INSERT INTO segments (state, opened_at) VALUES ('open', clock_timestamp())",
     "CREATE TABLE events_log_1 (LIKE events_log INCLUDING DEFAULTS)",
     "ALTER TABLE events_log ATTACH PARTITION events_log_1 FOR VALUES IN (1)",
+    # A sequence used in the transaction that creates it logs its next 32 values nowhere: after
+    # a crash they would be given out again. setval makes the next one logged.
+    "SELECT setval(pg_get_serial_sequence('segments', 'segment_id'), 1)",
 )
 
 

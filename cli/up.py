@@ -6,6 +6,7 @@ they are stopped in the order in which events flow, so that what was taken in is
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -64,6 +65,9 @@ class Part:
         """Start it again if it died; raises StackFailed when it does nothing but die."""
         if self._process is None or self._process.poll() is None:
             return False
+        # Its group may have outlived it, worker processes that hold the port.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         lived = time.monotonic() - self._started_at
         self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK_DEATH_SECONDS else 0
         if self._quick_deaths >= _QUICK_DEATHS:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from database.tables import segment_table
@@ -34,7 +35,7 @@ SELECT sinks.sink,
   count(*) FILTER (WHERE deliveries.state IS DISTINCT FROM 'delivered')::bigint AS segments,
   coalesce(sum(accepted.events) FILTER (WHERE deliveries.state IS DISTINCT FROM 'delivered'), 0)
     ::bigint AS events
-FROM (SELECT DISTINCT sink FROM deliveries) AS sinks
+FROM (SELECT sink FROM deliveries UNION SELECT sink FROM delivery_totals) AS sinks
 CROSS JOIN segments
 LEFT JOIN deliveries USING (segment_id, sink)
 LEFT JOIN (
@@ -47,7 +48,9 @@ GROUP BY sinks.sink
 
 _DELIVERIES = text("""
 SELECT sink,
-  coalesce(sum(rows) FILTER (WHERE state = 'delivered'), 0)::bigint AS exported,
+  (coalesce(sum(rows) FILTER (WHERE state = 'delivered'), 0)
+    + coalesce((SELECT rows FROM delivery_totals AS t WHERE t.sink = deliveries.sink), 0)
+  )::bigint AS exported,
   max(delivered_at) AS last_delivered_at,
   max(last_error) FILTER (WHERE state IN ('pending', 'stopped') AND last_error IS NOT NULL)
     AS last_error,
@@ -65,7 +68,7 @@ SELECT sinks.sink, (
     LEFT JOIN deliveries AS d ON d.segment_id = u.segment_id AND d.sink = sinks.sink
     WHERE u.state <> 'dropped' AND d.state IS DISTINCT FROM 'delivered')
 ) AS watermark
-FROM (SELECT DISTINCT sink FROM deliveries) AS sinks
+FROM (SELECT sink FROM deliveries UNION SELECT sink FROM delivery_totals) AS sinks
 """)
 
 _OLDEST_UNDELIVERED = text("""
@@ -106,7 +109,10 @@ ORDER BY r.requested_at DESC LIMIT :most
 _ROWS = "SELECT received_at, occurred_at, event_id, site_id, event_type, payload"
 
 _WRITTEN = text("""
-SELECT segment_id FROM segments WHERE state <> 'dropped' ORDER BY segment_id DESC LIMIT 20
+SELECT segment_id FROM segments
+WHERE state <> 'dropped' AND EXISTS (
+  SELECT FROM ledger WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted')
+ORDER BY segment_id DESC LIMIT 20
 """)
 
 
@@ -163,7 +169,7 @@ async def read_oldest_undelivered(connection: AsyncConnection) -> datetime | Non
     if segment_id is None:
         return None
     # Rows are only ever appended: the first is the oldest, but for those of the same moment.
-    first = text(f"SELECT received_at FROM {segment_table(segment_id)} LIMIT 1")
+    first = text(f"SELECT received_at FROM {segment_table(segment_id)} LIMIT 1")  # noqa: S608
     oldest: datetime | None = (await connection.execute(first)).scalar_one_or_none()
     return oldest
 
@@ -203,7 +209,10 @@ async def read_recent_events(connection: AsyncConnection, most: int) -> list[Row
     """
     found: list[Row[Any]] = []
     for segment_id in (await connection.execute(_WRITTEN)).scalars().all():
-        found += await _last_rows(connection, segment_id, most - len(found))
+        try:
+            found += await _last_rows(connection, segment_id, most - len(found))
+        except ProgrammingError:  # dropped meanwhile
+            await connection.rollback()
         if len(found) >= most:
             break
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -35,6 +36,10 @@ class OpenSegment:
     segment_id: int
     opened_at: datetime
     rows: int
+
+
+REMEMBERED_SEGMENTS: Final = 2_000
+"""How many dropped segments keep their notes: deliveries, runs, times."""
 
 
 class FenceBusy(Exception):
@@ -172,6 +177,22 @@ ON CONFLICT (site_id, received_day, outcome)
 DO UPDATE SET events = ledger_totals.events + excluded.events,
   bytes = ledger_totals.bytes + excluded.bytes
 """)
+# What is remembered of a dropped segment is bounded too: its deliveries are folded into the
+# totals, unless its ids are still needed to tell a repeat.
+_FORGOTTEN = """
+SELECT segment_id FROM segments
+WHERE state = 'dropped' AND segment_id <= :segment_id - :remembered
+  AND NOT EXISTS (SELECT FROM segment_event_ids AS i WHERE i.segment_id = segments.segment_id)
+"""
+_FOLD_DELIVERIES = text(f"""
+WITH gone AS (DELETE FROM deliveries WHERE segment_id IN ({_FORGOTTEN}) RETURNING *)
+INSERT INTO delivery_totals (sink, rows, bytes)
+SELECT sink, coalesce(sum(rows), 0), coalesce(sum(bytes), 0) FROM gone GROUP BY sink
+ON CONFLICT (sink) DO UPDATE SET rows = delivery_totals.rows + excluded.rows,
+  bytes = delivery_totals.bytes + excluded.bytes
+""")  # noqa: S608 - a constant
+_FORGET_RUNS = text(f"DELETE FROM export_runs WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
+_FORGET_SEGMENTS = text(f"DELETE FROM segments WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
 _FORGET_DUPLICATES = text("DELETE FROM segment_duplicates WHERE segment_id = :segment_id")
 
 
@@ -210,3 +231,6 @@ def drop_segment(connection: Connection, segment_id: int) -> None:
         connection.execute(_FOLD_LEDGER, {"segment_id": segment_id})
         connection.execute(_FORGET_DUPLICATES, {"segment_id": segment_id})
         connection.execute(text(f"DROP TABLE {segment_table(segment_id)}"))
+        limits = {"segment_id": segment_id, "remembered": REMEMBERED_SEGMENTS}
+        for forget in (_FOLD_DELIVERIES, _FORGET_RUNS, _FORGET_SEGMENTS):
+            connection.execute(forget, limits)

@@ -106,6 +106,15 @@ deliveries = Table(
     comment="One segment's way into one sink, with its own retries and error.",
 )
 
+delivery_totals = Table(
+    "delivery_totals",
+    metadata,
+    Column("sink", Text, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    comment="The deliveries of segments that are no longer remembered, folded.",
+)
+
 segment_event_ids = Table(
     "segment_event_ids",
     metadata,

@@ -6,7 +6,7 @@ Order of effects, and what a crash after each leaves behind:
    that the next attempt finds to be its own)
 1. look for the segment's manifest in the bucket: if it is there the segment was committed before
    the database could be told; what it lists is verified and nothing is written again
-2. encode into local files (left: files that the system removes)
+2. encode into local files (left: files that the next start removes)
 3. hold the rows against the ledger (left: the same)
 4. upload each file and read it back (left: objects without a manifest; the next attempt
    overwrites them, their keys are the same)
@@ -92,7 +92,12 @@ class Delivered:
 
 
 def deliver_segment(
-    connection: Connection, delivery: PendingDelivery, *, sink: Sink, settings: ExporterSettings
+    connection: Connection,
+    delivery: PendingDelivery,
+    *,
+    sink: Sink,
+    settings: ExporterSettings,
+    staging: Path | None = None,
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
 
@@ -110,7 +115,7 @@ def deliver_segment(
         _check_ours(manifest, _describe(delivery, ledger, manifest.objects, sink, settings))
         _verify_all(sink, manifest.objects)
     else:
-        with tempfile.TemporaryDirectory(prefix="sluice-", dir=settings.staging_dir) as folder:
+        with tempfile.TemporaryDirectory(prefix="sluice-", dir=staging) as folder:
             files = _encode(delivery, ledger, duplicate_rows, sink, settings, Path(folder))
             objects = [_upload(sink, file) for file in files]
         manifest = _commit(sink, key, _describe(delivery, ledger, objects, sink, settings))

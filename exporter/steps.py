@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event, Lock
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
@@ -22,6 +26,7 @@ from database.deliveries import (
     mark_failed,
     next_delivery,
     read_delivered_ids,
+    read_stack_id,
     resume_deliveries,
     say_exporter_state,
     store_deduplication,
@@ -50,6 +55,7 @@ log = logging.getLogger("sluice.exporter")
 
 _FIRST_RETRY = timedelta(seconds=2)
 _LONGEST_RETRY = timedelta(minutes=2)
+_CLOCK_TOLERANCE = timedelta(minutes=1)
 _STOPPED_RETRY = timedelta(minutes=10)
 _STALE_WRITER = timedelta(seconds=30)
 
@@ -64,6 +70,8 @@ class Exporter:
     clock: Clock
     seen: SeenIds = field(init=False)
     started_at: datetime = field(init=False)
+    staging: Path | None = None
+    """Where files wait on their way; None for the system's folder for such."""
     stopping: Event = field(default_factory=Event)
     _sealing: Lock = field(default_factory=Lock)
     _fence_waits: int = 0
@@ -76,6 +84,10 @@ class Exporter:
     def recover(self) -> None:
         """At start-up: learn the ids again, and try again what was interrupted or stopped."""
         with self.engine.connect() as connection:
+            self.staging = open_staging(
+                self.settings.staging_dir or Path(tempfile.gettempdir()), read_stack_id(connection)
+            )
+            connection.rollback()
             resume_deliveries(connection, interrupted=True)
             for segment_id, sealed_at, ids in read_delivered_ids(
                 connection, self.settings.dedup_window
@@ -127,8 +139,12 @@ class Exporter:
             return "manual"
         if rows >= self.settings.segment_max_rows:
             return "size"
-        interval = self.settings.export_interval
-        return "schedule" if self.clock() >= next_boundary(opened_at, interval) else None
+        now = self.clock()
+        # A segment from the future: the clock was wrong, and has been set.
+        if now < opened_at - _CLOCK_TOLERANCE:
+            return "schedule"
+        boundary = next_boundary(opened_at, self.settings.export_interval)
+        return "schedule" if now >= boundary else None
 
     def deduplicate_sealed(self) -> None:
         """Decide, in order, which rows of each sealed segment are duplicates."""
@@ -169,7 +185,13 @@ class Exporter:
 
     def _attempt(self, connection: Connection, delivery: PendingDelivery, sink: Sink) -> bool:
         try:
-            deliver_segment(connection, delivery, sink=sink, settings=self.settings)
+            deliver_segment(
+                connection,
+                delivery,
+                sink=sink,
+                settings=self.settings,
+                staging=self.staging,
+            )
         except (SinkRefused, ConservationBroken, PrefixForeign) as exc:
             log.error("sink stopped", extra=_facts(delivery, exc))  # noqa: TRY400 - no trace needed
             connection.rollback()
@@ -213,6 +235,14 @@ class Exporter:
         ]
         shown["export_interval_seconds"] = self.settings.export_interval.total_seconds()
         return shown
+
+
+def open_staging(parent: Path, stack_id: UUID) -> Path:
+    """An empty folder of this stack's own: what a killed exporter left in it is gone."""
+    folder = parent / f"sluice-staging-{stack_id}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def next_boundary(opened_at: datetime, interval: timedelta) -> datetime:

@@ -160,7 +160,7 @@ class RunningStack:
     def listed_rows(self, name: str) -> int:
         """Rows of events that the bucket's manifests list; each listed object must be there."""
         rows = 0
-        for path in sorted((self.bucket(name) / "_sluice" / "manifests").iterdir()):
+        for path in sorted((self.bucket(name) / "_sluice" / "manifests").glob("[0-9]*.json")):
             for listed in json.loads(path.read_text())["objects"]:
                 file = self.data / "buckets" / name / listed["key"]
                 assert file.stat().st_size == listed["bytes"], listed["key"]

@@ -70,6 +70,13 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE delivery_totals (
+      sink text PRIMARY KEY,
+      rows bigint NOT NULL,
+      bytes bigint NOT NULL
+    )
+    """,
+    """
     CREATE TABLE segment_event_ids (
       segment_id bigint, chunk smallint,
       event_ids bytea STORAGE EXTERNAL NOT NULL,

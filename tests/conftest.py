@@ -1,4 +1,4 @@
-"""What the unit, contract and integration tests share: a real PostgreSQL, a real S3 protocol, a clock.
+"""What unit, contract and integration tests share: a real PostgreSQL, a real S3 protocol, a clock.
 
 Everything of ours is imported inside the fixtures: the system and browser tests load this file
 too, and they import nothing of ours.
@@ -125,6 +125,16 @@ def database_url(postgres: EmbeddedServer, template_database: str) -> Iterator[s
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
         yield with_database(postgres.url, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def read_database_url(postgres: EmbeddedServer, template_database: str) -> str:
+    """A migrated database that the tests which share it leave as it is."""
+    import psycopg
+
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE shared TEMPLATE {template_database}")
+    return with_database(postgres.url, "shared")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -35,4 +36,4 @@ def row_batch(*rows: dict[str, Any]) -> pa.RecordBatch:
 def split_at(batch: pa.RecordBatch, cuts: Sequence[int]) -> list[pa.RecordBatch]:
     """The same rows in several batches; some may be empty."""
     edges = [0, *sorted(min(cut, batch.num_rows) for cut in cuts), batch.num_rows]
-    return [batch.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    return [batch.slice(a, b - a) for a, b in itertools.pairwise(edges)]

@@ -29,10 +29,26 @@ from tests.unit.accepting import (
 )
 
 GOOD = b'{"eventType":"click"}'
-FIELDS = [field for field in Event.__struct_fields__]
+FIELDS = list(Event.__struct_fields__)
 NAMES = st.sampled_from(
-    ["eventType", "event_type", "events", "eventId", "siteId", "site_id", "timestamp", "sentAt"]
-    + ["occurredAt", "eventData", "properties", "page_url", "url", "ip", "consent", "eventVersion"]
+    [
+        "eventType",
+        "event_type",
+        "events",
+        "eventId",
+        "siteId",
+        "site_id",
+        "timestamp",
+        "sentAt",
+        "occurredAt",
+        "eventData",
+        "properties",
+        "page_url",
+        "url",
+        "ip",
+        "consent",
+        "eventVersion",
+    ]
 ) | st.text(max_size=5)
 VALUES = st.recursive(
     st.none()
@@ -101,10 +117,9 @@ def test_arbitrary_batches_never_raise(envelope: dict[str, Any], events: list[An
 @given(
     event=st.fixed_dictionaries(
         {"eventType": st.just("click")},
-        optional={
-            name: VALUES
-            for name in ("occurredAt", "sentAt", "eventId", "properties", "screenWidth")
-        },
+        optional=dict.fromkeys(
+            ("occurredAt", "sentAt", "eventId", "properties", "screenWidth"), VALUES
+        ),
     ),
     good=st.integers(1, 3),
 )
@@ -164,8 +179,12 @@ POISON: dict[str, tuple[bytes, str, str | None]] = {
     "too large": (
         b'{"eventType":"a","properties":{"x":"' + b"x" * 33_000 + b'"}}', "too_large", None,
     ),
-    "impossible time": (b'{"eventType":"a","occurredAt":"yesterday"}', "invalid_time", "occurredAt"),
-    "time beyond all clocks": (b'{"eventType":"a","occurredAt":1e300}', "invalid_time", "occurredAt"),
+    "impossible time": (
+        b'{"eventType":"a","occurredAt":"yesterday"}', "invalid_time", "occurredAt",
+    ),
+    "time beyond all clocks": (
+        b'{"eventType":"a","occurredAt":1e300}', "invalid_time", "occurredAt",
+    ),
     "a number beyond all floats": (
         b'{"eventType":"a","properties":{"x":1e400}}', "invalid_json", None,
     ),
@@ -233,17 +252,25 @@ def test_a_full_batch_survives_one_event_that_no_decoder_reads(poison: bytes) ->
 
 @pytest.mark.parametrize(
     "body",
-    [b"{" + b'\\"' * 500_000, b"[" + b'"\\' * 500_000, b'{"events":[' + b'"' * 999_999]
-    + [b"[" * 1_000_000, b"{" * 1_000_000, b'{"a":' * 200_000, b'[{"events":[' * 80_000],
-)  # fmt: skip
+    [
+        b"{" + b'\\"' * 500_000,
+        b"[" + b'"\\' * 500_000,
+        b'{"events":[' + b'"' * 999_999,
+        b"[" * 1_000_000,
+        b"{" * 1_000_000,
+        b'{"a":' * 200_000,
+        b'[{"events":[' * 80_000,
+    ],
+    ids=lambda body: body[:14].decode(),
+)
 def test_nonsense_of_a_megabyte_is_answered_in_linear_time(body: bytes) -> None:
     # A tenth of it first: where time grows with the square, the whole would never end.
-    started = time.perf_counter()
+    started = time.process_time()
     accept(body[:10_001])
-    assert time.perf_counter() - started < 0.25
-    started = time.perf_counter()
+    assert time.process_time() - started < 0.25
+    started = time.process_time()
     check_whole(accept(body))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_large_envelope_is_not_copied_for_each_of_its_events() -> None:
@@ -441,13 +468,15 @@ def test_a_snake_case_envelope_is_inherited_too() -> None:
     assert (row.session_id, row.payload["url"]) == ("s", "https://a.example/")
 
 
+SHARED = st.sampled_from(["title", "sessionId", "language"])
+
+
 @given(
-    st.dictionaries(st.sampled_from(["title", "sessionId", "language"]), st.text("abc", min_size=1), max_size=3),
+    st.dictionaries(SHARED, st.text("abc", min_size=1), max_size=3),
     st.lists(
-        st.dictionaries(st.sampled_from(["title", "sessionId", "language"]), st.text("xyz", min_size=1), max_size=3),
-        min_size=1, max_size=4,
+        st.dictionaries(SHARED, st.text("xyz", min_size=1), max_size=3), min_size=1, max_size=4
     ),
-)  # fmt: skip
+)
 def test_a_batch_equals_its_events_sent_alone(
     shared: dict[str, str], own: list[dict[str, str]]
 ) -> None:

@@ -38,8 +38,10 @@ def a_file(rows: int, *, site: str = "a", hours: int = 0, part: int = 0) -> Enco
 
 def test_accepted_less_duplicates_is_what_must_be_written() -> None:
     check_conservation(
-        [counted("accepted", 5), counted("duplicate", 2), counted("invalid_event", 9)]
-        + [
+        [
+            counted("accepted", 5),
+            counted("duplicate", 2),
+            counted("invalid_event", 9),
             counted("accepted", 4, site="b"),
             counted("accepted", 1, hours=1),
             counted("accepted", 1, hours=2),
@@ -74,7 +76,8 @@ def test_rows_that_do_not_add_up_are_noticed(
         check_conservation(ledger, files)
 
 
-MOMENTS = st.datetimes(datetime(2001, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+FIRST, LAST = datetime(2001, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
+MOMENTS = st.datetimes(FIRST, LAST, timezones=st.just(UTC))
 
 
 @given(MOMENTS, st.integers(1, 200_000).map(lambda s: timedelta(seconds=s)))

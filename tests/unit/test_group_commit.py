@@ -181,6 +181,19 @@ async def test_intake_comes_back_when_connecting_works_again(buffer: FakeBuffer)
     assert buffer.commits == [1]
 
 
+async def test_a_fault_is_told_until_it_is_over_though_nobody_sends(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        assert group_commit.failing is None
+        buffer.failures.append(psycopg.OperationalError("gone"))
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(clicks(1))
+        assert group_commit.failing is not None
+        async with asyncio.timeout(20):
+            while group_commit.failing:  # noqa: ASYNC110 - the fault tells nobody that it is over
+                await asyncio.sleep(0.05)
+    assert sum(buffer.commits) == 0
+
+
 async def test_the_queue_is_bounded_and_takes_in_again_when_it_has_drained(
     buffer: FakeBuffer,
 ) -> None:

@@ -17,7 +17,8 @@ from core.keys import (
 SITES = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60
 )
-HOURS = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)).map(
+FIRST, LAST = datetime(2000, 1, 1), datetime(2999, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
+HOURS = st.datetimes(FIRST, LAST, timezones=st.just(UTC)).map(
     lambda moment: moment.replace(minute=0, second=0, microsecond=0)
 )
 KEYS = st.builds(

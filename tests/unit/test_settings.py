@@ -92,7 +92,10 @@ def test_whatever_a_variable_holds_is_a_setting_or_a_settings_error(name: str, r
     try:
         read_settings(ApiSettings, API | {name: raw})
     except SettingsError as exc:
-        assert name in str(exc)
+        problems = exc.problems
+    else:
+        problems = []
+    assert all(problem.startswith(name) for problem in problems)
 
 
 def test_paths_and_optional_settings() -> None:

@@ -96,7 +96,10 @@ class Event(
     site_id: (
         Annotated[
             str,
-            _name("The site it happened on; from the page's address when absent.", "shop.example"),
+            _name(
+                "The site it happened on; Origin's, Referer's or Host's when absent.",
+                "shop.example",
+            ),
         ]
         | None
     ) = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -64,13 +64,16 @@ WHERE segments.segment_id = segment_event_ids.segment_id
   ) - CAST(:window AS interval)
   AND segments.state IN ('exported', 'dropped')
 """)
-_READ_IDS = text("""
-SELECT segment_event_ids.segment_id, sealed_at, event_ids
+_LIST_IDS = text("""
+SELECT DISTINCT segment_id, sealed_at
 FROM segment_event_ids JOIN segments USING (segment_id)
 WHERE sealed_at >= coalesce(
   (SELECT min(sealed_at) FROM segments WHERE state = 'sealed'), now()
 ) - CAST(:window AS interval)
-ORDER BY segment_id, chunk
+ORDER BY segment_id
+""")
+_READ_IDS = text("""
+SELECT event_ids FROM segment_event_ids WHERE segment_id = :segment_id ORDER BY chunk
 """)
 _READ_DUPLICATES = text("""
 SELECT row_number FROM segment_duplicates WHERE segment_id = :segment_id ORDER BY row_number
@@ -93,7 +96,9 @@ WHERE d.segment_id = (
   AND s.state = 'deduplicated'
 """)
 _BEGIN_ATTEMPT = text("""
-UPDATE deliveries SET state = 'running', started_at = now(), attempts = attempts + 1
+UPDATE deliveries SET started_at = now(), attempts = attempts + 1,
+  -- A stopped sink that is tried again stays stopped, and health red, until it works.
+  state = CASE state WHEN 'stopped' THEN state ELSE 'running' END
 WHERE segment_id = :segment_id AND sink = :sink
 """)
 _MARK_DELIVERED = text("""
@@ -153,12 +158,14 @@ def store_deduplication(
         connection.execute(_FORGET_IDS, {"window": window})
 
 
-def read_delivered_ids(
-    connection: Connection, window: timedelta
-) -> Iterator[tuple[int, datetime, bytes]]:
-    """(segment_id, sealed_at, ids of 16 bytes each) of every segment within the window."""
-    for row in connection.execute(_READ_IDS, {"window": window}):
-        yield row[0], row[1], row[2]
+def list_decided_segments(connection: Connection, window: timedelta) -> list[tuple[int, datetime]]:
+    """(segment_id, sealed_at) of every segment within the window whose ids are stored."""
+    return [(row[0], row[1]) for row in connection.execute(_LIST_IDS, {"window": window})]
+
+
+def read_event_ids(connection: Connection, segment_id: int) -> bytes:
+    """The ids that a segment delivers, 16 bytes each, sorted."""
+    return b"".join(connection.execute(_READ_IDS, {"segment_id": segment_id}).scalars())
 
 
 def read_duplicate_rows(connection: Connection, segment_id: int) -> list[int]:

@@ -54,11 +54,12 @@ class SeenIds:
     def __len__(self) -> int:
         return sum(len(ids) for _, ids in self._segments.values())
 
+    def __contains__(self, segment_id: int) -> bool:
+        return segment_id in self._segments
+
     def add(self, segment_id: int, sealed_at: datetime, ids: Ids) -> None:
-        """Remember a segment's ids (sorted here)."""
-        before = self._segments.get(segment_id)
-        merged = ids if before is None else np.concatenate([before[1], ids])
-        self._segments[segment_id] = (sealed_at, np.sort(merged))
+        """Remember a segment's ids, which are sorted."""
+        self._segments[segment_id] = (sealed_at, ids)
 
     def forget_before(self, now: datetime) -> None:
         """Drop the segments that have left the window."""

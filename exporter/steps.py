@@ -10,6 +10,8 @@ import logging
 import random
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,9 +25,10 @@ from core.event_id import make_event_id
 from core.settings import masked
 from database.deliveries import (
     PendingDelivery,
+    list_decided_segments,
     mark_failed,
     next_delivery,
-    read_delivered_ids,
+    read_event_ids,
     read_stack_id,
     resume_deliveries,
     say_exporter_state,
@@ -70,12 +73,14 @@ class Exporter:
     clock: Clock
     seen: SeenIds = field(init=False)
     started_at: datetime = field(init=False)
+    monotonic: Callable[[], float] = time.monotonic
+    """For waits: a step of the wall clock must not lengthen them."""
     staging: Path | None = None
     """Where files wait on their way; None for the system's folder for such."""
     stopping: Event = field(default_factory=Event)
     _sealing: Lock = field(default_factory=Lock)
     _fence_waits: int = 0
-    _seal_not_before: datetime | None = None
+    _seal_not_before: float = 0.0
 
     def __post_init__(self) -> None:
         self.seen = SeenIds(self.settings.dedup_window)
@@ -89,15 +94,12 @@ class Exporter:
             )
             connection.rollback()
             resume_deliveries(connection, interrupted=True)
-            for segment_id, sealed_at, ids in read_delivered_ids(
-                connection, self.settings.dedup_window
-            ):
-                self.seen.add(segment_id, sealed_at, as_ids(ids))
+            self._learn_ids(connection)
         log.info("exporter started", extra={"remembered_ids": len(self.seen)})
 
     def seal_if_due(self) -> None:
         """Seal the open segment when it is old enough, large enough, or somebody asks for it."""
-        if self._seal_not_before and self.clock() < self._seal_not_before:
+        if self.monotonic() < self._seal_not_before:
             return
         with self.engine.connect() as connection:
             open_segment = read_open_segment(connection)
@@ -130,9 +132,9 @@ class Exporter:
         connection.rollback()
         ended = end_stale_writers(connection, older_than=_STALE_WRITER)
         self._fence_waits += 1
-        wait = min(timedelta(seconds=2**self._fence_waits), _STALE_WRITER)
-        self._seal_not_before = self.clock() + wait
-        log.warning("a writer holds the fence", extra={"ended": ended, "retry_in": str(wait)})
+        wait = min(2**self._fence_waits, _STALE_WRITER.total_seconds())
+        self._seal_not_before = self.monotonic() + wait
+        log.warning("a writer holds the fence", extra={"ended": ended, "retry_in_seconds": wait})
 
     def _due(self, *, opened_at: datetime, rows: int, requested: bool) -> str | None:
         if requested:
@@ -150,11 +152,24 @@ class Exporter:
         """Decide, in order, which rows of each sealed segment are duplicates."""
         with self._sealing, self.engine.connect() as connection:
             waiting = segments_in_state(connection, "sealed")
+            if waiting:
+                self._learn_ids(connection)
             connection.rollback()
             for segment in waiting:
                 if self.stopping.is_set():
                     return
                 self._deduplicate(connection, segment)
+
+    def _learn_ids(self, connection: Connection) -> None:
+        """Read the ids that are stored and not yet in memory.
+
+        All of them at start-up. Later there are some only where a commit's answer was lost, or
+        where another exporter worked in between.
+        """
+        for segment_id, sealed_at in list_decided_segments(connection, self.settings.dedup_window):
+            if segment_id not in self.seen:
+                ids = as_ids(read_event_ids(connection, segment_id))
+                self.seen.add(segment_id, sealed_at, ids)
 
     def _deduplicate(self, connection: Connection, segment: Segment) -> None:
         self.seen.forget_before(segment.sealed_at)

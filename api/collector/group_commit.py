@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -101,6 +102,7 @@ class GroupCommit:
     def start(self) -> None:
         """Begin to commit, in the running event loop."""
         self._task = asyncio.create_task(self._run(), name="group commit")
+        self._task.add_done_callback(_end_with)
 
     async def close(self) -> None:
         """Commit what waits, then stop."""
@@ -153,7 +155,9 @@ class GroupCommit:
         try:
             await self._write([waiting.acceptance for waiting in group])
         except (psycopg.DataError, psycopg.IntegrityError) as exc:
-            if len(group) > 1:
+            if not group:
+                await self._fail(group, exc)
+            elif len(group) > 1:
                 middle = len(group) // 2
                 await self._commit_group(group[:middle])
                 await self._commit_group(group[middle:])
@@ -184,6 +188,11 @@ class GroupCommit:
         await self._commit_group([waiting])
 
     async def _fail(self, group: list[_Waiting], exc: Exception) -> None:
+        """Answer the group; after a timeout all who wait behind it too, who would wait as long."""
+        if isinstance(exc, TimeoutError | psycopg.errors.QueryCanceled):
+            group = [*group, *self._waiting]
+            self._waiting.clear()
+            self._waiting_bytes = 0
         log.warning("group commit failed", extra={"requests": len(group), "error": _brief(exc)})
         since = self.failing.since if self.failing else time.monotonic()
         self.failing = Failing(since, _brief(exc))
@@ -244,6 +253,13 @@ class GroupCommit:
         if connection is not None:
             with contextlib.suppress(Exception):
                 await connection.close()
+
+
+def _end_with(task: asyncio.Task[None]) -> None:
+    """Without the task nobody would ever be answered again: end, and be started anew."""
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        log.critical("group commit died", exc_info=exc)
+        os._exit(1)
 
 
 def _brief(exc: BaseException) -> str:

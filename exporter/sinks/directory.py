@@ -81,6 +81,14 @@ class DirectoryBucket:
         with _translated(key):
             (self.root / key).unlink(missing_ok=True)
 
+    def _make_folder(self, folder: Path) -> None:
+        """Create a folder and those above it, each entry flushed to the disk."""
+        if folder.exists():
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush(folder.parent)
+
     @contextmanager
     def _writing(self, key: str) -> Iterator[Path]:
         """A name beside the object's, removed again whatever happens."""
@@ -88,7 +96,7 @@ class DirectoryBucket:
         # A leading dot: readers of datasets pass over such files.
         partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
         with _translated(key):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(target.parent)
             try:
                 yield partial
             finally:

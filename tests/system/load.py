@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import uuid
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Load:
         while True:
             try:
                 answer = self._stack.post("/collect", body)
-            except OSError:  # refused, reset, cut off, or a 503
+            # Refused, reset, a 503, or an answer that was cut off.
+            except (OSError, HTTPException, ValueError):
                 with self._lock:
                     self.repeats += 1
                 time.sleep(random.uniform(0.05, 0.3))

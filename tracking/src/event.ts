@@ -17,7 +17,7 @@ export interface Event {
   occurredAt?: Instant;
   /** When the request was sent, by the same clock as `occurredAt`. */
   sentAt?: Instant;
-  /** The site it happened on; from the page's address when absent. */
+  /** The site it happened on; Origin's, Referer's or Host's when absent. */
   siteId?: string;
   /** What sent it. */
   source?: string;

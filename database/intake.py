@@ -1,7 +1,7 @@
 """The collector's SQL: one transaction for all requests that wait together.
 
-Order of effects: take the fence shared, learn the open segment and the time, COPY the rows into
-that segment, count them in the ledger, commit. A crash before the commit leaves nothing; a
+Order of effects: take the fence shared, learn the open segment and the time, count the rows in
+the ledger, COPY them into that segment, commit. A crash before the commit leaves nothing; a
 connection lost during it leaves the outcome unknown, which a retry with the same `event_id`
 makes harmless.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -164,23 +164,28 @@ class IntakeConnection:
         await self._connection.close()
 
     async def commit_rows(
-        self, rows: Iterable[bytes], counts: Mapping[LedgerKey, LedgerCount]
+        self,
+        rows: Iterable[bytes],
+        counts: Mapping[LedgerKey, LedgerCount],
+        *,
+        when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
         """Write the rows and their counts in one durable transaction.
 
+        `when_sent` is called when PostgreSQL has the rows and has begun to work on them.
         Raises psycopg.DataError and the like when PostgreSQL refuses a row (nothing is written,
         the connection stays usable) and psycopg.OperationalError when it is away.
         """
         async with self._transaction() as (cursor, committed):
-            await self._copy(cursor, committed, rows)
             await self._count(cursor, committed, counts)
+            await self._copy(cursor, committed, rows, when_sent)
             await cursor.execute("COMMIT")
         return committed
 
     async def try_rows(self, rows: Iterable[bytes]) -> None:
         """Raise what PostgreSQL would raise for these rows; keep nothing."""
         async with self._transaction() as (cursor, committed):
-            await self._copy(cursor, committed, rows)
+            await self._copy(cursor, committed, rows, lambda: None)
             await cursor.execute("ROLLBACK")
 
     def abort(self) -> None:
@@ -212,6 +217,7 @@ class IntakeConnection:
         cursor: _Cursor,
         committed: Committed,
         rows: Iterable[bytes],
+        when_sent: Callable[[], None],
     ) -> None:
         head = encode_row_head(committed.segment_id, committed.received_at)
         body = head.join((b"", *rows))
@@ -220,6 +226,7 @@ class IntakeConnection:
         statement = _COPY.format(segment=sql.Identifier(segment_table(committed.segment_id)))
         async with cursor.copy(statement) as copy:
             await copy.write(COPY_HEADER + body + COPY_TRAILER)
+            when_sent()
 
     async def _count(
         self,

@@ -32,6 +32,7 @@ _REFUSAL_BYTES: Final = 300
 
 Result = TypeVar("Result")
 _PROBE_SECONDS: Final = 3.0
+_ANSWER_SECONDS: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,11 @@ class Connection(Protocol):
     """What a group commit needs of the buffer."""
 
     async def commit_rows(
-        self, rows: list[bytes], counts: dict[LedgerKey, LedgerCount]
+        self,
+        rows: list[bytes],
+        counts: dict[LedgerKey, LedgerCount],
+        *,
+        when_sent: Callable[[], None],
     ) -> Committed:
         """Write rows and counts durably, or raise."""
 
@@ -92,6 +97,7 @@ class GroupCommit:
         self._commit_timeout_seconds = commit_timeout_seconds
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
+        self._committed: list[_Waiting] = []
         self._work = asyncio.Event()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -140,6 +146,7 @@ class GroupCommit:
             self._work.clear()
             while self._waiting:
                 await self._commit_group(self._take_group())
+            self._answer_committed()
 
     def _take_group(self) -> list[_Waiting]:
         group = [self._waiting.popleft()]
@@ -166,9 +173,21 @@ class GroupCommit:
         except Exception as exc:  # whatever it is, the senders get an answer and intake goes on
             await self._fail(group, exc)
         else:
-            for waiting in group:
-                if not waiting.done.done():  # a sender that hung up no longer listens
-                    waiting.done.set_result(None)
+            self._answer_committed()
+            self._committed = group
+            if self._waiting:
+                # Answers wake their senders, who keep this loop busy: that is to happen while
+                # PostgreSQL works on the next rows, but not to wait for it long.
+                asyncio.get_running_loop().call_later(_ANSWER_SECONDS, self._answer_committed)
+            else:
+                self._answer_committed()
+
+    def _answer_committed(self) -> None:
+        """Wake the senders of what has been committed."""
+        committed, self._committed = self._committed, []
+        for waiting in committed:
+            if not waiting.done.done():  # a sender that hung up no longer listens
+                waiting.done.set_result(None)
 
     async def _commit_without_poison(self, waiting: _Waiting, cause: psycopg.Error) -> None:
         """Refuse the events that PostgreSQL refuses, each alone, and commit the rest."""
@@ -226,7 +245,7 @@ class GroupCommit:
                 before = counts.get(key, (0, 0))
                 counts[key] = LedgerCount(before[0] + events, before[1] + size)
         connection = await self._connected()
-        await self._in_time(connection.commit_rows(rows, counts))
+        await self._in_time(connection.commit_rows(rows, counts, when_sent=self._answer_committed))
         self.failing = None
         if group:
             log.info("Bulk inserted %d events", len(rows), extra={"requests": len(group)})

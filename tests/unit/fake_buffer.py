@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import psycopg
@@ -57,10 +57,15 @@ class FakeConnection:
         self._cut = False
 
     async def commit_rows(
-        self, rows: Iterable[bytes], counts: Mapping[LedgerKey, LedgerCount]
+        self,
+        rows: Iterable[bytes],
+        counts: Mapping[LedgerKey, LedgerCount],
+        *,
+        when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
         rows = list(rows)
         await self._check(rows)
+        when_sent()
         self._buffer.rows += rows
         self._buffer.commits.append(len(rows))
         for key, count in counts.items():

@@ -14,9 +14,10 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.collector.acceptance import Limits
+from api.collector.acceptance import Limits, Policy
 from api.collector.contract import COLLECT_OPENAPI
-from api.collector.endpoint import CollectEndpoint
+from api.collector.dialects.native import NativeDialect
+from api.collector.endpoint import IntakeEndpoint
 from api.collector.group_commit import GroupCommit
 from api.control import events, export, health
 from api.control.access import require_access
@@ -61,13 +62,16 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings, app.state.engine, app.state.clock = settings, engine, clock
-    collect = CollectEndpoint(
+    intake = IntakeEndpoint(
+        (NativeDialect(),),
         group_commit,
-        limits=Limits(
-            max_batch_events=settings.max_batch_events,
-            max_event_bytes=settings.max_event_bytes,
-            max_depth=settings.max_depth,
-            max_stored_bytes=settings.max_commit_bytes,
+        policy=Policy(
+            limits=Limits(
+                max_batch_events=settings.max_batch_events,
+                max_event_bytes=settings.max_event_bytes,
+                max_depth=settings.max_depth,
+                max_stored_bytes=settings.max_commit_bytes,
+            ),
         ),
         max_body_bytes=settings.max_body_bytes,
         origins=settings.origins,
@@ -75,7 +79,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     )
     app.state.group_commit = group_commit
     app.add_exception_handler(SQLAlchemyError, _answer_without_database)
-    app.add_middleware(CollectFirst, collect=collect)
+    app.add_middleware(IntakeFirst, intake=intake)
     app.include_router(health.router)
     protected = APIRouter(dependencies=[Depends(require_access)])
     protected.include_router(events.router)
@@ -86,16 +90,16 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     return app
 
 
-class CollectFirst:
-    """Hands `/collect` to its endpoint before any routing: this is the hot path."""
+class IntakeFirst:
+    """Hands the dialects' paths to their endpoint before any routing: this is the hot path."""
 
-    def __init__(self, app: ASGIApp, collect: CollectEndpoint) -> None:
-        self._app, self._collect = app, collect
+    def __init__(self, app: ASGIApp, intake: IntakeEndpoint) -> None:
+        self._app, self._intake = app, intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or pass it on."""
-        if scope["type"] == "http" and scope["path"] == "/collect":
-            await self._collect(scope, receive, send)
+        if scope["type"] == "http" and scope["path"] in self._intake.routes:
+            await self._intake(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import psycopg
 
-from api.collector.acceptance import Limits, RequestFacts, accept_body
+from api.collector.acceptance import Limits, Policy, RequestFacts, accept
+from api.collector.decode import decode_body
+from api.collector.dialects.dialect import DecodedBody
 from benchmarks.events import encode, make_events
 from database.embedded import EmbeddedServer
 from database.engine import sync_engine
-from database.intake import COPY_HEADER, COPY_TRAILER, encode_row_head
 from database.migrate import migrate
+from database.row import COPY_HEADER, COPY_TRAILER, encode_row_head
 
 ROWS_IN_TRANSACTION = 500
 
@@ -53,7 +55,10 @@ def make_rows(count: int, *, seed: int = 1) -> list[bytes]:
     rows = []
     for start in range(0, count, 1000):
         body = b'{"eventType":"batch","events":[' + b",".join(raws[start : start + 1000]) + b"]}"
-        rows += [event.row for event in accept_body(body, facts=facts, limits=limits).accepted]
+        events = decode_body(body, max_events=1000, max_shared_bytes=32_768)
+        assert isinstance(events, list)
+        accepted = accept(DecodedBody(events), facts=facts, policy=Policy(limits=limits)).accepted
+        rows += [event.row for event in accepted]
     return rows
 
 

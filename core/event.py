@@ -1,7 +1,7 @@
 """The event contract: the one definition from which every schema and table is derived.
 
-`Event` is what travels on the wire (camelCase); `StoredEvent`, with what the server adds, is
-what the buffer keeps as `payload`. `COLUMNS` is the delivered row: one snake_case
+`Event` is what travels on the wire (camelCase); `ServerFacts` is what the server adds to it: both
+together are what the buffer keeps as `payload`. `COLUMNS` is the delivered row: one snake_case
 column for each field, in the order in which files carry them.
 
 `sluice contract` derives the JSON Schema, the TypeScript types, the Arrow schema and the
@@ -215,16 +215,42 @@ class Event(
     ] = None
 
 
-class StoredEvent(Event, kw_only=True, gc=False):
-    """The buffer's `payload`: the event as accepted, and what the server adds.
+class ServerFacts(Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
+    """What the server adds to an event; the contract gives a client no way to say it.
 
-    A client cannot set what is added here: sent by one, it lands in `properties`.
+    Sent by a client, a field of one of these names lands in `properties`.
     """
 
     ip: (
         Annotated[
             str,
             _text("The sender's address, cut to /24 or /48 before the first write.", "203.0.113.0"),
+        ]
+        | None
+    ) = None
+    dialect: (
+        Annotated[
+            str,
+            _name("The protocol that it came in; Sluice's own when absent.", "segment"),
+        ]
+        | None
+    ) = None
+    is_bot: Annotated[bool, _any("Whether a program rather than a person.", True)] = False
+    bot_reason: (
+        Annotated[str, _name("What told so.", "crawler:Googlebot", "headless:HeadlessChrome")]
+        | None
+    ) = None
+    redactions: (
+        Annotated[int, _count("How many values were redacted before the event was stored.", 1)]
+        | None
+    ) = None
+    plan_violation: (
+        Annotated[
+            str,
+            _text(
+                "What of it contradicts the tracking plan; empty when nothing does.",
+                "price: -1 is less than the minimum of 0",
+            ),
         ]
         | None
     ) = None
@@ -243,6 +269,7 @@ class ColumnType(StrEnum):
 
     STRING = "string"
     INT32 = "int32"
+    BOOLEAN = "bool"
     TIMESTAMP = "timestamp[us, UTC]"
     JSON = "string (JSON)"
 
@@ -253,6 +280,9 @@ class Column:
 
     name: str
     wire_name: str | None
+    """As a client says it; None where only the server fills it."""
+    payload_name: str | None
+    """As the buffer's `payload` holds it; None where it does not."""
     type: ColumnType
     origin: Origin
     meaning: str
@@ -269,30 +299,31 @@ def _columns() -> Iterator[Column]:
     yield Column(
         "received_at",
         None,
+        None,
         ColumnType.TIMESTAMP,
         Origin.SERVER,
         "When the server made it durable, by the server's clock. Cuts the partitions.",
         "2026-11-21T10:15:31.204Z",
         "",
     )
-    from_client = wire_fields()
-    for field in msgspec.structs.fields(StoredEvent):
-        if field.name == "site_id":
-            yield _column(field, Origin.PARTITION)
-        else:
-            yield _column(field, Origin.CLIENT if field.name in from_client else Origin.SERVER)
+    for field in msgspec.structs.fields(Event):
+        yield _column(field, Origin.PARTITION if field.name == "site_id" else Origin.CLIENT)
         if field.name == "occurred_at":
             yield Column(
                 "device_occurred_at",
                 None,
+                "occurredAt",
                 ColumnType.TIMESTAMP,
                 Origin.SERVER,
                 "`occurredAt` as the client's clock told it.",
                 "2026-11-21T10:15:30.123Z",
                 "",
             )
+    for field in msgspec.structs.fields(ServerFacts):
+        yield _column(field, Origin.SERVER)
     yield Column(
         "schema_version",
+        None,
         None,
         ColumnType.INT32,
         Origin.SERVER,
@@ -311,6 +342,8 @@ def _column(field: msgspec.structs.FieldInfo, origin: Origin) -> Column:
         kind = ColumnType.TIMESTAMP
     elif kinds == {int}:
         kind = ColumnType.INT32
+    elif kinds == {bool}:
+        kind = ColumnType.BOOLEAN
     elif any("dict" in str(k) for k in kinds):
         kind = ColumnType.JSON
     else:
@@ -327,6 +360,7 @@ def _column(field: msgspec.structs.FieldInfo, origin: Origin) -> Column:
     return Column(
         field.name,
         field.encode_name if origin is not Origin.SERVER else None,
+        field.encode_name,
         kind,
         origin,
         meta.description,

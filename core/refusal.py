@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from enum import StrEnum
+from typing import Final
 
 
 class RefusalReason(StrEnum):
@@ -27,8 +29,42 @@ class RefusalReason(StrEnum):
     """A batch without events."""
     UNSUPPORTED_TYPE = "unsupported_content_type"
     """A content type or encoding that the collector does not read."""
+    STRING_TOO_LONG = "string_too_long"
+    """A text in the properties is longer than the limit."""
+    PLAN_VIOLATION = "plan_violation"
+    """It contradicts the client's tracking plan, which is enforced."""
+    SITE_REFUSED = "site_refused"
+    """The site is not one that this stack takes events for."""
+    SITE_QUARANTINED = "site_quarantined"
+    """The site is new and waits for somebody to approve it; its events are kept until then."""
+    WRITE_KEY_REFUSED = "write_key_refused"
+    """The write key is missing or not one of ours."""
+    RATE_LIMITED = "rate_limited"
+    """More than the sender, or the site, may send."""
+    DO_NOT_TRACK = "do_not_track"
+    """The browser says `DNT: 1` or `Sec-GPC: 1`."""
+    NO_CONSENT = "no_consent"
+    """The visitor has not consented."""
+    BOT = "bot"
+    """A program sent it, and such events are dropped by setting."""
+    SUPPRESSED = "suppressed"
+    """The visitor or user was erased and stays so."""
     UNSTORABLE = "unstorable"
     """PostgreSQL refused the row although every check let it pass."""
+
+
+POLICY_REASONS: Final = frozenset(
+    {
+        RefusalReason.WRITE_KEY_REFUSED,
+        RefusalReason.RATE_LIMITED,
+        RefusalReason.DO_NOT_TRACK,
+        RefusalReason.NO_CONSENT,
+        RefusalReason.BOT,
+        RefusalReason.SUPPRESSED,
+        RefusalReason.SITE_REFUSED,
+    }
+)
+"""Refusals that nothing is wrong with: counted, never kept as dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +75,7 @@ class Refused:
     message: str
     field: str | None = None
     index: int | None = None
+    event_type: str = ""
+    """As far as it could be read."""
+    payload: bytes | None = dataclass_field(default=None, compare=False, repr=False)
+    """What was sent, to be kept as a dead letter."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from database.intake import LedgerCount, LedgerKey
+from database.intake_batch import LedgerCount, LedgerKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,44 +1,93 @@
 """The collector's SQL: one transaction for all requests that wait together.
 
-Order of effects: take the fence shared, learn the open segment and the time, count the rows in
-the ledger, COPY them into that segment, commit. A crash before the commit leaves nothing; a
-connection lost during it leaves the outcome unknown, which a retry with the same `event_id`
-makes harmless.
+Order of effects: take the fence shared, learn the open segment, the time and the version of the
+rules, count in the ledger, note what else came (dead letters, new sites, identity links), COPY
+the rows into that segment, commit. A crash before the commit leaves nothing; a connection lost
+during it leaves the outcome unknown: `transaction_id` is what to ask PostgreSQL about then.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, Self
+from datetime import datetime
+from typing import Any, Final, Self
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
+from core.version import VERSION
 from database.fence import FENCE_KEY
+from database.intake_batch import Intake, LedgerCount, LedgerKey
+from database.row import COPY_HEADER, COPY_TRAILER, encode_row_head
 from database.tables import segment_table
 
 _BEGIN: Final = f"""
 BEGIN;
 SELECT pg_advisory_xact_lock_shared({FENCE_KEY});
-SELECT segment_id, clock_timestamp() FROM segments WHERE state = 'open'
+SELECT segment_id, clock_timestamp(), (SELECT version FROM intake_rules),
+  pg_current_xact_id()::text::bigint
+FROM segments WHERE state = 'open'
 """  # noqa: S608 - a constant; several statements, each with a snapshot taken after the lock
 
 _COUNT: Final = """
 INSERT INTO ledger
-  (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes)
+  (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes,
+   bots, redacted, plan_violations)
 SELECT %(segment_id)s, %(writer_id)s, site_id, date_trunc('hour', %(received_at)s, 'UTC'),
-  event_type, outcome, events, bytes
+  event_type, outcome, events, bytes, bots, redacted, plan_violations
 FROM unnest(%(sites)s::text[], %(types)s::text[], %(outcomes)s::text[],
-            %(events)s::bigint[], %(bytes)s::bigint[])
-  AS counted (site_id, event_type, outcome, events, bytes)
+            %(events)s::bigint[], %(bytes)s::bigint[],
+            %(bots)s::bigint[], %(redacted)s::bigint[], %(plan_violations)s::bigint[])
+  AS counted (site_id, event_type, outcome, events, bytes, bots, redacted, plan_violations)
 ON CONFLICT (segment_id, writer_id, site_id, received_hour, event_type, outcome)
-DO UPDATE SET events = ledger.events + excluded.events, bytes = ledger.bytes + excluded.bytes
+DO UPDATE SET events = ledger.events + excluded.events, bytes = ledger.bytes + excluded.bytes,
+  bots = ledger.bots + excluded.bots, redacted = ledger.redacted + excluded.redacted,
+  plan_violations = ledger.plan_violations + excluded.plan_violations
+"""
+
+_KEEP_LETTERS: Final = """
+INSERT INTO dead_letters
+  (dead_letter_id, segment_id, received_at, site_id, reason, field, message, event_type, dialect,
+   payload, payload_bytes, version)
+SELECT dead_letter_id, %(segment_id)s, %(received_at)s, site_id, reason, field, message,
+  event_type, dialect, payload, payload_bytes, %(version)s
+FROM unnest(%(ids)s::uuid[], %(sites)s::text[], %(reasons)s::text[], %(fields)s::text[],
+            %(messages)s::text[], %(types)s::text[], %(dialects)s::text[], %(payloads)s::text[],
+            %(sizes)s::int[])
+  AS kept (dead_letter_id, site_id, reason, field, message, event_type, dialect, payload,
+           payload_bytes)
+"""
+
+_NOTE_SITES: Final = """
+INSERT INTO sites (site_id, state, first_seen_at, first_dialect, first_url)
+SELECT site_id, state, %(received_at)s, dialect, url
+FROM unnest(%(sites)s::text[], %(states)s::text[], %(dialects)s::text[], %(urls)s::text[])
+  AS seen (site_id, state, dialect, url)
+ON CONFLICT (site_id) DO NOTHING
+"""
+
+_LINK: Final = """
+INSERT INTO identity_links (segment_id, linked_at, site_id, visitor_id, user_id, event_type)
+SELECT %(segment_id)s, %(received_at)s, site_id, visitor_id, user_id, event_type
+FROM unnest(%(sites)s::text[], %(visitors)s::text[], %(users)s::text[], %(types)s::text[])
+  AS linked (site_id, visitor_id, user_id, event_type)
+"""
+
+_ADVANCE_REPLAY: Final = """
+INSERT INTO spool_positions (spool_id, replayed_through) VALUES (%s, %s)
+ON CONFLICT (spool_id) DO UPDATE SET replayed_through = excluded.replayed_through
+"""
+_REPLAYED_THROUGH: Final = "SELECT replayed_through FROM spool_positions WHERE spool_id = %s"
+_OUTCOME: Final = "SELECT pg_xact_status(%s::text::xid8)"
+
+_MARK_REPLAYED: Final = """
+UPDATE dead_letters SET replayed_at = %(received_at)s
+WHERE dead_letter_id = ANY(%(ids)s) AND replayed_at IS NULL
 """
 
 _COPY: Final = sql.SQL("""
@@ -47,37 +96,7 @@ COPY {segment} (segment_id, received_at, event_id, event_type, site_id, visitor_
 FROM STDIN (FORMAT binary)
 """)
 
-COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-COPY_TRAILER: Final = b"\xff\xff"
-_EPOCH_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_EPOCH_2000_US: Final = 946_684_800_000_000
-_MICROSECOND: Final = timedelta(microseconds=1)
-# Field count, then segment_id and received_at with their lengths.
-_ROW_HEAD: Final = struct.Struct("!hiqiq")
-_ROW_FIELDS: Final = 10
-
-_NULL: Final = b"\xff\xff\xff\xff"
-_ID_AND_TYPE_LENGTH: Final = struct.Struct("!i16si")
-_LENGTH: Final = struct.Struct("!i")
-_TIME_AND_PAYLOAD_LENGTH: Final = struct.Struct("!iqiB")
-
-
 _Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
-
-
-class LedgerKey(NamedTuple):
-    """What a count is kept by, besides segment, writer and hour."""
-
-    site_id: str
-    event_type: str
-    outcome: str
-
-
-class LedgerCount(NamedTuple):
-    """Events, and the bytes of their payloads."""
-
-    events: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,46 +111,22 @@ class NoOpenSegment(Exception):
     """The buffer was never migrated, or somebody emptied `segments`."""
 
 
-def encode_row(
-    *,
-    event_id: bytes,
-    event_type: str,
-    site_id: str,
-    visitor_id: str | None,
-    session_id: str | None,
-    user_id: str | None,
-    occurred_at_us: int,
-    payload: bytes,
-) -> bytes:
-    """One row in COPY's binary format, all but its head (`segment_id`, `received_at`).
-
-    `event_id` is the UUID's 16 bytes; `occurred_at_us` counts microseconds since 1970.
-    """
-    type_bytes = event_type.encode()
-    return b"".join(
-        (
-            _ID_AND_TYPE_LENGTH.pack(16, event_id, len(type_bytes)),
-            type_bytes,
-            _text(site_id),
-            _NULL if visitor_id is None else _text(visitor_id),
-            _NULL if session_id is None else _text(session_id),
-            _NULL if user_id is None else _text(user_id),
-            # 1 is the version byte of jsonb's binary form.
-            _TIME_AND_PAYLOAD_LENGTH.pack(8, occurred_at_us - _EPOCH_2000_US, len(payload) + 1, 1),
-            payload,
-        )
-    )
+class AlreadyReplayed(Exception):
+    """One of the dead letters has been taken in again meanwhile; nothing was written."""
 
 
-def encode_row_head(segment_id: int, received_at: datetime) -> bytes:
-    """What stands before each row: the part that is known only under the fence."""
-    microseconds = (received_at - _EPOCH_2000) // _MICROSECOND
-    return _ROW_HEAD.pack(_ROW_FIELDS, 8, segment_id, 8, microseconds)
+class StaleRules(Exception):
+    """The rules of intake have changed since these events were judged; nothing was written."""
 
 
-def _text(value: str) -> bytes:
-    encoded = value.encode()
-    return _LENGTH.pack(len(encoded)) + encoded
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    """What a transaction learns when it begins."""
+
+    segment_id: int
+    received_at: datetime
+    rules_version: int
+    transaction_id: int
 
 
 class IntakeConnection:
@@ -140,6 +135,8 @@ class IntakeConnection:
     def __init__(self, connection: psycopg.AsyncConnection, writer_id: int) -> None:
         self._connection = connection
         self.writer_id = writer_id
+        self.transaction_id: int | None = None
+        """Of the transaction under way, or of the last one."""
 
     @classmethod
     async def open(cls, database_url: str, *, commit_timeout_seconds: float) -> Self:
@@ -163,29 +160,63 @@ class IntakeConnection:
         """Safe to call twice, and on a broken connection."""
         await self._connection.close()
 
-    async def commit_rows(
+    async def commit(
         self,
-        rows: Iterable[bytes],
-        counts: Mapping[LedgerKey, LedgerCount],
+        intake: Intake,
         *,
+        rules_version: int | None = None,
         when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
-        """Write the rows and their counts in one durable transaction.
+        """Write an intake in one durable transaction.
 
         `when_sent` is called when PostgreSQL has the rows and has begun to work on them.
-        Raises psycopg.DataError and the like when PostgreSQL refuses a row (nothing is written,
-        the connection stays usable) and psycopg.OperationalError when it is away.
+        Raises StaleRules when the rules are not those of `rules_version` any more (nothing is
+        written), psycopg.DataError and the like when PostgreSQL refuses a row (nothing is
+        written, the connection stays usable) and psycopg.OperationalError when it is away.
         """
-        async with self._transaction() as (cursor, committed):
-            await self._count(cursor, committed, counts)
-            await self._copy(cursor, committed, rows, when_sent)
+        async with self._transaction() as (cursor, begun):
+            if rules_version is not None and begun.rules_version != rules_version:
+                raise StaleRules
+            await self._write(cursor, begun, intake, when_sent)
             await cursor.execute("COMMIT")
-        return committed
+        return Committed(begun.segment_id, begun.received_at)
+
+    async def commit_replayed(
+        self, intake: Intake, *, spool_id: UUID, number: int, rules_version: int | None = None
+    ) -> Committed:
+        """Write an intake out of a spool, and in the same transaction that it is written.
+
+        Raises as `commit` does.
+        """
+        async with self._transaction() as (cursor, begun):
+            if rules_version is not None and begun.rules_version != rules_version:
+                raise StaleRules
+            await self._write(cursor, begun, intake, lambda: None)
+            await cursor.execute(_ADVANCE_REPLAY, (spool_id, number))
+            await cursor.execute("COMMIT")
+        return Committed(begun.segment_id, begun.received_at)
+
+    async def replayed_through(self, spool_id: UUID) -> int:
+        """The number of the last entry of a spool that has been written; 0 when there is none."""
+        row = await (await self._connection.execute(_REPLAYED_THROUGH, (spool_id,))).fetchone()
+        return row[0] if row else 0
+
+    async def outcome_of(self, transaction_id: int) -> str | None:
+        """What became of a transaction: committed, aborted or in progress.
+
+        None when PostgreSQL does not remember, or never knew.
+        """
+        try:
+            cursor = await self._connection.execute(_OUTCOME, (str(transaction_id),))
+        except psycopg.DataError:  # in the future of this server: another one gave it
+            return None
+        row = await cursor.fetchone()
+        return row[0] if row else None
 
     async def try_rows(self, rows: Iterable[bytes]) -> None:
         """Raise what PostgreSQL would raise for these rows; keep nothing."""
-        async with self._transaction() as (cursor, committed):
-            await self._copy(cursor, committed, rows, lambda: None)
+        async with self._transaction() as (cursor, begun):
+            await self._copy(cursor, begun, rows, lambda: None)
             await cursor.execute("ROLLBACK")
 
     def abort(self) -> None:
@@ -197,9 +228,10 @@ class IntakeConnection:
                 line.shutdown(socket.SHUT_RDWR)
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[tuple[_Cursor, Committed]]:
+    async def _transaction(self) -> AsyncIterator[tuple[_Cursor, _Transaction]]:
         """Begin under the fence; whoever enters must say COMMIT or ROLLBACK before leaving."""
         cursor = self._connection.cursor()
+        self.transaction_id = None
         try:
             await cursor.execute(_BEGIN)
             cursor.nextset()
@@ -207,45 +239,66 @@ class IntakeConnection:
             found = await cursor.fetchone()
             if found is None:
                 raise NoOpenSegment("no open segment: run the migrations")
-            yield cursor, Committed(*found)
+            begun = _Transaction(*found)
+            self.transaction_id = begun.transaction_id
+            yield cursor, begun
         except BaseException:
             await self._roll_back()
             raise
 
+    async def _write(
+        self, cursor: _Cursor, begun: _Transaction, intake: Intake, when_sent: Callable[[], None]
+    ) -> None:
+        if intake.counts:
+            await self._count(cursor, begun, intake.counts)
+        if intake.letters:
+            await cursor.execute(_KEEP_LETTERS, _letter_columns(intake, begun))
+        if intake.sites:
+            await cursor.execute(_NOTE_SITES, _site_columns(intake, begun))
+        if intake.links:
+            await cursor.execute(_LINK, _link_columns(intake, begun))
+        if intake.replayed_letters:
+            await cursor.execute(
+                _MARK_REPLAYED, {"received_at": begun.received_at, "ids": intake.replayed_letters}
+            )
+            if cursor.rowcount != len(intake.replayed_letters):
+                raise AlreadyReplayed
+        await self._copy(cursor, begun, intake.rows, when_sent)
+
     async def _copy(
         self,
         cursor: _Cursor,
-        committed: Committed,
+        begun: _Transaction,
         rows: Iterable[bytes],
         when_sent: Callable[[], None],
     ) -> None:
-        head = encode_row_head(committed.segment_id, committed.received_at)
+        head = encode_row_head(begun.segment_id, begun.received_at)
         body = head.join((b"", *rows))
         if not body:
             return
-        statement = _COPY.format(segment=sql.Identifier(segment_table(committed.segment_id)))
+        statement = _COPY.format(segment=sql.Identifier(segment_table(begun.segment_id)))
         async with cursor.copy(statement) as copy:
             await copy.write(COPY_HEADER + body + COPY_TRAILER)
             when_sent()
 
     async def _count(
-        self,
-        cursor: _Cursor,
-        committed: Committed,
-        counts: Mapping[LedgerKey, LedgerCount],
+        self, cursor: _Cursor, begun: _Transaction, counts: Mapping[LedgerKey, LedgerCount]
     ) -> None:
-        keys = list(counts)
+        keys, numbers = list(counts), list(counts.values())
         await cursor.execute(
             _COUNT,
             {
-                "segment_id": committed.segment_id,
+                "segment_id": begun.segment_id,
                 "writer_id": self.writer_id,
-                "received_at": committed.received_at,
+                "received_at": begun.received_at,
                 "sites": [k.site_id for k in keys],
                 "types": [k.event_type for k in keys],
                 "outcomes": [k.outcome for k in keys],
-                "events": [counts[k].events for k in keys],
-                "bytes": [counts[k].bytes for k in keys],
+                "events": [n.events for n in numbers],
+                "bytes": [n.bytes for n in numbers],
+                "bots": [n.bots for n in numbers],
+                "redacted": [n.redacted for n in numbers],
+                "plan_violations": [n.plan_violations for n in numbers],
             },
         )
 
@@ -254,3 +307,42 @@ class IntakeConnection:
             await self._connection.execute("ROLLBACK")
         except psycopg.Error:
             await self._connection.close()
+
+
+def _letter_columns(intake: Intake, begun: _Transaction) -> dict[str, object]:
+    letters = intake.letters
+    return {
+        "segment_id": begun.segment_id,
+        "received_at": begun.received_at,
+        "version": VERSION,
+        "ids": [letter.dead_letter_id for letter in letters],
+        "sites": [letter.site_id for letter in letters],
+        "reasons": [letter.reason for letter in letters],
+        "fields": [letter.field for letter in letters],
+        "messages": [letter.message for letter in letters],
+        "types": [letter.event_type for letter in letters],
+        "dialects": [letter.dialect for letter in letters],
+        "payloads": [letter.payload for letter in letters],
+        "sizes": [letter.payload_bytes for letter in letters],
+    }
+
+
+def _site_columns(intake: Intake, begun: _Transaction) -> dict[str, object]:
+    return {
+        "received_at": begun.received_at,
+        "sites": [site.site_id for site in intake.sites],
+        "states": [site.state for site in intake.sites],
+        "dialects": [site.dialect for site in intake.sites],
+        "urls": [site.url for site in intake.sites],
+    }
+
+
+def _link_columns(intake: Intake, begun: _Transaction) -> dict[str, object]:
+    return {
+        "segment_id": begun.segment_id,
+        "received_at": begun.received_at,
+        "sites": [link.site_id for link in intake.links],
+        "visitors": [link.visitor_id for link in intake.links],
+        "users": [link.user_id for link in intake.links],
+        "types": [link.event_type for link in intake.links],
+    }

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -69,8 +70,11 @@ ledger = Table(
     Column("outcome", Text, primary_key=True),
     Column("events", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("bots", BigInteger, nullable=False, server_default="0"),
+    Column("redacted", BigInteger, nullable=False, server_default="0"),
+    Column("plan_violations", BigInteger, nullable=False, server_default="0"),
     comment="Counts written in the transaction of the rows they count. "
-    "outcome: accepted, duplicate, or a RefusalReason.",
+    "outcome: accepted, duplicate, or a RefusalReason; of the accepted, how many carry a mark.",
     postgresql_with={"fillfactor": "70"},
 )
 
@@ -82,6 +86,9 @@ ledger_totals = Table(
     Column("outcome", Text, primary_key=True),
     Column("events", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("bots", BigInteger, nullable=False, server_default="0"),
+    Column("redacted", BigInteger, nullable=False, server_default="0"),
+    Column("plan_violations", BigInteger, nullable=False, server_default="0"),
     comment="The ledger of dropped segments, folded.",
 )
 
@@ -142,6 +149,87 @@ export_runs = Table(
     Column("sealed_at", TIME),
     CheckConstraint("trigger IN ('schedule', 'size', 'manual')", name="run_trigger"),
     comment="A request to seal and deliver. segment_id is what it sealed; null until then.",
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("dead_letter_id", Uuid, primary_key=True),
+    Column("segment_id", BigInteger, nullable=False),
+    Column("received_at", TIME, nullable=False),
+    Column("site_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("field", Text),
+    Column("message", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("payload_bytes", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("replayed_at", TIME),
+    comment="Refused events, redacted, each with its reason; replayable.",
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("site_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("first_seen_at", TIME, nullable=False),
+    Column("first_dialect", Text, nullable=False),
+    Column("first_url", Text),
+    Column("decided_at", TIME),
+    CheckConstraint("state IN ('accepted', 'quarantined', 'refused')", name="site_state"),
+    comment="Every site that was ever named, and when it was first seen.",
+)
+
+identity_links = Table(
+    "identity_links",
+    metadata,
+    Column("segment_id", BigInteger, nullable=False),
+    Column("linked_at", TIME, nullable=False),
+    Column("site_id", Text, nullable=False),
+    Column("visitor_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    comment="Events that say which user a visitor is; delivered as a dataset of their own.",
+)
+Index("identity_links_by_segment", identity_links.c.segment_id)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("requested_at", TIME, nullable=False),
+    CheckConstraint("kind IN ('visitor', 'user')", name="suppression_kind"),
+    comment="Whom intake refuses, by a digest: the list must not remember whom it forgets.",
+)
+
+intake_rules = Table(
+    "intake_rules",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("version", BigInteger, nullable=False),
+    CheckConstraint("singleton", name="one_set_of_rules"),
+    comment="Raised with every change of suppressions and sites; writers read it under the fence.",
+)
+
+visitor_salts = Table(
+    "visitor_salts",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("made_at", TIME, nullable=False, server_default=text("now()")),
+    comment="Keys of cookieless visitor ids; deleted when their day is over, never exported.",
+)
+
+spool_positions = Table(
+    "spool_positions",
+    metadata,
+    Column("spool_id", Uuid, primary_key=True),
+    Column("replayed_through", BigInteger, nullable=False),
+    comment="How far each collector's spool has been written, in the transaction that wrote it.",
 )
 
 stack = Table(

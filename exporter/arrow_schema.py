@@ -15,6 +15,8 @@ def _arrow_type(kind: ColumnType) -> pa.DataType:
             return pa.string()
         case ColumnType.INT32:
             return pa.int32()
+        case ColumnType.BOOLEAN:
+            return pa.bool_()
         case ColumnType.TIMESTAMP:
             return pa.timestamp("us", tz="UTC")
         case _:

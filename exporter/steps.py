@@ -34,7 +34,7 @@ from database.deliveries import (
     say_exporter_state,
     store_deduplication,
 )
-from database.intake import LedgerCount, LedgerKey
+from database.intake_batch import LedgerCount, LedgerKey
 from database.segments import (
     FenceBusy,
     Segment,

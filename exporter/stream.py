@@ -35,13 +35,15 @@ def _expression(column: Column) -> str:
         return column.name
     if column.name == "schema_version":
         return f"{SCHEMA_VERSION}::int"
-    wire = "occurredAt" if column.name == "device_occurred_at" else column.wire_name or column.name
+    wire = column.payload_name
     match column.type:
         case ColumnType.STRING:
             return f"payload->>'{wire}'"
         case ColumnType.INT32:
             missing = "coalesce({}, 1)" if column.name == "event_version" else "{}"
             return missing.format(f"(payload->>'{wire}')::int")
+        case ColumnType.BOOLEAN:  # absent when it is false
+            return f"coalesce((payload->>'{wire}')::bool, false)"
         case ColumnType.TIMESTAMP:
             return f"(payload->>'{wire}')::timestamptz"
         case ColumnType.JSON:

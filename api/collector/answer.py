@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from api.collector.acceptance import Acceptance
-from core.refusal import RefusalReason
+if TYPE_CHECKING:
+    from api.collector.acceptance import Acceptance
 
 MAX_ERRORS_SHOWN: Final = 100
 
@@ -41,22 +41,9 @@ def encode_answer(acceptance: Acceptance) -> bytes:
         AnswerError(r.reason, r.message, index=r.index, field=r.field)
         for r in sorted(refused, key=lambda r: r.index or 0)[:MAX_ERRORS_SHOWN]
     ]
-    return _encode(Answer(accepted, len(refused), errors))
+    return _encode(Answer(accepted, acceptance.refused_events, errors))
 
 
 def encode_failure(reason: str, message: str) -> bytes:
     """The answer to a request of which nothing was taken in, not even its refusal."""
     return _encode(Answer(0, 0, [AnswerError(reason, message)]))
-
-
-def status_of(acceptance: Acceptance) -> int:
-    """200 when anything was stored; else what the first refusal comes to."""
-    if acceptance.accepted:
-        return 200
-    match acceptance.refused[0].reason:
-        case RefusalReason.TOO_LARGE:
-            return 413
-        case RefusalReason.UNSUPPORTED_TYPE:
-            return 415
-        case _:
-            return 400

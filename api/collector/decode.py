@@ -15,29 +15,27 @@ from typing import Any, Final
 
 import msgspec
 
-from core.event import ALIASES, StoredEvent, wire_fields
+from core.event import ALIASES, Event, wire_fields
 from core.refusal import RefusalReason, Refused
 
-Decoded = StoredEvent | Refused
+Decoded = Event | Refused
 
 
-class _Envelope(StoredEvent, kw_only=True):
+class _Envelope(Event, kw_only=True):
     """A request body: one event, or a batch with what its events share."""
 
     event_type: str = "batch"
-    events: list[StoredEvent] | None = None
+    events: list[Event] | None = None
 
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_raw_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_event: Final = msgspec.json.Decoder(StoredEvent).decode
+_decode_event: Final = msgspec.json.Decoder(Event).decode
 
 _NOT_SHARED: Final = frozenset({"event_id", "event_type", "event_version"})
-_SHARED_FIELDS: Final = tuple(
-    name for name in StoredEvent.__struct_fields__ if name not in _NOT_SHARED
-)
+_SHARED_FIELDS: Final = tuple(name for name in Event.__struct_fields__ if name not in _NOT_SHARED)
 _COLUMN_BY_NAME: Final = (
     {wire: name for name, wire in wire_fields().items()}
     | {name: name for name in wire_fields()}
@@ -61,15 +59,13 @@ def decode_body(body: bytes, *, max_events: int, max_shared_bytes: int) -> list[
         return refused
     if refused := _check_shared(envelope, max_shared_bytes):
         return refused
-    for event in envelope.events:
-        _strip_server_fields(event)
     _inherit(envelope, envelope.events)
-    return list(envelope.events)
+    return list[Decoded](envelope.events)
 
 
 def _decode_single(body: bytes) -> list[Decoded] | Refused:
     event = _decode_one(body)
-    if isinstance(event, StoredEvent) and event.event_type == "batch":
+    if isinstance(event, Event) and event.event_type == "batch":
         return Refused(
             RefusalReason.EMPTY_BATCH,
             "a batch carries its events in `events`; a single event has an `eventType` of its own",
@@ -90,7 +86,7 @@ def _check_length(events: list[Any], max_events: int) -> Refused | None:
     return None
 
 
-def _check_shared(envelope: StoredEvent, max_shared_bytes: int) -> Refused | None:
+def _check_shared(envelope: Event, max_shared_bytes: int) -> Refused | None:
     """Refuse shared properties that no event could hold, before each event gets a copy."""
     if envelope.properties and len(_encode(envelope.properties)) > max_shared_bytes:
         return Refused(
@@ -101,15 +97,8 @@ def _check_shared(envelope: StoredEvent, max_shared_bytes: int) -> Refused | Non
     return None
 
 
-def _strip_server_fields(event: StoredEvent) -> None:
-    if event.ip is not None:
-        event.properties = {"ip": event.ip} | (event.properties or {})
-        event.ip = None
-
-
-def _inherit(envelope: StoredEvent, events: list[StoredEvent]) -> None:
+def _inherit(envelope: Event, events: list[Event]) -> None:
     """Give each event what the envelope says and the event does not."""
-    _strip_server_fields(envelope)
     shared = [
         (name, value)
         for name in _SHARED_FIELDS
@@ -141,7 +130,7 @@ def _decode_forgiving(
     if refused := _check_shared(envelope, max_shared_bytes):
         return refused
     decoded = [_decode_one(raw) for raw in raw_events]
-    _inherit(envelope, [event for event in decoded if isinstance(event, StoredEvent)])
+    _inherit(envelope, [event for event in decoded if isinstance(event, Event)])
     return decoded
 
 
@@ -229,7 +218,6 @@ def _decode_one(raw: bytes) -> Decoded:
         event = _decode_event(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_one_forgiving(raw)
-    _strip_server_fields(event)
     return event
 
 
@@ -301,7 +289,7 @@ def _convert(fields: Any) -> Decoded:
         known.setdefault("properties", unknown | properties)
     wire = {_WIRE_BY_COLUMN[column]: value for column, value in known.items()}
     try:
-        return msgspec.convert(wire, StoredEvent)
+        return msgspec.convert(wire, Event)
     except msgspec.ValidationError as exc:
         return refuse_invalid(exc)
 

@@ -20,9 +20,10 @@ from typing import Final, Protocol, TypeVar
 
 import psycopg
 
-from api.collector.acceptance import Acceptance, AcceptedEvent, count_outcomes
+from api.collector.acceptance import Acceptance, AcceptedEvent, intake_of
 from core.refusal import RefusalReason, Refused
-from database.intake import Committed, LedgerCount, LedgerKey, NoOpenSegment
+from database.intake import Committed, NoOpenSegment
+from database.intake_batch import Intake
 
 log = logging.getLogger("sluice.collector")
 
@@ -54,17 +55,11 @@ class QueueFull(Exception):
 class Connection(Protocol):
     """What a group commit needs of the buffer."""
 
-    async def commit_rows(
-        self,
-        rows: list[bytes],
-        counts: dict[LedgerKey, LedgerCount],
-        *,
-        when_sent: Callable[[], None],
-    ) -> Committed:
-        """Write rows and counts durably, or raise."""
+    async def commit(self, intake: Intake, *, when_sent: Callable[[], None]) -> Committed:
+        """Write all of it durably, or raise."""
 
     async def try_rows(self, rows: list[bytes]) -> None:
-        """Raise what `commit_rows` would; keep nothing."""
+        """Raise what `commit` would; keep nothing."""
 
     def abort(self) -> None:
         """Make the call under way fail."""
@@ -200,10 +195,10 @@ class GroupCommit:
             await self._fail([waiting], exc)
             return
         acceptance.accepted = [e for e in acceptance.accepted if e.place not in poison]
-        acceptance.refused += [
-            Refused(RefusalReason.UNSTORABLE, f"PostgreSQL refused it: {message}", index=index)
-            for index, message in poison.items()
-        ]
+        for index, message in poison.items():
+            acceptance.refuse(
+                Refused(RefusalReason.UNSTORABLE, f"PostgreSQL refused it: {message}", index=index)
+            )
         await self._commit_group([waiting])
 
     async def _fail(self, group: list[_Waiting], exc: Exception) -> None:
@@ -238,17 +233,12 @@ class GroupCommit:
         return poison
 
     async def _write(self, group: list[Acceptance]) -> None:
-        rows = [event.row for acceptance in group for event in acceptance.accepted]
-        counts: dict[LedgerKey, LedgerCount] = {}
-        for acceptance in group:
-            for key, (events, size) in count_outcomes(acceptance).items():
-                before = counts.get(key, (0, 0))
-                counts[key] = LedgerCount(before[0] + events, before[1] + size)
+        intake = intake_of(group)
         connection = await self._connected()
-        await self._in_time(connection.commit_rows(rows, counts, when_sent=self._answer_committed))
+        await self._in_time(connection.commit(intake, when_sent=self._answer_committed))
         self.failing = None
         if group:
-            log.info("Bulk inserted %d events", len(rows), extra={"requests": len(group)})
+            log.info("Bulk inserted %d events", len(intake.rows), extra={"requests": len(group)})
 
     async def _in_time(self, work: Coroutine[object, object, Result]) -> Result:
         """Bound what a stopped server could hold up for ever: cut the line, do not ask it."""

@@ -7,9 +7,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
+from api.collector.dialects.dialect import Headers
 from core.event import MAX_NAME_CHARS, MAX_TEXT_CHARS
-
-Headers = dict[bytes, bytes]
 
 _IPV4_BITS: Final = 24
 _IPV6_BITS: Final = 48

@@ -16,9 +16,9 @@ import jsonschema
 import msgspec
 import pytest
 
-from api.collector.answer import encode_answer, status_of
+from api.collector.answer import encode_answer
 from core.event import Event, wire_fields
-from core.refusal import RefusalReason
+from core.refusal import POLICY_REASONS, RefusalReason
 from tests.conftest import ROOT
 from tests.unit.accepting import FACTS, accept, read_row
 
@@ -59,7 +59,7 @@ def test_a_valid_example_comes_out_as_it_says(path: Path) -> None:
     expect = example["expect"]
     acceptance = accept(body_of(example), facts=FACTS_WITHOUT_IP)
     assert json.loads(encode_answer(acceptance)) == {"accepted": expect["accepted"], "rejected": 0}
-    assert status_of(acceptance) == 200
+    assert acceptance.status == 200
     rows = [read_row(event.row) for event in acceptance.accepted]
     for row, event in zip(rows, expect["events"], strict=True):
         made = {} if "eventId" in event else {"eventId": str(row.event_id)}
@@ -84,7 +84,7 @@ def test_an_invalid_example_is_refused_as_it_says(path: Path) -> None:
     assert {name: error.get(name) for name in expect["error"]} == expect["error"]
     assert error.get("field") == expect["error"].get("field")
     assert error["message"]
-    assert status_of(acceptance) == expect["status"]
+    assert acceptance.status == expect["status"]
 
 
 @named([path for path in VALID if read(path)["canonical"]])
@@ -110,6 +110,14 @@ def test_the_examples_cover_every_field() -> None:
 
 def test_the_examples_cover_every_reason_that_a_body_can_give() -> None:
     reasons = {read(path)["expect"]["error"]["reason"] for path in INVALID}
-    # The type is a header's matter, and only PostgreSQL finds a row unstorable.
-    rest = {RefusalReason.UNSUPPORTED_TYPE, RefusalReason.UNSTORABLE}
+    # The type is a header's matter, only PostgreSQL finds a row unstorable, and the others are
+    # what a stack's own settings refuse.
+    rest = {
+        RefusalReason.UNSUPPORTED_TYPE,
+        RefusalReason.UNSTORABLE,
+        RefusalReason.SITE_QUARANTINED,
+        RefusalReason.PLAN_VIOLATION,
+        RefusalReason.STRING_TOO_LONG,
+        *POLICY_REASONS,
+    }
     assert reasons == {str(reason) for reason in set(RefusalReason) - rest}

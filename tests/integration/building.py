@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy import Engine, text
 
 from api.app import create_app
-from api.collector.acceptance import Acceptance, count_outcomes
+from api.collector.acceptance import Acceptance, intake_of
 from api.settings import ApiSettings
 from core.clock import Clock, utc_now
 from core.event_id import make_event_id
@@ -44,8 +44,7 @@ async def write(database_url: str, *events: Any) -> Committed:
 
 async def commit(connection: IntakeConnection, acceptance: Acceptance) -> Committed:
     """Commit an acceptance's rows and counts."""
-    rows = [event.row for event in acceptance.accepted]
-    return await connection.commit_rows(rows, count_outcomes(acceptance))
+    return await connection.commit(intake_of([acceptance]))
 
 
 def write_now(database_url: str, *events: Any) -> Committed:

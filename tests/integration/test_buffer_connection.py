@@ -12,7 +12,9 @@ import psycopg
 import pytest
 
 from database.fence import FENCE_KEY
-from database.intake import IntakeConnection, LedgerCount, LedgerKey, encode_row
+from database.intake import IntakeConnection
+from database.intake_batch import Intake, LedgerCount, LedgerKey
+from database.row import encode_row
 from tests.integration.building import event_ids, open_transaction, query
 from tests.unit.fake_buffer import POISON, FakeBuffer
 
@@ -80,8 +82,8 @@ def a_row(number: int, *, payload: bytes = b'{"eventType":"click"}') -> bytes:
 
 async def test_rows_and_counts_are_committed_together(subject: Subject) -> None:
     connection = await subject.connect()
-    await connection.commit_rows([a_row(1), a_row(2)], {KEY: LedgerCount(2, 40)})
-    await connection.commit_rows([a_row(3)], {KEY: LedgerCount(1, 20)})
+    await connection.commit(Intake(rows=[a_row(1), a_row(2)], counts={KEY: LedgerCount(2, 40)}))
+    await connection.commit(Intake(rows=[a_row(3)], counts={KEY: LedgerCount(1, 20)}))
     await connection.close()
     assert subject.rows() == 3
     assert subject.counts() == {KEY: 3}
@@ -90,7 +92,7 @@ async def test_rows_and_counts_are_committed_together(subject: Subject) -> None:
 async def test_counts_may_come_without_rows(subject: Subject) -> None:
     connection = await subject.connect()
     refused = LedgerKey("a.example", "", "invalid_json")
-    await connection.commit_rows([], {refused: LedgerCount(1, 0)})
+    await connection.commit(Intake(rows=[], counts={refused: LedgerCount(1, 0)}))
     await connection.close()
     assert subject.rows() == 0
     assert subject.counts() == {refused: 1}
@@ -99,12 +101,12 @@ async def test_counts_may_come_without_rows(subject: Subject) -> None:
 async def test_a_refused_row_takes_its_transaction_along_and_nothing_else(subject: Subject) -> None:
     connection = await subject.connect()
     with pytest.raises(psycopg.DataError):
-        await connection.commit_rows(
-            [a_row(1), a_row(2, payload=POISON)], {KEY: LedgerCount(2, 40)}
+        await connection.commit(
+            Intake(rows=[a_row(1), a_row(2, payload=POISON)], counts={KEY: LedgerCount(2, 40)})
         )
     assert subject.rows() == 0
     assert subject.counts() == {}
-    await connection.commit_rows([a_row(1)], {KEY: LedgerCount(1, 20)})
+    await connection.commit(Intake(rows=[a_row(1)], counts={KEY: LedgerCount(1, 20)}))
     await connection.close()
     assert subject.rows() == 1
     assert subject.counts() == {KEY: 1}
@@ -123,14 +125,16 @@ async def test_trying_says_the_same_and_keeps_nothing(subject: Subject) -> None:
 async def test_a_call_that_hangs_fails_when_the_line_is_cut(subject: Subject) -> None:
     connection = await subject.connect()
     subject.hold()
-    call = asyncio.create_task(connection.commit_rows([a_row(1)], {KEY: LedgerCount(1, 20)}))
+    call = asyncio.create_task(
+        connection.commit(Intake(rows=[a_row(1)], counts={KEY: LedgerCount(1, 20)}))
+    )
     await asyncio.wait_for(subject.until_held(), 10)
     connection.abort()
     with pytest.raises(psycopg.OperationalError):
         await asyncio.wait_for(call, 10)
     subject.release()
     with pytest.raises(psycopg.Error):
-        await connection.commit_rows([a_row(1)], {KEY: LedgerCount(1, 20)})
+        await connection.commit(Intake(rows=[a_row(1)], counts={KEY: LedgerCount(1, 20)}))
     await connection.close()
     assert subject.rows() == 0
 
@@ -138,7 +142,9 @@ async def test_a_call_that_hangs_fails_when_the_line_is_cut(subject: Subject) ->
 async def test_a_call_that_hangs_goes_on_when_it_may(subject: Subject) -> None:
     connection = await subject.connect()
     subject.hold()
-    call = asyncio.create_task(connection.commit_rows([a_row(1)], {KEY: LedgerCount(1, 20)}))
+    call = asyncio.create_task(
+        connection.commit(Intake(rows=[a_row(1)], counts={KEY: LedgerCount(1, 20)}))
+    )
     await asyncio.wait_for(subject.until_held(), 10)
     subject.release()
     await asyncio.wait_for(call, 10)

@@ -77,7 +77,11 @@ def test_a_segment_is_read_back_typed_and_partitioned(exporting: Exporting) -> N
     assert (first["path"], first["utm_source"], first["screen_width"]) == ("/p/7", "news", 1920)
     assert json.loads(first["properties"]) == {"price": 12.5, "tags": ["a"]}
     assert (first["event_version"], first["schema_version"]) == (1, 1)
-    types = {ColumnType.INT32: pa.int32(), ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC")}
+    types = {
+        ColumnType.INT32: pa.int32(),
+        ColumnType.BOOLEAN: pa.bool_(),
+        ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+    }
     for column in FILE_COLUMNS:
         assert table.schema.field(column.name).type == types.get(column.type, pa.string())
     with_duckdb = duckdb.sql(

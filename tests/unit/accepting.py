@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from api.collector.acceptance import Acceptance, Limits, RequestFacts, accept_body
+from api.collector.acceptance import Acceptance, Limits, Policy, RequestFacts
+from api.collector.acceptance import accept as accept_decoded
+from api.collector.dialects.dialect import IntakeRequest
+from api.collector.dialects.native import NativeDialect
 
 ARRIVED_AT = datetime(2026, 11, 21, 10, 15, 31, 204_000, tzinfo=UTC)
 LIMITS = Limits(
@@ -35,7 +38,8 @@ class Row:
 def accept(body: Any, *, facts: RequestFacts = FACTS, limits: Limits = LIMITS) -> Acceptance:
     """Accept bytes as they are, anything else as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return accept_body(raw, facts=facts, limits=limits)
+    decoded = NativeDialect().decode(IntakeRequest("POST", "/collect", b"", {}, raw), limits=limits)
+    return accept_decoded(decoded, facts=facts, policy=Policy(limits=limits))
 
 
 def accepted_rows(body: Any, *, facts: RequestFacts = FACTS) -> list[Row]:

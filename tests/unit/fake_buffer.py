@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import psycopg
 
-from database.intake import Committed, LedgerCount, LedgerKey
+from database.intake import Committed
+from database.intake_batch import Intake, LedgerKey
 from tests.conftest import NOON
 
 POISON = b'{"no json'
@@ -56,19 +57,15 @@ class FakeConnection:
         self._buffer = buffer
         self._cut = False
 
-    async def commit_rows(
-        self,
-        rows: Iterable[bytes],
-        counts: Mapping[LedgerKey, LedgerCount],
-        *,
-        when_sent: Callable[[], None] = lambda: None,
+    async def commit(
+        self, intake: Intake, *, when_sent: Callable[[], None] = lambda: None
     ) -> Committed:
-        rows = list(rows)
+        rows = intake.rows
         await self._check(rows)
         when_sent()
         self._buffer.rows += rows
         self._buffer.commits.append(len(rows))
-        for key, count in counts.items():
+        for key, count in intake.counts.items():
             self._buffer.counts[key] += count.events
         return Committed(1, NOON)
 

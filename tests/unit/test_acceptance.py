@@ -13,10 +13,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from api.collector.acceptance import Acceptance, count_outcomes
+from api.collector.acceptance import Acceptance, intake_of
 from core.event import Event
 from core.refusal import RefusalReason
-from database.intake import LedgerCount, LedgerKey
+from database.intake_batch import LedgerCount, LedgerKey
 from tests.conftest import a_batch, an_event
 from tests.unit.accepting import (
     ARRIVED_AT,
@@ -81,7 +81,7 @@ def check_whole(acceptance: Acceptance) -> None:
         row = read_row(event.row)
         assert row.occurred_at <= ARRIVED_AT
         assert "\0" not in json.dumps(row.payload, ensure_ascii=False)
-    counts = count_outcomes(acceptance)
+    counts = intake_of([acceptance]).counts
     assert sum(count.events for count in counts.values()) == len(places)
 
 
@@ -383,6 +383,7 @@ def test_every_field_is_read_by_both_of_its_names(name: str) -> None:
     value: Any = {
         ColumnType.STRING: "granted" if name == "consent" else "x",
         ColumnType.INT32: 7,
+        ColumnType.BOOLEAN: True,
         ColumnType.TIMESTAMP: "2026-11-21T10:00:00Z",
         ColumnType.JSON: {"x": 1},
     }[kind]
@@ -631,7 +632,7 @@ def test_the_ledger_counts_each_site_and_type_and_each_reason() -> None:
         }
     )  # fmt: skip
     sizes = [event.payload_bytes for event in acceptance.accepted]
-    assert count_outcomes(acceptance) == {
+    assert intake_of([acceptance]).counts == {
         LedgerKey("x", "a", "accepted"): LedgerCount(2, sizes[0] + sizes[1]),
         LedgerKey("x", "b", "accepted"): LedgerCount(1, sizes[2]),
         LedgerKey("y", "a", "accepted"): LedgerCount(1, sizes[3]),

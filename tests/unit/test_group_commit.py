@@ -10,7 +10,7 @@ import pytest
 from api.collector.acceptance import Acceptance, AcceptedEvent, refuse_request
 from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
 from core.refusal import RefusalReason, Refused
-from database.intake import LedgerKey
+from database.intake_batch import LedgerKey
 from tests.conftest import a_batch, an_event
 from tests.unit.accepting import accept
 from tests.unit.fake_buffer import POISON, FakeBuffer, FakeConnection

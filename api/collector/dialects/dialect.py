@@ -1,0 +1,87 @@
+"""What a protocol has to provide to be one of the collector's dialects.
+
+A dialect turns a request into events and an outcome into the answer that its senders expect.
+What lies between (limits, privacy, acceptance, the commit) is the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from core.event import Event
+from core.refusal import RefusalReason, Refused
+
+if TYPE_CHECKING:
+    from api.collector.acceptance import Acceptance, Limits
+
+Headers = dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRequest:
+    """A request as it arrived; `body` is decompressed and within its limit."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Headers
+    body: bytes
+
+
+@dataclass(slots=True)
+class DecodedBody:
+    """A request's events, in order; a Refused in the list stands for one event."""
+
+    events: list[Event | Refused]
+    write_key: str | None = None
+    """As the sender says it; what it allows is for others to judge."""
+    ips: Mapping[int, str] = field(default_factory=dict)
+    """By place: the visitor's whole address, as a server that forwards events tells it."""
+
+
+class Reply(NamedTuple):
+    """What is answered."""
+
+    status: int
+    body: bytes
+    content_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Dialect(Protocol):
+    """One protocol. Its methods are pure, and never raise for what a client sent."""
+
+    name: str
+    """Stands on each row; "" for Sluice's own."""
+    routes: Mapping[str, frozenset[str]]
+    """Methods by path; OPTIONS is answered for all."""
+    cookieless: bool
+    """Whether its senders count on the server to tell visitors apart."""
+
+    def decode(self, request: IntakeRequest, *, limits: Limits) -> DecodedBody | Refused:
+        """The events of a request; a bare Refused stands for the whole of it."""
+
+    def reply(self, request: IntakeRequest, acceptance: Acceptance) -> Reply:
+        """The answer when everything accepted is durable."""
+
+    def fail(self, request: IntakeRequest, status: int, reason: str, message: str) -> Reply:
+        """The answer when nothing of the request was taken in, not even its refusal (5xx, 405)."""
+
+
+def status_of(reason: RefusalReason) -> int:
+    """What the refusal of a whole request comes to in HTTP."""
+    match reason:
+        case RefusalReason.TOO_LARGE:
+            return 413
+        case RefusalReason.UNSUPPORTED_TYPE:
+            return 415
+        case RefusalReason.WRITE_KEY_REFUSED:
+            return 401
+        case RefusalReason.SITE_REFUSED:
+            return 403
+        case RefusalReason.RATE_LIMITED:
+            return 429
+        case _:
+            return 400

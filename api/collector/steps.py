@@ -1,0 +1,177 @@
+"""The steps of acceptance: each looks at one event, and may change, refuse or encode it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from core.event import Event, ServerFacts
+from core.event_id import identity, make_event_id
+from core.keys import HIVE_NULL, MAX_SITE_ID_BYTES, encode_site_id
+from core.refusal import RefusalReason, Refused
+
+if TYPE_CHECKING:
+    from api.collector.acceptance import Policy, RequestFacts
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# Numbers below this are seconds (until the year 5138), above it milliseconds (since 1973).
+_FIRST_MILLISECONDS: Final = 100_000_000_000
+_PLACEHOLDER_IDS: Final = frozenset(
+    {"undefined", "null", "none", "nan", "0", "[object object]", "true", "false"}
+)
+_NUL_IN_JSON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Draft:
+    """An event on its way through the steps, and what they found."""
+
+    __slots__ = ("event", "event_id", "facts", "occurred_at_us", "payload", "policy", "site_id")
+
+    event_id: bytes
+    occurred_at_us: int
+    payload: bytes
+    site_id: str
+
+    def __init__(self, event: Event, facts: RequestFacts, policy: Policy) -> None:
+        self.event = event
+        self.facts = facts
+        self.policy = policy
+
+
+def check_site(draft: Draft) -> Refused | None:
+    """The event's own site, else the request's."""
+    event = draft.event
+    site_id = event.site_id
+    if site_id is None:
+        site_id = event.site_id = draft.facts.fallback_site_id
+    draft.site_id = site_id
+    return _judge_site_name(site_id)
+
+
+@lru_cache(maxsize=10_000)
+def _judge_site_name(site_id: str) -> Refused | None:
+    if len(encode_site_id(site_id)) > MAX_SITE_ID_BYTES:
+        return Refused(
+            RefusalReason.TOO_LONG,
+            f"longer than {MAX_SITE_ID_BYTES} bytes as it stands in an object's key",
+            field="siteId",
+        )
+    if site_id == HIVE_NULL:
+        return Refused(RefusalReason.INVALID_EVENT, "reserved for no value", field="siteId")
+    return None
+
+
+def identify(draft: Draft) -> Refused | None:
+    """Keep the client's id; make one where there is none, or where a bug stands in its place."""
+    event = draft.event
+    given = event.event_id
+    if given is not None and given.lower() not in _PLACEHOLDER_IDS:
+        found = identity(given, site_id=draft.site_id)
+        if any(found):  # the nil UUID is a placeholder too
+            draft.event_id = found
+            return None
+    made = make_event_id()
+    event.event_id = str(made)
+    draft.event_id = made.bytes
+    return None
+
+
+def place_in_time(draft: Draft) -> Refused | None:
+    """When the event happened by the server's clock; leaves both client times normalised.
+
+    The client's clock may be wrong by years, but it is wrong by the same amount in `occurredAt`
+    and `sentAt`: their difference is the event's age. Nothing happens after it has arrived.
+    """
+    event, arrived_at = draft.event, draft.facts.arrived_at
+    try:
+        occurred_at = event.occurred_at = _instant(event.occurred_at)
+        sent_at = event.sent_at = _instant(event.sent_at)
+        if occurred_at is None:
+            happened_at = arrived_at
+        elif sent_at is None:
+            happened_at = min(occurred_at, arrived_at)
+        else:
+            happened_at = min(arrived_at - (sent_at - occurred_at), arrived_at)
+        draft.occurred_at_us = (happened_at - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError, OSError):
+        return Refused(
+            RefusalReason.INVALID_TIME,
+            "expected an ISO 8601 time, or Unix milliseconds, between the years 1 and 9999",
+            field="occurredAt",
+        )
+    return None
+
+
+def _instant(value: datetime | float | None) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        if value.tzinfo is UTC:  # as nearly every tracker sends it
+            return value
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    seconds = value if abs(value) < _FIRST_MILLISECONDS else value / 1000
+    return _EPOCH + timedelta(seconds=seconds)
+
+
+def encode_payload(draft: Draft) -> Refused | None:
+    """The event as JSON, and what the server knows of it."""
+    event, facts = draft.event, draft.facts
+    if event.user_agent is None:
+        event.user_agent = facts.user_agent
+    draft.payload = _encode(event)[:-1] + _server_facts(facts.ip, facts.dialect)
+    return None
+
+
+@lru_cache(maxsize=10_000)
+def _server_facts(ip: str | None, dialect: str) -> bytes:
+    """The end of a payload: what the server adds, and the closing brace."""
+    added = _encode(ServerFacts(ip=ip, dialect=dialect or None))
+    return b"}" if added == b"{}" else b"," + added[1:]
+
+
+def check_payload(draft: Draft) -> Refused | None:
+    """Size, depth and characters, of what would be stored."""
+    payload, limits = draft.payload, draft.policy.limits
+    if len(payload) > limits.max_event_bytes:
+        return Refused(
+            RefusalReason.TOO_LARGE,
+            f"{len(payload):,} bytes; the limit for one event is {limits.max_event_bytes:,}",
+        )
+    # Counting brackets is cheap, and seldom more than the limit.
+    if payload.count(b"{") + payload.count(b"[") > limits.max_depth and (
+        _depth(draft.event.properties) >= limits.max_depth
+    ):
+        return Refused(
+            RefusalReason.TOO_DEEP,
+            f"nested deeper than {limits.max_depth} levels",
+            field="properties",
+        )
+    if b"\\u0000" in payload and _NUL_IN_JSON.search(payload):
+        return Refused(
+            RefusalReason.NUL_CHARACTER,
+            "text holds U+0000, which cannot be stored: strip it before sending",
+        )
+    return None
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, the value's own included; breadth first, so that no stack overflows."""
+    depth = 0
+    level = [value]
+    while level:
+        depth += 1
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+    return depth

@@ -1,0 +1,99 @@
+"""One row of the buffer in COPY's binary format, all but its head (`segment_id`, `received_at`).
+
+https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-FILE-FORMATS-BINARY
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_TRAILER: Final = b"\xff\xff"
+
+_EPOCH_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_EPOCH_2000_US: Final = 946_684_800_000_000
+_MICROSECOND: Final = timedelta(microseconds=1)
+# Field count, then segment_id and received_at with their lengths.
+_ROW_HEAD: Final = struct.Struct("!hiqiq")
+_ROW_FIELDS: Final = 10
+
+_NULL: Final = b"\xff\xff\xff\xff"
+_ID_AND_TYPE_LENGTH: Final = struct.Struct("!i16si")
+_LENGTH: Final = struct.Struct("!i")
+_TIME_AND_PAYLOAD_LENGTH: Final = struct.Struct("!iqiB")
+
+
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """What a row says of itself."""
+
+    event_type: str
+    site_id: str
+    visitor_id: str | None
+    user_id: str | None
+    payload: bytes
+
+
+def encode_row(
+    *,
+    event_id: bytes,
+    event_type: str,
+    site_id: str,
+    visitor_id: str | None,
+    session_id: str | None,
+    user_id: str | None,
+    occurred_at_us: int,
+    payload: bytes,
+) -> bytes:
+    """One row in COPY's binary format, all but its head (`segment_id`, `received_at`).
+
+    `event_id` is the UUID's 16 bytes; `occurred_at_us` counts microseconds since 1970.
+    """
+    type_bytes = event_type.encode()
+    return b"".join(
+        (
+            _ID_AND_TYPE_LENGTH.pack(16, event_id, len(type_bytes)),
+            type_bytes,
+            _text(site_id),
+            _NULL if visitor_id is None else _text(visitor_id),
+            _NULL if session_id is None else _text(session_id),
+            _NULL if user_id is None else _text(user_id),
+            # 1 is the version byte of jsonb's binary form.
+            _TIME_AND_PAYLOAD_LENGTH.pack(8, occurred_at_us - _EPOCH_2000_US, len(payload) + 1, 1),
+            payload,
+        )
+    )
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return _LENGTH.pack(len(encoded)) + encoded
+
+
+def encode_row_head(segment_id: int, received_at: datetime) -> bytes:
+    """What stands before each row: the part that is known only under the fence."""
+    microseconds = (received_at - _EPOCH_2000) // _MICROSECOND
+    return _ROW_HEAD.pack(_ROW_FIELDS, 8, segment_id, 8, microseconds)
+
+
+def read_row(row: bytes) -> RowFacts:
+    """The inverse of `encode_row`, as far as anybody asks."""
+    fields: list[bytes | None] = []
+    at = 0
+    while at < len(row):
+        (length,) = _LENGTH.unpack_from(row, at)
+        at += 4
+        fields.append(None if length == -1 else row[at : at + length])
+        at += max(0, length)
+    _, event_type, site_id, visitor_id, _, user_id, _, payload = fields
+    assert event_type is not None and site_id is not None and payload is not None
+    return RowFacts(
+        event_type.decode(),
+        site_id.decode(),
+        visitor_id.decode() if visitor_id is not None else None,
+        user_id.decode() if user_id is not None else None,
+        payload[1:],
+    )

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 
 import uvicorn
-from fastapi import FastAPI
 
-from api.app import create_app
+from api.app import Application, create_app
 from api.settings import ApiSettings
+from api.workers import Workers, cores
+from core.processes import die_with_parent
 from core.settings import SettingsError, read_settings
 from core.telemetry import configure_logging
 
 GRACE_SECONDS = 20
 
 
-def application() -> FastAPI:
+def application() -> Application:
     """The app of one worker process, from the environment."""
     settings = read_settings(ApiSettings, os.environ)
     configure_logging(settings.log_level, file=settings.log_file)
+    if multiprocessing.parent_process() is not None:
+        die_with_parent()
     return create_app(settings)
 
 
@@ -29,12 +33,12 @@ def main() -> None:
         settings = read_settings(ApiSettings, os.environ)
     except SettingsError as exc:
         sys.exit(str(exc))
-    uvicorn.run(
+    config = uvicorn.Config(
         "api.__main__:application",
         factory=True,
         host=settings.api_host,
         port=settings.api_port,
-        workers=settings.api_workers,
+        workers=settings.api_workers or cores(),
         loop="uvloop",
         http="httptools",
         lifespan="on",
@@ -48,6 +52,16 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=10_000,
     )
+    if config.workers == 1:
+        uvicorn.Server(config).run()
+        return
+    try:
+        workers = Workers(config)
+    except OSError as exc:
+        sys.exit(f"Cannot listen on {settings.api_host}:{settings.api_port}: {exc.strerror}.")
+    workers.run()
+    if workers.failed:
+        sys.exit("A collector process could not start: its error stands above.")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from api.collector.acceptance import Limits, Policy
 from api.collector.contract import COLLECT_OPENAPI
@@ -30,7 +30,7 @@ from database.intake import IntakeConnection
 log = logging.getLogger("sluice.control")
 
 
-def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
+def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     """The whole HTTP side of a stack, one instance a process."""
     commit_timeout = settings.commit_timeout.total_seconds()
 
@@ -79,7 +79,6 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     )
     app.state.group_commit = group_commit
     app.add_exception_handler(SQLAlchemyError, _answer_without_database)
-    app.add_middleware(IntakeFirst, intake=intake)
     app.include_router(health.router)
     protected = APIRouter(dependencies=[Depends(require_access)])
     protected.include_router(events.router)
@@ -87,21 +86,22 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     app.include_router(protected)
     _document_collect(app)
     _serve_files(app, settings)
-    return app
+    return Application(app, intake)
 
 
-class IntakeFirst:
-    """Hands the dialects' paths to their endpoint before any routing: this is the hot path."""
+class Application:
+    """Hands the dialects' paths to their endpoint before anything else: this is the hot path."""
 
-    def __init__(self, app: ASGIApp, intake: IntakeEndpoint) -> None:
-        self._app, self._intake = app, intake
+    def __init__(self, management: FastAPI, intake: IntakeEndpoint) -> None:
+        self.management = management
+        self._intake = intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, or pass it on."""
+        """Handle one request."""
         if scope["type"] == "http" and scope["path"] in self._intake.routes:
             await self._intake(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self.management(scope, receive, send)
 
 
 async def _answer_without_database(_: Request, exc: Exception) -> JSONResponse:

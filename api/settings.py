@@ -19,7 +19,9 @@ class ApiSettings(CommonSettings):
 
     api_host: str = setting("Address to listen on.", default="127.0.0.1")
     api_port: int = setting("Port to listen on.", default=8000, at_least=0)
-    api_workers: int = setting("Collector processes.", default=1, at_least=1)
+    api_workers: int = setting(
+        "Collector processes; 0 for one on each core.", default=0, at_least=0
+    )
     api_token: str | None = setting(
         "Bearer token of the management routes; required in production.", default=None, secret=True
     )

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from cli.live_line import LiveLine
-from database.embedded import EmbeddedServer, EmbeddedServerError, die_with_parent
+from core.processes import die_with_parent
+from database.embedded import EmbeddedServer, EmbeddedServerError
 from database.engine import sync_engine
 from database.migrate import migrate
 

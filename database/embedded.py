@@ -7,7 +7,6 @@ may take as long as recovery takes.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib.util
 import logging
@@ -16,7 +15,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -24,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
+
+from core.processes import die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -205,13 +205,6 @@ class EmbeddedServer:
                     f"An earlier PostgreSQL (process {pid}) holds {self.pgdata}. Stop it first."
                 )
             time.sleep(0.05)
-
-
-def die_with_parent() -> None:
-    """Have the kernel stop this child when its parent is killed (Linux; elsewhere nothing)."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGINT)
 
 
 def _find_binaries() -> Path:

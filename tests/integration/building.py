@@ -102,7 +102,7 @@ async def serving(
     # What escapes the application is a 500 to the sender.
     transport = httpx.ASGITransport(app=app, client=client, raise_app_exceptions=False)
     async with (
-        app.router.lifespan_context(app),
+        app.management.router.lifespan_context(app.management),
         httpx.AsyncClient(transport=transport, base_url=base_url, timeout=60) as http,
     ):
         yield http

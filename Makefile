@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos bench clean help
+.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos bench soak clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ bench: bench-collect bench-export  ## every benchmark, one JSON line a result
 
 bench-%: $(VENV)/.dev  ## one benchmark
 	@$(BIN)/python -m benchmarks.$*
+
+soak: $(VENV)/.dev  ## ten minutes at saturation: flat memory, no stalls
+	@$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what make made; the demo's data stays
 	rm -rf $(VENV) tracking/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -21,6 +21,7 @@ from api.collector.endpoint import IntakeEndpoint
 from api.collector.group_commit import GroupCommit
 from api.control import events, export, health
 from api.control.access import require_access
+from api.loop_watch import LoopWatch
 from api.settings import ApiSettings
 from core.clock import Clock, utc_now
 from core.version import VERSION
@@ -45,12 +46,15 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         max_commit_bytes=settings.max_commit_bytes,
         commit_timeout_seconds=commit_timeout,
     )
+    loop_watch = LoopWatch()
     engine = async_engine(settings.database_url, application_name="sluice control")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         group_commit.start()
+        loop_watch.start()
         yield
+        loop_watch.stop()
         await group_commit.close()
         await engine.dispose()
 
@@ -77,7 +81,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         origins=settings.origins,
         clock=clock,
     )
-    app.state.group_commit = group_commit
+    app.state.group_commit, app.state.loop_watch = group_commit, loop_watch
     app.add_exception_handler(SQLAlchemyError, _answer_without_database)
     app.include_router(health.router)
     protected = APIRouter(dependencies=[Depends(require_access)])

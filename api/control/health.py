@@ -31,6 +31,9 @@ class Health(BaseModel):
         description="Age of the oldest event that a sink still waits for; null when there is none."
     )
     promised_seconds: float | None = Field(description="How old it may become.")
+    longest_stall_seconds: float = Field(
+        description="Longest that this process's event loop was kept from its work, in a minute."
+    )
     problems: list[str] = Field(description="What is wrong, in words.")
 
 
@@ -52,6 +55,7 @@ async def health(request: Request, response: Response) -> Health:
             exporter="unknown",
             oldest_undelivered_seconds=None,
             promised_seconds=None,
+            longest_stall_seconds=request.app.state.loop_watch.longest_stall_seconds(),
             problems=["PostgreSQL does not answer: events are refused with 503 until it does."],
         )
     failing = request.app.state.group_commit.failing
@@ -79,6 +83,7 @@ async def health(request: Request, response: Response) -> Health:
         exporter="silent" if silent else "up",
         oldest_undelivered_seconds=age.total_seconds() if age is not None else None,
         promised_seconds=promised.total_seconds() if promised is not None else None,
+        longest_stall_seconds=request.app.state.loop_watch.longest_stall_seconds(),
         problems=problems,
     )
 

@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos bench soak clean help
+.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos fuzz bench soak clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ tracker-fresh: tracking/node_modules/.ready
 
 chaos: $(VENV)/.dev  ## the crash tests, for longer
 	CHAOS_KILLS=20 $(BIN)/python -m pytest tests/system/test_crashes.py -q -s
+
+fuzz: $(VENV)/.dev  ## 50,000 mutated requests
+	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s
 
 bench: bench-collect bench-export  ## every benchmark, one JSON line a result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -21,7 +22,7 @@ _ROW_HEAD: Final = struct.Struct("!hiqiq")
 _ROW_FIELDS: Final = 10
 
 _NULL: Final = b"\xff\xff\xff\xff"
-_ID_AND_TYPE_LENGTH: Final = struct.Struct("!i16si")
+_ID_LENGTH: Final = struct.pack("!i", 16)
 _LENGTH: Final = struct.Struct("!i")
 _TIME_AND_PAYLOAD_LENGTH: Final = struct.Struct("!iqiB")
 
@@ -52,20 +53,23 @@ def encode_row(
 
     `event_id` is the UUID's 16 bytes; `occurred_at_us` counts microseconds since 1970.
     """
-    type_bytes = event_type.encode()
     return b"".join(
         (
-            _ID_AND_TYPE_LENGTH.pack(16, event_id, len(type_bytes)),
-            type_bytes,
-            _text(site_id),
-            _NULL if visitor_id is None else _text(visitor_id),
-            _NULL if session_id is None else _text(session_id),
-            _NULL if user_id is None else _text(user_id),
+            _ID_LENGTH,
+            event_id,
+            _texts(event_type, site_id),
+            _texts(visitor_id, session_id, user_id),
             # 1 is the version byte of jsonb's binary form.
             _TIME_AND_PAYLOAD_LENGTH.pack(8, occurred_at_us - _EPOCH_2000_US, len(payload) + 1, 1),
             payload,
         )
     )
+
+
+@lru_cache(maxsize=4_096)
+def _texts(*values: str | None) -> bytes:
+    """Text fields one after another; the events of a batch mostly share them."""
+    return b"".join([_NULL if value is None else _text(value) for value in values])
 
 
 def _text(value: str) -> bytes:

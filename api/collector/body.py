@@ -32,8 +32,9 @@ _CODINGS: Final[dict[bytes, Coding]] = {coding.encode(): coding for coding in Co
     b"x-gzip": Coding.GZIP  # its name before RFC 2616, and still its alias
 }
 _NO_CODING: Final = frozenset({b"", b"identity"})
-# Above this, decompressing takes long enough to be felt by the others on the event loop.
-_LARGE_COMPRESSED_BYTES: Final = 32_000
+# What is larger, before or after, takes long enough to be felt by the others on the event loop.
+_SMALL_COMPRESSED_BYTES: Final = 16_000
+_SMALL_DECOMPRESSED_BYTES: Final = 128_000
 
 
 async def read_body(receive: Receive, *, headers: Headers, limits: BodyLimits) -> bytes | Refused:
@@ -56,10 +57,7 @@ async def read_body(receive: Receive, *, headers: Headers, limits: BodyLimits) -
         if not body.startswith(GZIP_MAGIC):
             return body
         coding = Coding.GZIP
-    max_bytes = limits.max_decompressed_bytes
-    if len(body) > _LARGE_COMPRESSED_BYTES:
-        return await asyncio.to_thread(decompress, body, coding, max_bytes=max_bytes)
-    return decompress(body, coding, max_bytes=max_bytes)
+    return await _decompress(body, coding, max_bytes=limits.max_decompressed_bytes)
 
 
 def find_coding(headers: Headers) -> Coding | Refused | None:
@@ -118,6 +116,14 @@ async def _receive_rest(
             return _too_large(limits)
         body += chunk
     return bytes(body)
+
+
+async def _decompress(body: bytes, coding: Coding, *, max_bytes: int) -> bytes | Refused:
+    if len(body) <= _SMALL_COMPRESSED_BYTES:
+        outcome = decompress(body, coding, max_bytes=min(max_bytes, _SMALL_DECOMPRESSED_BYTES))
+        if not (isinstance(outcome, Refused) and outcome.reason is RefusalReason.TOO_LARGE):
+            return outcome
+    return await asyncio.to_thread(decompress, body, coding, max_bytes=max_bytes)
 
 
 def _take(message: Message) -> tuple[bytes, bool]:

@@ -13,7 +13,7 @@ from typing import Final
 import re2
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from api.collector.sender import Headers
+from api.collector.dialects.dialect import Headers
 
 _HEADLESS: Final = (
     r"Headless(?:Chrome|Edg|Shell)", r"PhantomJS", r"SlimerJS", r"CasperJS", r"HtmlUnit",
@@ -28,8 +28,9 @@ _TOOLS: Final = (
     r"^Apache-HttpClient/", r"^Jakarta Commons-HttpClient", r"^okhttp/", r"^Jersey/", r"^axios/",
     r"^node-fetch", r"^node(?:$|/)", r"^undici", r"^got[ /(]", r"^Deno/", r"^Bun/", r"^superagent",
     r"GuzzleHttp/", r"^PHP[/ ]", r"libwww-perl/", r"^LWP::", r"^Ruby", r"^Faraday ",
-    r"rest-client/", r"^reqwest", r"^hyper/", r"^ureq/", r"^Dart/", r"PowerShell/", r"^RestSharp/", r"^lua-resty",
-    r"^ApacheBench/", r"^k6/", r"^hey/", r"^vegeta", r"^Apache-JMeter", r"^Artillery",
+    r"rest-client/", r"^reqwest", r"^hyper/", r"^ureq/", r"^Dart/", r"PowerShell/", r"^RestSharp/",
+    r"^lua-resty", r"^ApacheBench/", r"^k6/", r"^hey/", r"^vegeta", r"^Apache-JMeter",
+    r"^Artillery",
     # Server-side SDKs of Segment, RudderStack and Snowplow.
     r"^analytics-(?:python|node|ruby|php|java|go|rust|csharp)", r"(?i)^rudder", r"(?i)^snowplow",
 )  # fmt: skip

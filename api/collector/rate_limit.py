@@ -19,6 +19,7 @@ class TokenBuckets:
             raise ValueError("rate, burst and number of keys must be above zero")
         self._rate, self._burst, self._max_keys = rate_per_second, burst, max_keys
         self._seconds_to_fill = burst / rate_per_second
+        self._one = min(1.0, burst)
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -29,7 +30,7 @@ class TokenBuckets:
 
         What costs more than a bucket holds passes when the bucket is full, and leaves it in debt.
         """
-        wait = self._wait(key, min(cost, self._burst), now)
+        wait = self._wait(key, cost if cost < self._burst else self._burst, now)
         if wait > 0:
             return wait
         full_at = self._full_at
@@ -44,7 +45,7 @@ class TokenBuckets:
 
         Turns a sender away before its body is read.
         """
-        return self._wait(key, min(1.0, self._burst), now)
+        return self._wait(key, self._one, now)
 
     def _wait(self, key: str, wanted: float, now: float) -> float:
         full_at = self._full_at.get(key)

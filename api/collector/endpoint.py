@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from api.collector.acceptance import Acceptance, Policy, RequestFacts, accept, refuse_request
-from api.collector.dialects.dialect import Dialect, Headers, IntakeRequest, Reply
+from api.collector.body import BodyLimits, SenderGone, read_body
+from api.collector.dialects.dialect import Dialect, IntakeRequest, Reply
 from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
 from api.collector.sender import find_site_id, find_user_agent, truncate_ip
 from core.clock import Clock
-from core.refusal import RefusalReason, Refused
+from core.refusal import Refused
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 _PREFLIGHT_SECONDS: Final = 86_400
 # Above this, decoding takes long enough to be felt by the others on the event loop.
 _LARGE_BODY_BYTES: Final = 200_000
-
-
-class SenderGone(Exception):
-    """The sender hung up before its body was complete."""
 
 
 class IntakeEndpoint:
@@ -48,7 +45,11 @@ class IntakeEndpoint:
         self.routes = {path: dialect for dialect in dialects for path in dialect.routes}
         self._group_commit = group_commit
         self._policy = policy
-        self._max_body_bytes = max_body_bytes
+        self._body_limits = BodyLimits(
+            max_body_bytes=max_body_bytes,
+            max_decompressed_bytes=4 * max_body_bytes,
+            timeout_seconds=30,
+        )
         self._origins = frozenset(origin.encode() for origin in origins)
         self._clock = clock
 
@@ -91,9 +92,7 @@ class IntakeEndpoint:
     ) -> tuple[IntakeRequest, Acceptance]:
         headers = request.headers
         site_id = find_site_id(headers)
-        if refused := self._check_head(headers):
-            return request, refuse_request(refused, site_id=site_id)
-        body = await self._read_body(receive)
+        body = await read_body(receive, headers=headers, limits=self._body_limits)
         if isinstance(body, Refused):
             return request, refuse_request(body, site_id=site_id)
         client = scope.get("client")
@@ -112,40 +111,6 @@ class IntakeEndpoint:
     def _judge(self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts) -> Acceptance:
         decoded = dialect.decode(request, limits=self._policy.limits)
         return accept(decoded, facts=facts, policy=self._policy)
-
-    def _check_head(self, headers: Headers) -> Refused | None:
-        encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-        if encoding not in (b"", b"identity"):
-            return Refused(
-                RefusalReason.UNSUPPORTED_TYPE,
-                "send the body without Content-Encoding",
-                field="Content-Encoding",
-            )
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            return self._too_large()
-        return None
-
-    async def _read_body(self, receive: Receive) -> bytes | Refused:
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise SenderGone
-            chunk: bytes = message.get("body", b"")
-            size += len(chunk)
-            if size > self._max_body_bytes:
-                return self._too_large()
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _too_large(self) -> Refused:
-        return Refused(
-            RefusalReason.TOO_LARGE,
-            f"the body is larger than {self._max_body_bytes:,} bytes: split the batch",
-        )
 
     def _cors(self, request: IntakeRequest) -> list[tuple[bytes, bytes]]:
         origin = request.headers.get(b"origin")

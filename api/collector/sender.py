@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from api.collector.dialects.dialect import Headers
 from core.event import MAX_NAME_CHARS, MAX_TEXT_CHARS
 
+IpMode = Literal["truncate", "drop"]
+
 _IPV4_BITS: Final = 24
 _IPV6_BITS: Final = 48
+
+
+def ip_to_store(address: str | None, *, mode: IpMode) -> str | None:
+    """What may be written of an address: its network, or nothing."""
+    return truncate_ip(address) if address and mode == "truncate" else None
 
 
 @lru_cache(maxsize=10_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.collector.sender import find_site_id, find_user_agent, truncate_ip
+from api.collector.sender import find_site_id, find_user_agent, ip_to_store, truncate_ip
 from core.keys import MAX_SITE_ID_BYTES
 
 
@@ -35,6 +35,12 @@ def test_nothing_below_the_network_is_left_of_any_address(address: object) -> No
     parsed = ip_address(cut)
     host_bits = 8 if parsed.version == 4 else 80
     assert int(parsed) & ((1 << host_bits) - 1) == 0
+
+
+def test_what_is_stored_of_an_address_is_a_setting() -> None:
+    assert ip_to_store("203.0.113.77", mode="truncate") == "203.0.113.0"
+    assert ip_to_store("203.0.113.77", mode="drop") is None
+    assert ip_to_store(None, mode="truncate") is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import uvicorn
 
 from api.app import Application, create_app
+from api.http_protocol import PromptHttpProtocol
 from api.settings import ApiSettings
 from api.workers import Workers, cores
 from core.processes import die_with_parent
@@ -40,7 +41,8 @@ def main() -> None:
         port=settings.api_port,
         workers=settings.api_workers or cores(),
         loop="uvloop",
-        http="httptools",
+        http=PromptHttpProtocol,
+        ws="none",
         lifespan="on",
         access_log=False,  # it would write whole IP addresses
         log_config=None,

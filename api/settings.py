@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Literal
 
 from core.settings import CommonSettings, setting
 
@@ -37,9 +38,51 @@ class ApiSettings(CommonSettings):
         "Origins that may post from a browser, comma-separated; * for all.", default="*"
     )
     max_body_bytes: int = setting("Largest request body.", default=2_000_000, at_least=1_000)
+    max_decompressed_bytes: int = setting(
+        "Largest body once decompressed; checked while it grows.",
+        default=8_000_000,
+        at_least=1_000,
+    )
+    body_timeout: timedelta = setting(
+        "Longest that a body may take to arrive; then 408.",
+        default=timedelta(seconds=30),
+        at_least=1,
+    )
     max_event_bytes: int = setting("Largest event, as stored.", default=32_768, at_least=500)
     max_batch_events: int = setting("Most events in a request.", default=2_000, at_least=1)
     max_depth: int = setting("Deepest nesting of an event.", default=40, at_least=2)
+    max_string_chars: int = setting(
+        "Longest text in an event's properties.", default=16_384, at_least=100
+    )
+    ip_mode: Literal["truncate", "drop"] = setting(
+        "What is stored of an address: its /24 or /48 network, or nothing.", default="truncate"
+    )
+    geo_database: Path | None = setting(
+        "Country and region by this file in MaxMind's format; empty stores neither.", default=None
+    )
+    bots: Literal["flag", "drop"] = setting(
+        "Flag what programs send, or refuse and count it.", default="flag"
+    )
+    cookieless: Literal["off", "missing", "always"] = setting(
+        "Make visitor ids on the server, for a day: never, where there is none, or for all.",
+        default="off",
+    )
+    rate_limit_per_ip: int = setting(
+        "Events a second from one address, ten seconds' worth at once; 0 for no limit.",
+        default=2_000,
+        at_least=0,
+    )
+    rate_limit_per_site: int = setting(
+        "Events a second for one site, likewise; 0 for no limit.", default=0, at_least=0
+    )
+    redact: str = setting(
+        "What is looked for and redacted, comma-separated; empty is not nothing, none is.",
+        default="card,ssn,iban,email,phone,secret,ip",
+    )
+    redact_allow: str = setting(
+        "Fields that are left as they are: site=field, comma-separated; * for every site.",
+        default="",
+    )
     max_queue_bytes: int = setting(
         "Rows that may wait for a commit; above it, 503.", default=64_000_000, at_least=1_000_000
     )

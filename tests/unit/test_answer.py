@@ -39,6 +39,7 @@ def test_at_most_a_hundred_errors_are_listed_and_all_are_counted() -> None:
         (
             reason,
             {
+                "timeout": 408,
                 "too_large": 413,
                 "unsupported_content_type": 415,
                 "write_key_refused": 401,

@@ -73,6 +73,8 @@ class Dialect(Protocol):
 def status_of(reason: RefusalReason) -> int:
     """What the refusal of a whole request comes to in HTTP."""
     match reason:
+        case RefusalReason.TIMEOUT:
+            return 408
         case RefusalReason.TOO_LARGE:
             return 413
         case RefusalReason.UNSUPPORTED_TYPE:

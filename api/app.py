@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -15,8 +16,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from api.collector.acceptance import Limits, Policy
-from api.collector.contract import COLLECT_OPENAPI
+from api.collector.contract import INTAKE_SCHEMAS, describe_dialects
+from api.collector.dialects.dialect import Dialect
+from api.collector.dialects.ecomdash import EcomDashDialect
+from api.collector.dialects.heatmap import HeatmapDialect
 from api.collector.dialects.native import NativeDialect
+from api.collector.dialects.pixel import PixelDialect
+from api.collector.dialects.widget_events import WidgetEventsDialect
 from api.collector.endpoint import IntakeEndpoint
 from api.collector.group_commit import GroupCommit
 from api.control import events, export, health
@@ -29,6 +35,15 @@ from database.async_engine import async_engine
 from database.intake import IntakeConnection
 
 log = logging.getLogger("sluice.control")
+
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    NativeDialect(),
+    PixelDialect(),
+    WidgetEventsDialect(),
+    EcomDashDialect(),
+    HeatmapDialect(),
+)
+"""Every protocol that events come in by. What the public reaches is listed in nginx too."""
 
 
 def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
@@ -67,7 +82,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     )
     app.state.settings, app.state.engine, app.state.clock = settings, engine, clock
     intake = IntakeEndpoint(
-        (NativeDialect(),),
+        DIALECTS,
         group_commit,
         policy=Policy(
             limits=Limits(
@@ -88,7 +103,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     protected.include_router(events.router)
     protected.include_router(export.router)
     app.include_router(protected)
-    _document_collect(app)
+    _document_intake(app)
     _serve_files(app, settings)
     return Application(app, intake)
 
@@ -117,14 +132,16 @@ async def _answer_without_database(_: Request, exc: Exception) -> JSONResponse:
     )
 
 
-def _document_collect(app: FastAPI) -> None:
-    """Describe `/collect`, which FastAPI does not see, from the contract."""
+def _document_intake(app: FastAPI) -> None:
+    """Describe the dialects' routes, which FastAPI does not see."""
     plain_openapi = app.openapi
 
-    def openapi() -> dict[str, object]:
-        schema = plain_openapi()
-        schema.setdefault("paths", {})["/collect"] = COLLECT_OPENAPI
-        return schema
+    def openapi() -> dict[str, Any]:
+        document = plain_openapi()
+        document.setdefault("paths", {}).update(describe_dialects(DIALECTS))
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).update(INTAKE_SCHEMAS)
+        return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 

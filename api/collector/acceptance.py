@@ -99,8 +99,8 @@ class Acceptance:
 
     @property
     def status(self) -> int:
-        """200 when anything was stored; else what the first refusal comes to."""
-        return 200 if self.accepted else status_of(self.refused[0].reason)
+        """200 when anything was stored, or nothing sent; else what the first refusal comes to."""
+        return 200 if self.accepted or not self.refused else status_of(self.refused[0].reason)
 
     def refuse(self, refused: Refused) -> None:
         """Refuse one more."""

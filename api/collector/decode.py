@@ -7,18 +7,19 @@ event, so that each event answers for itself alone.
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
+from api.collector.json_text import load_json
 from core.event import ALIASES, Event, wire_fields
 from core.refusal import RefusalReason, Refused
 
 Decoded = Event | Refused
+Rename = Callable[[dict[str, Any]], dict[str, Any]]
+"""Gives a decoded object the contract's names; must not raise, whatever stands in it."""
 
 
 class _Envelope(Event, kw_only=True):
@@ -36,25 +37,33 @@ _decode_event: Final = msgspec.json.Decoder(Event).decode
 
 _NOT_SHARED: Final = frozenset({"event_id", "event_type", "event_version"})
 _SHARED_FIELDS: Final = tuple(name for name in Event.__struct_fields__ if name not in _NOT_SHARED)
-_COLUMN_BY_NAME: Final = (
+COLUMN_BY_NAME: Final = (
     {wire: name for name, wire in wire_fields().items()}
     | {name: name for name in wire_fields()}
     | ALIASES
 )
+"""What a client may call a field: its wire name, its column's, or one that a seed uses."""
 _ID_FIELDS: Final = frozenset({"event_id", "user_id", "company_id", "visitor_id", "session_id"})
 
 
-def decode_body(body: bytes, *, max_events: int, max_shared_bytes: int) -> list[Decoded] | Refused:
+def decode_body(
+    body: bytes, *, max_events: int, max_shared_bytes: int, rename: Rename | None = None
+) -> list[Decoded] | Refused:
     """Decode a request body into its events, in order; never raises.
 
-    A Refused in the list stands for one event, a bare Refused for the whole request.
+    A Refused in the list stands for one event, a bare Refused for the whole request. With
+    `rename`, nothing is expected to have the contract's names before it has been through that.
     """
+    if rename is not None:
+        return _decode_forgiving(
+            body, max_events=max_events, max_shared_bytes=max_shared_bytes, rename=rename
+        )
     try:
         envelope = _decode_envelope(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_forgiving(body, max_events=max_events, max_shared_bytes=max_shared_bytes)
     if envelope.events is None:
-        return _decode_single(body)
+        return _check_single(_decode_one(body))
     if refused := _check_length(envelope.events, max_events):
         return refused
     if refused := _check_shared(envelope, max_shared_bytes):
@@ -63,8 +72,7 @@ def decode_body(body: bytes, *, max_events: int, max_shared_bytes: int) -> list[
     return list[Decoded](envelope.events)
 
 
-def _decode_single(body: bytes) -> list[Decoded] | Refused:
-    event = _decode_one(body)
+def _check_single(event: Decoded) -> list[Decoded] | Refused:
     if isinstance(event, Event) and event.event_type == "batch":
         return Refused(
             RefusalReason.EMPTY_BATCH,
@@ -113,7 +121,7 @@ def _inherit(envelope: Event, events: list[Event]) -> None:
 
 
 def _decode_forgiving(
-    body: bytes, *, max_events: int, max_shared_bytes: int
+    body: bytes, *, max_events: int, max_shared_bytes: int, rename: Rename | None = None
 ) -> list[Decoded] | Refused:
     """Take the body apart first, then decode each event alone."""
     split = _split(body)
@@ -121,15 +129,17 @@ def _decode_forgiving(
         return split
     envelope_fields, raw_events = split
     if raw_events is None:
-        return _decode_single(body)
+        return _check_single(_decode_one(body, rename))
     if refused := _check_length(raw_events, max_events):
         return refused
-    envelope = _convert({"eventType": "batch"} | envelope_fields)
+    if rename is not None:
+        envelope_fields = rename(envelope_fields)
+    envelope = event_from_fields({"eventType": "batch"} | envelope_fields)
     if isinstance(envelope, Refused):
         return envelope
     if refused := _check_shared(envelope, max_shared_bytes):
         return refused
-    decoded = [_decode_one(raw) for raw in raw_events]
+    decoded = [_decode_one(raw, rename) for raw in raw_events]
     _inherit(envelope, [event for event in decoded if isinstance(event, Event)])
     return decoded
 
@@ -143,7 +153,7 @@ def _split(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
         if "events" not in fields:
             return {}, None
         events = [bytes(raw) for raw in _decode_raw_list(bytes(fields.pop("events")))]
-        return {name: _load_json(bytes(raw)) for name, raw in fields.items()}, events
+        return {name: load_json(bytes(raw)) for name, raw in fields.items()}, events
     except msgspec.ValidationError as exc:
         return Refused(
             RefusalReason.INVALID_EVENT,
@@ -174,7 +184,7 @@ def _split_by_scanning(body: bytes) -> tuple[dict[str, Any], list[bytes] | None]
         events = []
     rest = body[:start] + body[end:]
     try:
-        fields = _load_json(rest)
+        fields = load_json(rest)
     except RecursionError:
         return Refused(RefusalReason.TOO_DEEP, "nested deeper than any event may be")
     except ValueError as exc:
@@ -212,8 +222,10 @@ def _element_bounds(body: bytes) -> Iterator[tuple[int, int]]:
                 pass
 
 
-def _decode_one(raw: bytes) -> Decoded:
+def _decode_one(raw: bytes, rename: Rename | None = None) -> Decoded:
     """Decode one event's bytes, by the contract or by any of the names that stand for it."""
+    if rename is not None:
+        return _decode_one_forgiving(raw, rename)
     try:
         event = _decode_event(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -221,56 +233,21 @@ def _decode_one(raw: bytes) -> Decoded:
     return event
 
 
-def _decode_one_forgiving(raw: bytes) -> Decoded:
+def _decode_one_forgiving(raw: bytes, rename: Rename | None = None) -> Decoded:
     try:
-        fields = _load_json(raw)
+        fields = load_json(raw)
     except RecursionError:
         return Refused(RefusalReason.TOO_DEEP, "nested deeper than any event may be")
     except UnicodeDecodeError as exc:
         return Refused(RefusalReason.INVALID_JSON, f"not UTF-8: {exc.reason} at byte {exc.start}")
     except ValueError as exc:
         return Refused(RefusalReason.INVALID_JSON, f"not JSON: {exc}")
-    return _convert(fields)
+    if rename is not None and isinstance(fields, dict):
+        fields = rename(fields)
+    return event_from_fields(fields)
 
 
-def _load_json(raw: bytes) -> Any:
-    """Decode JSON as browsers write it; raises ValueError, UnicodeDecodeError, RecursionError."""
-    value = json.loads(raw.decode(), parse_constant=_refuse_constant, parse_float=_finite)
-    return _mend_surrogates(value) if _may_hold_surrogate(raw) else value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text[:40]} is larger than any number can be")
-    return value
-
-
-def _may_hold_surrogate(raw: bytes) -> bool:
-    return b"\\ud" in raw or b"\\uD" in raw
-
-
-def _mend_surrogates(value: Any) -> Any:
-    """Replace half of a surrogate pair by U+FFFD.
-
-    Text cut in the middle of an emoji holds one, and neither UTF-8 nor PostgreSQL can.
-    """
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case dict():
-            return {_mend_surrogates(k): _mend_surrogates(v) for k, v in value.items()}
-        case list():
-            return [_mend_surrogates(v) for v in value]
-        case _:
-            return value
-
-
-def _convert(fields: Any) -> Decoded:
+def event_from_fields(fields: Any) -> Decoded:
     """An event from a decoded object: names are normalised, unknown fields kept as properties."""
     if not isinstance(fields, dict):
         return Refused(RefusalReason.INVALID_EVENT, f"expected an object, got {_json_type(fields)}")
@@ -278,7 +255,7 @@ def _convert(fields: Any) -> Decoded:
     unknown: dict[str, Any] = {}
     properties: dict[str, Any] = {}
     for name, value in fields.items():
-        column = _COLUMN_BY_NAME.get(name)
+        column = COLUMN_BY_NAME.get(name)
         if column is None:
             unknown[name] = value
         elif column == "properties" and isinstance(value, dict):

@@ -121,6 +121,11 @@ class GroupCommit:
         """
         if self._closing:
             raise BufferUnavailable("shutting down")
+        if not (acceptance.accepted or acceptance.refused):
+            # Nothing to make durable: whether something could be is known without asking.
+            if self.failing is not None:
+                raise BufferUnavailable(self.failing.error)
+            return
         row_bytes = acceptance.row_bytes + _REFUSAL_BYTES * len(acceptance.refused)
         if self._waiting and self._waiting_bytes + row_bytes > self._max_queue_bytes:
             raise QueueFull

@@ -53,6 +53,7 @@ compose() { if docker compose version >/dev/null 2>&1; then docker compose "$@";
 dev() { compose -p sluice-trial --env-file .env.development "$@"; }
 prod() { NETWORK_PREFIX=10.213.8 compose -p sluice-trial-prod --env-file "$TRIAL_DIR/production.env" "$@"; }
 code() { curl -s -o /dev/null -m 20 -w '%{http_code}' "$@"; }
+picture() { curl -s -o /dev/null -m 20 -w '%{http_code} %{content_type} %{size_download}' "$@"; }
 wait_for() {  # wait_for SECONDS WHAT COMMAND…
   local until=$((SECONDS + $1)) what=$2; shift 2
   until "$@" >/dev/null 2>&1; do
@@ -138,8 +139,11 @@ check_public() {
   { batch 3; head -c 1900000 /dev/zero | tr '\0' ' '; } >"$TRIAL_DIR/large"
   matches "one of 1.9 MB is taken in" '"accepted":3' "$(post --data-binary @"$TRIAL_DIR/large")"
   SENT=$((SENT + 3))
+  expect "the pixel" "$(picture "$SITE/pixel.gif?e=click&s=trial")" "200 image/gif 43"
+  SENT=$((SENT + 1))
+  expect "a dialect's health" "$(code "$SITE/v1/events/health")" 200
   local path
-  for path in /health /docs /openapi.json /redoc /events/count /events/recent /export/status /export/config /export/run //events/count /js/../health /collect/../events/count; do
+  for path in /health /docs /openapi.json /redoc /events/count /events/recent /export/status /export/config /export/run //events/count /js/../health /collect/../events/count /v1/events/count /pixel.gif/x; do
     expect "through nginx, $path" "$(code --path-as-is "$SITE$path")" 404
   done
   expect "POST /export/run through nginx" "$(code -X POST "$SITE/export/run")" 404
@@ -268,6 +272,7 @@ check_restart() {
   ((SECONDS - began < 40)) || failed "the collector needed $((SECONDS - began)) s to end"
   held "within its grace: $((SECONDS - began)) s"
   matches "meanwhile nginx answers: try again" '"reason":"collector_unavailable"' "$(post --data '{}')"
+  expect "and the pixel is a picture all the same" "$(picture "$SITE/pixel.gif")" "200 image/gif 43"
   dev start fastapi >/dev/null 2>&1
   wait_for 60 "/health" curl -fsS "$API/health"
   stop_load

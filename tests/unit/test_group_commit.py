@@ -283,3 +283,29 @@ async def test_a_server_that_hangs_while_connecting_is_abandoned_too(buffer: Fak
     finally:
         buffer.release()
         await group_commit.close()
+
+
+async def test_a_request_without_events_waits_for_nothing(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        buffer.hold()
+        senders = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        await asyncio.wait_for(group_commit.commit(Acceptance()), 1)
+        buffer.release()
+        await asyncio.gather(*senders)
+    assert buffer.commits == [1]
+
+
+async def test_a_request_without_events_hears_when_none_could_be_taken_in(
+    buffer: FakeBuffer,
+) -> None:
+    async with running(buffer) as group_commit:
+        buffer.failures.append(psycopg.OperationalError("away"))
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(clicks(1))
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(Acceptance())
+        await group_commit.commit(clicks(1))
+        await group_commit.commit(Acceptance())
+    with pytest.raises(BufferUnavailable, match="shutting down"):
+        await group_commit.commit(Acceptance())

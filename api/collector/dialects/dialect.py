@@ -51,7 +51,12 @@ class Reply(NamedTuple):
 
 
 class Dialect(Protocol):
-    """One protocol. Its methods are pure, and never raise for what a client sent."""
+    """One protocol. Its methods are pure, and never raise for what a client sent.
+
+    It may have an attribute `openapi`: path items by path, as `contract.describe_dialects` takes
+    them. A request decoded to no events is answered without waiting for anything, with `reply`
+    while events could be taken in, else with `fail`.
+    """
 
     name: str
     """Stands on each row; "" for Sluice's own."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from api.collector.answer import encode_answer, encode_failure
-from api.collector.decode import decode_body
+from api.collector.contract import NATIVE_OPENAPI
 from api.collector.dialects.dialect import DecodedBody, IntakeRequest, Reply
-from core.refusal import RefusalReason, Refused
+from api.collector.dialects.json_body import decode_json
 
 if TYPE_CHECKING:
     from api.collector.acceptance import Acceptance, Limits
-
-_READ_TYPES: Final = frozenset(
-    {b"", b"application/json", b"text/plain", b"application/x-www-form-urlencoded"}
-)
+    from core.refusal import Refused
 
 
 class NativeDialect:
@@ -24,24 +21,11 @@ class NativeDialect:
     name = ""
     routes: Mapping[str, frozenset[str]] = {"/collect": frozenset({"POST"})}
     cookieless = False
+    openapi: Mapping[str, Any] = NATIVE_OPENAPI
 
     def decode(self, request: IntakeRequest, *, limits: Limits) -> DecodedBody | Refused:
-        """Decode a JSON body, whatever it is called."""
-        content_type = request.headers.get(b"content-type", b"")
-        if content_type not in _READ_TYPES and (
-            content_type.partition(b";")[0].strip().lower() not in _READ_TYPES
-        ):
-            return Refused(
-                RefusalReason.UNSUPPORTED_TYPE,
-                "send JSON as application/json or text/plain",
-                field="Content-Type",
-            )
-        decoded = decode_body(
-            request.body,
-            max_events=limits.max_batch_events,
-            max_shared_bytes=limits.max_event_bytes,
-        )
-        return decoded if isinstance(decoded, Refused) else DecodedBody(decoded)
+        """The events of a JSON body."""
+        return decode_json(request, limits=limits)
 
     def reply(self, request: IntakeRequest, acceptance: Acceptance) -> Reply:  # noqa: ARG002
         """Counts, and each event that was not accepted."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +26,10 @@ from api.collector.dialects.pixel import PixelDialect
 from api.collector.dialects.widget_events import WidgetEventsDialect
 from api.collector.endpoint import IntakeEndpoint
 from api.collector.group_commit import GroupCommit
-from api.control import events, export, health
+from api.collector.rule_watch import RuleWatch
+from api.collector.rules import RuleBook, Rules
+from api.collector.sites import SiteRules
+from api.control import events, export, health, privacy, sites
 from api.control.access import require_access
 from api.loop_watch import LoopWatch
 from api.settings import ApiSettings
@@ -55,20 +59,25 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
             settings.database_url, commit_timeout_seconds=commit_timeout
         )
 
+    rule_book = RuleBook(_policy_of(settings))
     group_commit = GroupCommit(
         connect,
         max_queue_bytes=settings.max_queue_bytes,
         max_commit_bytes=settings.max_commit_bytes,
         commit_timeout_seconds=commit_timeout,
+        rule_book=rule_book,
     )
     loop_watch = LoopWatch()
     engine = async_engine(settings.database_url, application_name="sluice control")
+    rule_watch = RuleWatch(rule_book, engine)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await rule_watch.start()
         group_commit.start()
         loop_watch.start()
         yield
+        await rule_watch.stop()
         loop_watch.stop()
         await group_commit.close()
         await engine.dispose()
@@ -84,28 +93,41 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     intake = IntakeEndpoint(
         DIALECTS,
         group_commit,
-        policy=Policy(
-            limits=Limits(
-                max_batch_events=settings.max_batch_events,
-                max_event_bytes=settings.max_event_bytes,
-                max_depth=settings.max_depth,
-                max_stored_bytes=settings.max_commit_bytes,
-            ),
-        ),
+        rule_book=rule_book,
         max_body_bytes=settings.max_body_bytes,
         origins=settings.origins,
         clock=clock,
     )
     app.state.group_commit, app.state.loop_watch = group_commit, loop_watch
+    app.state.rule_watch = rule_watch
     app.add_exception_handler(SQLAlchemyError, _answer_without_database)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.include_router(health.router)
     protected = APIRouter(dependencies=[Depends(require_access)])
     protected.include_router(events.router)
     protected.include_router(export.router)
+    protected.include_router(sites.router)
+    protected.include_router(privacy.router)
     app.include_router(protected)
     _document_intake(app)
     _serve_files(app, settings)
     return Application(app, intake)
+
+
+def _policy_of(settings: ApiSettings) -> Policy:
+    """What the settings say of intake; the database's rules are learnt from it."""
+    return Policy(
+        limits=Limits(
+            max_batch_events=settings.max_batch_events,
+            max_event_bytes=settings.max_event_bytes,
+            max_depth=settings.max_depth,
+            max_stored_bytes=settings.max_commit_bytes,
+        ),
+        rules=Rules(sites=SiteRules(settings.site_policy)),
+        write_keys=settings.keys_of_servers,
+        consent_mode=settings.consent_mode,
+        identity_events=settings.identity_event_names,
+    )
 
 
 class Application:
@@ -121,6 +143,15 @@ class Application:
             await self._intake(scope, receive, send)
         else:
             await self.management(scope, receive, send)
+
+
+async def _answer_invalid(_: Request, exc: Exception) -> JSONResponse:
+    """Say what is wrong without repeating what was sent, which may be half of a character."""
+    assert isinstance(exc, RequestValidationError)
+    problems = [
+        {name: problem[name] for name in ("type", "loc", "msg")} for problem in exc.errors()
+    ]
+    return JSONResponse({"detail": problems}, status_code=422)
 
 
 async def _answer_without_database(_: Request, exc: Exception) -> JSONResponse:

@@ -8,6 +8,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
+from api.collector.consent import ConsentMode
+from api.collector.identity import DEFAULT_IDENTITY_EVENTS, parse_identity_events
+from api.collector.sites import NewSites, SitePolicy, parse_site_patterns
+from api.collector.write_keys import RequireWriteKey, WriteKeys, parse_write_keys
 from core.settings import CommonSettings, setting
 
 MIN_TOKEN_CHARS = 24
@@ -36,6 +40,36 @@ class ApiSettings(CommonSettings):
     )
     allowed_origins: str = setting(
         "Origins that may post from a browser, comma-separated; * for all.", default="*"
+    )
+    allowed_sites: str = setting(
+        "Patterns (*.shop.example) of the sites to take events for, comma-separated; * for all.",
+        default="*",
+    )
+    new_sites: NewSites = setting(
+        "What becomes of a site that was never seen: accept, quarantine or refuse.",
+        default="accept",
+    )
+    max_sites: int = setting(
+        "Most sites that events may name; further ones wait for somebody to name them.",
+        default=1_000,
+        at_least=1,
+    )
+    write_keys: str | None = setting(
+        "Keys of servers that send events, key=site,key2=*; without any, every key is ignored.",
+        default=None,
+        secret=True,
+    )
+    require_write_key: RequireWriteKey = setting(
+        "server: what comes from no page (no Origin, no Referer) needs a write key.",
+        default="never",
+    )
+    consent_mode: ConsentMode = setting(
+        "ignore, respect_signals (DNT, GPC, a consent that is withheld) or require consent.",
+        default="respect_signals",
+    )
+    identity_events: str = setting(
+        "Types of events that link a visitor to a user, comma-separated; none for none.",
+        default=DEFAULT_IDENTITY_EVENTS,
     )
     max_body_bytes: int = setting("Largest request body.", default=2_000_000, at_least=1_000)
     max_decompressed_bytes: int = setting(
@@ -108,8 +142,22 @@ class ApiSettings(CommonSettings):
             self.machine_networks  # noqa: B018 - read to be checked
         except ValueError as exc:
             raise ValueError(f"LOCAL_NETWORKS: {exc}") from exc
-        if self.sluice_env != "production":
-            return
+        problems = self._key_problems()
+        if self.sluice_env == "production":
+            problems += self._production_problems()
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    def _key_problems(self) -> list[str]:
+        try:
+            keys = parse_write_keys(self.write_keys or "")
+        except ValueError as exc:
+            return [f"WRITE_KEYS: {exc}"]
+        if not keys and self.require_write_key == "server":
+            return ["REQUIRE_WRITE_KEY=server needs WRITE_KEYS: without any, no server could send."]
+        return []
+
+    def _production_problems(self) -> list[str]:
         problems = []
         if not self.api_token:
             problems.append(
@@ -125,8 +173,7 @@ class ApiSettings(CommonSettings):
             )
         if self.demo_bucket_dir is not None:
             problems.append("DEMO_BUCKET_DIR must be empty in production: it shows a bucket.")
-        if problems:
-            raise ValueError("\n".join(problems))
+        return problems
 
     @property
     def machine_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -137,3 +184,23 @@ class ApiSettings(CommonSettings):
     def origins(self) -> frozenset[str]:
         """The allowed origins."""
         return frozenset(o.strip() for o in self.allowed_origins.split(",") if o.strip())
+
+    @property
+    def site_policy(self) -> SitePolicy:
+        """What is to be done with sites."""
+        return SitePolicy(
+            allowed=parse_site_patterns(self.allowed_sites),
+            new_sites=self.new_sites,
+            max_sites=self.max_sites,
+        )
+
+    @property
+    def keys_of_servers(self) -> WriteKeys | None:
+        """The write keys; None without any."""
+        sites = parse_write_keys(self.write_keys or "")
+        return WriteKeys(sites, require=self.require_write_key) if sites else None
+
+    @property
+    def identity_event_names(self) -> frozenset[str]:
+        """The names of `identity_events`."""
+        return parse_identity_events(self.identity_events)

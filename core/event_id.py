@@ -10,6 +10,11 @@ from typing import Final
 
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _CROCKFORD: Final = {c: i for i, c in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+PLACEHOLDER_IDS: Final = frozenset(
+    {"undefined", "null", "none", "nan", "0", "[object object]", "true", "false"}
+)
+"""What bugs put in an id's place, in small letters."""
+_NIL: Final = str(uuid.UUID(int=0))
 _NAMESPACE: Final = uuid.UUID("8c5e3bfa-64c9-5f0e-9a53-4d1f3f1e7c61")
 
 
@@ -19,6 +24,11 @@ def make_event_id() -> uuid.UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a bug stands in an id's place: "undefined", "null", the nil UUID, and the like."""
+    return value.lower() in PLACEHOLDER_IDS or value == _NIL
 
 
 def identity(event_id: str, *, site_id: str) -> bytes:

@@ -1,7 +1,8 @@
 """Build and parse every object key. No other module knows how a bucket is laid out.
 
 `{prefix}/events/site_id=…/year=…/month=…/day=…/hour=…/{segment}-{part}.{format}` is hive-style,
-cut by `received_at` in UTC; `{prefix}/_sluice/…` describes the rest.
+cut by `received_at` in UTC; `{prefix}/identities/year=…/month=…/day=…/{segment}-{part}.{format}`
+holds a segment's identity links; `{prefix}/_sluice/…` describes the rest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ _OBJECT = re.compile(
     r"/month=(?P<month>\d{2})/day=(?P<day>\d{2})/hour=(?P<hour>\d{2})"
     r"/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
 )
+_IDENTITIES = re.compile(
+    r"(?P<prefix>.+)/identities/year=(?P<year>\d{4})/month=(?P<month>\d{2})/day=(?P<day>\d{2})"
+    r"/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
+)
 
 
 MAX_SITE_ID_BYTES: Final = 200
@@ -26,6 +31,9 @@ MAX_SITE_ID_BYTES: Final = 200
 
 HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder name that readers take for null: no site may have it."""
+
+UNKNOWN_SITE: Final = "(unknown)"
+"""What refusals are counted under when they name a site that is not known: no site may have it."""
 
 
 @lru_cache(maxsize=10_000)
@@ -82,6 +90,50 @@ class UsageKey:
             f"{prefix}/usage/year={day:%Y}/month={day:%m}/day={day:%d}"
             f"/{self.segment_id:012d}.{self.format}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitiesKey:
+    """A segment's identity links."""
+
+    day: datetime
+    """Midnight UTC of the day on which the segment was opened."""
+    segment_id: int
+    part: int = 0
+    dataset: str = "identities"
+    format: str = "parquet"
+
+    def under(self, prefix: str) -> str:
+        """The whole key, as it stands in the bucket."""
+        day = self.day.astimezone(UTC)
+        return (
+            f"{prefix}/identities/year={day:%Y}/month={day:%m}/day={day:%d}"
+            f"/{self.segment_id:012d}-{self.part:04d}.{self.format}"
+        )
+
+
+def identities_key(opened_at: datetime, segment_id: int) -> IdentitiesKey:
+    """Where the identity links of a segment stand."""
+    day = opened_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return IdentitiesKey(day, segment_id)
+
+
+def parse_identities_key(key: str) -> IdentitiesKey | None:
+    """The inverse of `IdentitiesKey.under`, whatever the prefix; None for any other key."""
+    match = _IDENTITIES.fullmatch(key)
+    if match is None:
+        return None
+    year, month, day_of_month = (int(match[n]) for n in ("year", "month", "day"))
+    try:
+        day = datetime(year, month, day_of_month, tzinfo=UTC)
+    except ValueError:
+        return None
+    return IdentitiesKey(
+        day=day,
+        segment_id=int(match["segment"]),
+        part=int(match["part"]),
+        format=match["format"],
+    )
 
 
 def parse_object_key(key: str) -> ObjectKey | None:

@@ -83,3 +83,5 @@ class Refused:
     """As far as it could be read."""
     payload: bytes | None = dataclass_field(default=None, compare=False, repr=False)
     """What was sent, to be kept as a dead letter."""
+    site_id: str = dataclass_field(default="", compare=False)
+    """The event's own, as far as it is known; whether it can be believed is for others to judge."""

@@ -2,12 +2,15 @@
 
 Order of effects: take the fence shared, learn the open segment, the time and the version of the
 rules, count in the ledger, note what else came (dead letters, new sites, identity links), COPY
-the rows into that segment, commit. A crash before the commit leaves nothing; a connection lost
-during it leaves the outcome unknown: `transaction_id` is what to ask PostgreSQL about then.
+the rows into that segment, commit. Whoever notes a site raises the version of the rules first, and
+only from the one that it read: so two cannot both note the last site that there is room for. A
+crash before the commit leaves nothing; a connection lost during it leaves the outcome unknown:
+`transaction_id` is what to ask PostgreSQL about then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -23,6 +26,7 @@ from psycopg import sql
 from core.version import VERSION
 from database.fence import FENCE_KEY
 from database.intake_batch import Intake, LedgerCount, LedgerKey
+from database.intake_rules import RAISE_VERSION_FROM, READ_RULES, StoredRules, stored_rules
 from database.row import COPY_HEADER, COPY_TRAILER, encode_row_head
 from database.tables import segment_table
 
@@ -171,8 +175,9 @@ class IntakeConnection:
 
         `when_sent` is called when PostgreSQL has the rows and has begun to work on them.
         Raises StaleRules when the rules are not those of `rules_version` any more (nothing is
-        written), psycopg.DataError and the like when PostgreSQL refuses a row (nothing is
-        written, the connection stays usable) and psycopg.OperationalError when it is away.
+        written; read them, judge again, come back), psycopg.DataError and the like when PostgreSQL
+        refuses a row (nothing is written, the connection stays usable) and
+        psycopg.OperationalError when it is away.
         """
         async with self._transaction() as (cursor, begun):
             if rules_version is not None and begun.rules_version != rules_version:
@@ -195,6 +200,13 @@ class IntakeConnection:
             await cursor.execute(_ADVANCE_REPLAY, (spool_id, number))
             await cursor.execute("COMMIT")
         return Committed(begun.segment_id, begun.received_at)
+
+    async def read_rules(self) -> StoredRules:
+        """The rules that events are to be judged by, as of now."""
+        cursor = await self._connection.execute(READ_RULES, binary=True)
+        row = await cursor.fetchone()
+        assert row is not None
+        return await asyncio.to_thread(stored_rules, row)
 
     async def replayed_through(self, spool_id: UUID) -> int:
         """The number of the last entry of a spool that has been written; 0 when there is none."""
@@ -254,6 +266,9 @@ class IntakeConnection:
         if intake.letters:
             await cursor.execute(_KEEP_LETTERS, _letter_columns(intake, begun))
         if intake.sites:
+            await cursor.execute(RAISE_VERSION_FROM, (begun.rules_version,))
+            if not cursor.rowcount:
+                raise StaleRules
             await cursor.execute(_NOTE_SITES, _site_columns(intake, begun))
         if intake.links:
             await cursor.execute(_LINK, _link_columns(intake, begun))

@@ -119,7 +119,7 @@ def seal_open_segment(
 
 
 # A backend that waits for a COPY's data is neither idle nor cancelled by any timeout.
-_END_STALE_WRITERS = text("""
+END_STALE_WRITERS = text("""
 SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock'
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -137,7 +137,7 @@ def end_stale_writers(connection: Connection, *, older_than: timedelta) -> int:
     """
     with connection.begin():
         ended: int = connection.execute(
-            _END_STALE_WRITERS, {"key": FENCE_KEY, "age": older_than}
+            END_STALE_WRITERS, {"key": FENCE_KEY, "age": older_than}
         ).scalar_one()
     return ended
 
@@ -194,6 +194,7 @@ ON CONFLICT (sink) DO UPDATE SET rows = delivery_totals.rows + excluded.rows,
 _FORGET_RUNS = text(f"DELETE FROM export_runs WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
 _FORGET_SEGMENTS = text(f"DELETE FROM segments WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
 _FORGET_DUPLICATES = text("DELETE FROM segment_duplicates WHERE segment_id = :segment_id")
+_FORGET_LINKS = text("DELETE FROM identity_links WHERE segment_id = :segment_id")
 
 
 def read_open_segment(connection: Connection) -> OpenSegment:
@@ -230,6 +231,7 @@ def drop_segment(connection: Connection, segment_id: int) -> None:
             return
         connection.execute(_FOLD_LEDGER, {"segment_id": segment_id})
         connection.execute(_FORGET_DUPLICATES, {"segment_id": segment_id})
+        connection.execute(_FORGET_LINKS, {"segment_id": segment_id})
         connection.execute(text(f"DROP TABLE {segment_table(segment_id)}"))
         limits = {"segment_id": segment_id, "remembered": REMEMBERED_SEGMENTS}
         for forget in (_FOLD_DELIVERIES, _FORGET_RUNS, _FORGET_SEGMENTS):

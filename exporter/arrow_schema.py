@@ -36,6 +36,18 @@ FILE_SCHEMA: Final = pa.schema(
 ROW_SCHEMA: Final = pa.schema([_field(column) for column in COLUMNS])
 """A whole row, the partition column included."""
 
+IDENTITIES_SCHEMA: Final = pa.schema(
+    [
+        pa.field("site_id", pa.string()),
+        pa.field("visitor_id", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("event_type", pa.string()),
+        pa.field("linked_at", pa.timestamp("us", tz="UTC")),
+        pa.field("segment_id", pa.int64()),
+    ]
+)
+"""Identity links: which user a visitor said to be, in which event, and when it was received."""
+
 USAGE_SCHEMA: Final = pa.schema(
     [
         pa.field("client_id", pa.string()),

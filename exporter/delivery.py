@@ -32,6 +32,7 @@ from core.event import SCHEMA_VERSION
 from core.keys import (
     ObjectKey,
     UsageKey,
+    identities_key,
     manifest_key,
     owner_key,
     parse_object_key,
@@ -61,10 +62,11 @@ from database.deliveries import (
 from exporter.dedup import drop_duplicates
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
+from exporter.identities import write_identities
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkError
-from exporter.stream import stream_rows
+from exporter.stream import stream_links, stream_rows
 from exporter.usage import write_usage
 
 log = logging.getLogger("sluice.exporter")
@@ -178,6 +180,13 @@ def _encode(
                 row_group_rows=settings.row_group_rows,
             )
         check_conservation(ledger, files)
+    if "identities" in sink.datasets:
+        path = folder / "identities.parquet"
+        with stream_links(settings.database_url, delivery.segment_id) as batches:
+            rows = write_identities(path, batches)
+        if rows:
+            key = identities_key(delivery.opened_at, delivery.segment_id)
+            files.append(finish_file(key, path, rows))
     if "usage" in sink.datasets and ledger:
         path = folder / "usage.parquet"
         rows = write_usage(path, client_id=settings.client_id, counts=ledger)

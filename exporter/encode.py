@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.keys import ObjectKey, Partition, UsageKey
+from core.keys import IdentitiesKey, ObjectKey, Partition, UsageKey
 from exporter.arrow_schema import FILE_SCHEMA
 from exporter.partitions import split_batch
 
@@ -24,11 +24,14 @@ _NO_DICTIONARY: Final = frozenset({"event_id", "received_at", "occurred_at", "de
 _DICTIONARY: Final = [name for name in FILE_SCHEMA.names if name not in _NO_DICTIONARY]
 
 
+FileKey = ObjectKey | UsageKey | IdentitiesKey
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedFile:
     """A finished file that waits to be uploaded."""
 
-    key: ObjectKey | UsageKey
+    key: FileKey
     path: Path
     rows: int
     bytes: int
@@ -94,7 +97,7 @@ def open_parquet(
     )
 
 
-def finish_file(key: ObjectKey | UsageKey, path: Path, rows: int) -> EncodedFile:
+def finish_file(key: FileKey, path: Path, rows: int) -> EncodedFile:
     """Digest a closed file; raises ValueError when its footer does not count the rows written."""
     footer_rows = pq.read_metadata(path).num_rows
     if footer_rows != rows:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from core.event import COLUMNS, SCHEMA_VERSION, Column, ColumnType
 from database.tables import segment_table
-from exporter.arrow_schema import ROW_SCHEMA
+from exporter.arrow_schema import IDENTITIES_SCHEMA, ROW_SCHEMA
 
 _BATCH_BYTES: Final = 16 << 20
 _TABLE_COLUMNS: Final = frozenset(
@@ -53,6 +53,9 @@ def _expression(column: Column) -> str:
 
 
 _SELECT_ROWS: Final = "SELECT " + ", ".join(f"{_expression(c)} AS {c.name}" for c in COLUMNS)
+_SELECT_LINKS: Final = (
+    "SELECT site_id, visitor_id, user_id, event_type, linked_at, segment_id FROM identity_links"
+)
 _SELECT_IDS: Final = "SELECT uuid_send(event_id) AS id, site_id, event_type, received_at"
 
 
@@ -68,6 +71,13 @@ def stream_ids(database_url: str, segment_id: int) -> Iterator[Iterator[pa.Recor
     """Batches of (id: 16 bytes, site_id, event_type, received_at), in physical order."""
     with _stream(database_url, f"{_SELECT_IDS} FROM {segment_table(segment_id)}") as batches:
         yield batches
+
+
+@contextmanager
+def stream_links(database_url: str, segment_id: int) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Batches of `IDENTITIES_SCHEMA`, in no order: they are a set."""
+    with _stream(database_url, f"{_SELECT_LINKS} WHERE segment_id = {segment_id:d}") as batches:
+        yield (batch.cast(IDENTITIES_SCHEMA) for batch in batches)
 
 
 @contextmanager

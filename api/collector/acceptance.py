@@ -1,17 +1,21 @@
 """Accept or refuse each event of a request: a pure function, no clock, no I/O.
 
-An event goes through `STEPS`, in order; the first that refuses it ends its way. What the policy
-leaves out is not in `steps_of`, so that a step which has nothing to do costs nothing.
+An event goes through the policy's steps, in order; the first that refuses it ends its way. What
+the policy leaves out is not in `steps_of`, so that a step which has nothing to do costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from api.collector.consent import ConsentMode, Signal, honour_consent, require_consent
 from api.collector.dialects.dialect import DecodedBody, status_of
+from api.collector.identity import DEFAULT_IDENTITY_EVENTS, links_of, parse_identity_events
+from api.collector.rules import SITES_NOT_LEARNT, Rules
+from api.collector.sites import SiteRules, new_site
 from api.collector.steps import (
     Draft,
     check_payload,
@@ -19,7 +23,9 @@ from api.collector.steps import (
     encode_payload,
     identify,
     place_in_time,
+    refuse_suppressed,
 )
+from api.collector.write_keys import ANY_SITE, WriteKeys
 from core.event import Event
 from core.refusal import RefusalReason, Refused
 from database.intake_batch import (
@@ -54,6 +60,12 @@ class RequestFacts:
     ip: str | None = None
     """Already truncated: the whole address goes no further than the connection."""
     dialect: str = ""
+    from_page: bool = True
+    """Whether it says which page it comes from (Origin, Referer): only a browser's does."""
+    do_not_track: Signal | None = None
+    """The header by which the browser says so."""
+    has_write_key: bool = False
+    """A valid one, of a server: what stands in a page, every visitor of it knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +73,16 @@ class Policy:
     """What this stack accepts, and what it does to an event first."""
 
     limits: Limits
+    rules: Rules = Rules()
+    write_keys: WriteKeys | None = None
+    """None while there are none: then any key is ignored."""
+    consent_mode: ConsentMode = "respect_signals"
+    identity_events: frozenset[str] = parse_identity_events(DEFAULT_IDENTITY_EVENTS)
+    steps: tuple[Step, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Leaves out the steps that have nothing to do."""
+        object.__setattr__(self, "steps", steps_of(self))
 
 
 class AcceptedEvent(NamedTuple):
@@ -88,6 +110,8 @@ class Acceptance:
     whole_request_refused: bool = False
     refused_events: int = 0
     """How many events the refusals stand for."""
+    rules_version: int = 0
+    """Of the rules that its events were judged by."""
     letters: list[DeadLetter] = field(default_factory=list)
     sites: list[NewSite] = field(default_factory=list)
     links: list[IdentityLink] = field(default_factory=list)
@@ -110,14 +134,29 @@ class Acceptance:
 
 Step = Callable[[Draft], Refused | None]
 
-STEPS: Final[tuple[Step, ...]] = (
-    check_site,
-    identify,
-    place_in_time,
-    encode_payload,
-    check_payload,
-)
 
+def steps_of(policy: Policy) -> tuple[Step, ...]:
+    """The steps that a policy needs, in order.
+
+    Whatever forbids to keep an event comes first: what is refused later may be kept as a dead
+    letter.
+    """
+    return (
+        *_CONSENT_STEPS[policy.consent_mode],
+        *((refuse_suppressed,) if policy.rules.suppressions else ()),
+        check_site,
+        identify,
+        place_in_time,
+        encode_payload,
+        check_payload,
+    )
+
+
+_CONSENT_STEPS: Final[dict[ConsentMode, tuple[Step, ...]]] = {
+    "ignore": (),
+    "respect_signals": (honour_consent,),
+    "require": (require_consent,),
+}
 _TOO_MUCH_TOGETHER: Final = Refused(
     RefusalReason.TOO_LARGE, "the events of this request are too large together: split the batch"
 )
@@ -127,20 +166,79 @@ def accept(decoded: DecodedBody | Refused, *, facts: RequestFacts, policy: Polic
     """Accept or refuse each event of a request; never raises for what a client sent."""
     if isinstance(decoded, Refused):
         return refuse_request(decoded, site_id=facts.fallback_site_id)
-    acceptance = Acceptance(refused_site_id=facts.fallback_site_id)
-    stored_bytes = 0
+    judged = _judge_key(decoded.write_key, facts, policy.write_keys)
+    if isinstance(judged, Refused):
+        events = max(1, len(decoded.events))
+        return refuse_request(judged, site_id=facts.fallback_site_id, events=events)
+    facts, sites = judged, policy.rules.sites
+    acceptance = Acceptance(
+        refused_site_id=facts.fallback_site_id, rules_version=policy.rules.version
+    )
+    stored_bytes, familiar = 0, sites.accepted
     for index, event in enumerate(decoded.events):
-        outcome = (
-            event if isinstance(event, Refused) else _accept_event(event, index, facts, policy)
-        )
+        if isinstance(event, Refused):
+            acceptance.refuse(replace(event, index=index))
+            continue
+        outcome = _accept_event(event, index, facts, policy)
         if isinstance(outcome, Refused):
-            acceptance.refuse(replace(outcome, index=index))
+            _refuse_event(outcome, event, index, acceptance, facts, sites)
         elif stored_bytes + outcome.payload_bytes > policy.limits.max_stored_bytes:
-            acceptance.refuse(replace(_TOO_MUCH_TOGETHER, index=index))
+            _refuse_event(_TOO_MUCH_TOGETHER, event, index, acceptance, facts, sites)
+        elif outcome.site_id not in familiar and (
+            no_room := _note_site(event, acceptance, facts, sites)
+        ):
+            _refuse_event(no_room, event, index, acceptance, facts, sites)
         else:
             stored_bytes += outcome.payload_bytes
             acceptance.accepted.append(outcome)
+            if event.user_id is not None:
+                acceptance.links += links_of(event, policy.identity_events)
     return acceptance
+
+
+def _judge_key(
+    key: str | None, facts: RequestFacts, write_keys: WriteKeys | None
+) -> RequestFacts | Refused:
+    """The facts with what a write key adds to them; refused when it is not one of ours."""
+    if write_keys is None:
+        return facts
+    site_id = write_keys.judge(key, from_page=facts.from_page)
+    if site_id is None or isinstance(site_id, Refused):
+        return site_id or facts
+    return replace(
+        facts,
+        has_write_key=not facts.from_page,
+        fallback_site_id=facts.fallback_site_id if site_id == ANY_SITE else site_id,
+    )
+
+
+def _refuse_event(
+    refused: Refused,
+    event: Event,
+    index: int,
+    acceptance: Acceptance,
+    facts: RequestFacts,
+    sites: SiteRules,
+) -> None:
+    if refused.reason is RefusalReason.SITE_QUARANTINED:
+        refused = _note_site(event, acceptance, facts, sites) or refused
+    site_id = event.site_id or facts.fallback_site_id
+    acceptance.refuse(replace(refused, index=index, site_id=site_id))
+
+
+def _note_site(
+    event: Event, acceptance: Acceptance, facts: RequestFacts, sites: SiteRules
+) -> Refused | None:
+    """Record a site that is new; refused when this request names more than there is room for."""
+    site_id = event.site_id
+    assert site_id is not None  # filled in by `check_site`
+    state = sites.judge(site_id).note_as
+    if state is None or any(site.site_id == site_id for site in acceptance.sites):
+        return None
+    if len(acceptance.sites) >= sites.room:
+        return sites.full()
+    acceptance.sites.append(new_site(site_id, state, dialect=facts.dialect, url=event.url))
+    return None
 
 
 def refuse_request(refused: Refused, *, site_id: str, events: int = 1) -> Acceptance:
@@ -153,21 +251,23 @@ def refuse_request(refused: Refused, *, site_id: str, events: int = 1) -> Accept
     )
 
 
-def intake_of(acceptances: Iterable[Acceptance]) -> Intake:
+def intake_of(acceptances: Iterable[Acceptance], sites: SiteRules = SITES_NOT_LEARNT) -> Intake:
     """What one transaction writes for some requests."""
     intake = Intake(rows=[], counts={}, letters=[], sites=[], links=[])
     for acceptance in acceptances:
         intake.rows += [event.row for event in acceptance.accepted]
-        _count(acceptance, intake)
         intake.letters += acceptance.letters
         intake.sites += acceptance.sites
         intake.links += acceptance.links
+        _count_accepted(acceptance.accepted, intake)
+        if acceptance.refused:
+            _count_refused(acceptance, intake, sites)
     return intake
 
 
-def _count(acceptance: Acceptance, intake: Intake) -> None:
+def _count_accepted(accepted: Sequence[AcceptedEvent], intake: Intake) -> None:
     totals: dict[tuple[str, str], list[int]] = {}
-    for event in acceptance.accepted:
+    for event in accepted:
         total = totals.get((event.site_id, event.event_type))
         if total is None:
             total = totals[event.site_id, event.event_type] = [0, 0, 0, 0, 0]
@@ -181,23 +281,22 @@ def _count(acceptance: Acceptance, intake: Intake) -> None:
             total[4] += 1
     for name, total in totals.items():
         intake.add(LedgerKey(*name, "accepted"), LedgerCount(*total))
-    if not acceptance.refused:
-        return
-    # The site of a refused event cannot be believed; the request's own can.
-    site_id = acceptance.refused_site_id
-    if acceptance.whole_request_refused:
-        reason = str(acceptance.refused[0].reason)
-        intake.add(LedgerKey(site_id, "", reason), LedgerCount(acceptance.refused_events, 0))
-        return
+
+
+def _count_refused(acceptance: Acceptance, intake: Intake, sites: SiteRules) -> None:
+    """Under the site that they name, if it is known or noted with them."""
+    noted = {site.site_id for site in acceptance.sites}
+    events = acceptance.refused_events if acceptance.whole_request_refused else 1
     for refused in acceptance.refused:
-        intake.add(LedgerKey(site_id, "", str(refused.reason)), LedgerCount(1, 0))
+        site_id = sites.counted_as(refused.site_id or acceptance.refused_site_id, noted=noted)
+        intake.add(LedgerKey(site_id, "", str(refused.reason)), LedgerCount(events, 0))
 
 
 def _accept_event(
     event: Event, index: int, facts: RequestFacts, policy: Policy
 ) -> AcceptedEvent | Refused:
     draft = Draft(event, facts, policy)
-    for step in STEPS:
+    for step in policy.steps:
         if refused := step(draft):
             return refused
     row = encode_row(

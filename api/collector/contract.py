@@ -48,8 +48,11 @@ _ANSWER: Final[Node] = {"application/json": {"schema": {"$ref": "#/components/sc
 _JSON_ANSWERS: Final[dict[str, Node]] = {
     code: {"description": meaning, "content": _ANSWER}
     for code, meaning in {
-        "200": "At least one event is durable; `errors` names each that was not accepted.",
+        "200": "At least one event is durable, or none is wanted (no consent, do not track); "
+        "`errors` names each that was not accepted.",
         "400": "No event in the body could be accepted.",
+        "401": "The write key is missing or not one of ours.",
+        "403": "The site is refused, or new and in quarantine.",
         "413": "The body, the batch or its only event is too large.",
         "415": "A content type or encoding that is not read.",
         "4XX": "The request is not one that this stack accepts; `errors` says why.",

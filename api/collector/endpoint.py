@@ -1,10 +1,11 @@
 """Intake as a plain ASGI application: no model binding, no per-request objects to spare.
 
 Every dialect's requests come through here: head, body, decode, accept, commit, answer. Status
-codes of the native dialect: 200 at least one event is durable · 400 nothing in the body was
-acceptable · 413 the body is too large · 415 a content type or encoding that is not read · 503
-nothing was stored, send it again after `Retry-After`. What another dialect's senders expect
-instead stands with that dialect.
+codes of the native dialect: 200 at least one event is durable, or none is wanted (no consent) ·
+400 nothing in the body was acceptable · 401 the write key is missing or unknown · 403 the site is
+refused or in quarantine · 413 the body is too large · 415 a content type or encoding that is not
+read · 503 nothing was stored, send it again after `Retry-After`. What another dialect's senders
+expect instead stands with that dialect.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from api.collector.acceptance import Acceptance, Policy, RequestFacts, accept, refuse_request
+from api.collector.acceptance import Acceptance, RequestFacts, accept, refuse_request
 from api.collector.body import BodyLimits, SenderGone, read_body
+from api.collector.consent import find_signal
 from api.collector.dialects.dialect import Dialect, IntakeRequest, Reply
 from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
+from api.collector.rules import RuleBook
 from api.collector.sender import find_site_id, find_user_agent, truncate_ip
 from core.clock import Clock
 from core.refusal import Refused
@@ -37,14 +40,14 @@ class IntakeEndpoint:
         dialects: Iterable[Dialect],
         group_commit: GroupCommit,
         *,
-        policy: Policy,
+        rule_book: RuleBook,
         max_body_bytes: int,
         origins: frozenset[str],
         clock: Clock,
     ) -> None:
         self.routes = {path: dialect for dialect in dialects for path in dialect.routes}
         self._group_commit = group_commit
-        self._policy = policy
+        self._rule_book = rule_book
         self._body_limits = BodyLimits(
             max_body_bytes=max_body_bytes,
             max_decompressed_bytes=4 * max_body_bytes,
@@ -102,6 +105,8 @@ class IntakeEndpoint:
             user_agent=find_user_agent(headers),
             ip=truncate_ip(client[0]) if client else None,
             dialect=dialect.name,
+            from_page=b"origin" in headers or b"referer" in headers,
+            do_not_track=find_signal(headers),
         )
         whole = IntakeRequest(request.method, request.path, request.query, headers, body)
         if len(body) > _LARGE_BODY_BYTES:
@@ -109,8 +114,9 @@ class IntakeEndpoint:
         return whole, self._judge(dialect, whole, facts)
 
     def _judge(self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts) -> Acceptance:
-        decoded = dialect.decode(request, limits=self._policy.limits)
-        return accept(decoded, facts=facts, policy=self._policy)
+        policy = self._rule_book.policy  # one for the whole request: it may change meanwhile
+        decoded = dialect.decode(request, limits=policy.limits)
+        return accept(decoded, facts=facts, policy=policy)
 
     def _cors(self, request: IntakeRequest) -> list[tuple[bytes, bytes]]:
         origin = request.headers.get(b"origin")

@@ -3,7 +3,8 @@
 Order of effects: a request's rows wait in memory, unacknowledged; one transaction writes the
 rows and counts of every waiting request; only after its commit is any of them answered. A crash
 before the commit loses only what nobody was promised. A transaction that PostgreSQL refuses is
-split in half, and again, until the event that it refuses stands alone.
+split in half, and again, until the event that it refuses stands alone. One whose events were
+judged by rules that have changed meanwhile is judged again first.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from typing import Final, Protocol, TypeVar
 import psycopg
 
 from api.collector.acceptance import Acceptance, AcceptedEvent, intake_of
+from api.collector.judge_again import settle
+from api.collector.rules import RuleBook
 from core.refusal import RefusalReason, Refused
-from database.intake import Committed, NoOpenSegment
+from database.intake import Committed, NoOpenSegment, StaleRules
 from database.intake_batch import Intake
+from database.intake_rules import StoredRules
 
 log = logging.getLogger("sluice.collector")
 
@@ -34,6 +38,9 @@ _REFUSAL_BYTES: Final = 300
 Result = TypeVar("Result")
 _PROBE_SECONDS: Final = 3.0
 _ANSWER_SECONDS: Final = 0.005
+# Each time the rules have changed between reading them and the commit: somebody changes them in a
+# loop, and the senders had better come back.
+_MOST_JUDGEMENTS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,13 @@ class QueueFull(Exception):
 class Connection(Protocol):
     """What a group commit needs of the buffer."""
 
-    async def commit(self, intake: Intake, *, when_sent: Callable[[], None]) -> Committed:
+    async def commit(
+        self, intake: Intake, *, rules_version: int | None, when_sent: Callable[[], None]
+    ) -> Committed:
         """Write all of it durably, or raise."""
+
+    async def read_rules(self) -> StoredRules:
+        """The rules of now."""
 
     async def try_rows(self, rows: list[bytes]) -> None:
         """Raise what `commit` would; keep nothing."""
@@ -85,8 +97,11 @@ class GroupCommit:
         max_queue_bytes: int,
         max_commit_bytes: int,
         commit_timeout_seconds: float,
+        rule_book: RuleBook | None = None,
     ) -> None:
+        """Without a rule book what was accepted is written, whatever the rules are by then."""
         self._connect = connect
+        self._rule_book = rule_book
         self._max_queue_bytes = max_queue_bytes
         self._max_commit_bytes = max_commit_bytes
         self._commit_timeout_seconds = commit_timeout_seconds
@@ -238,12 +253,35 @@ class GroupCommit:
         return poison
 
     async def _write(self, group: list[Acceptance]) -> None:
-        intake = intake_of(group)
         connection = await self._connected()
-        await self._in_time(connection.commit(intake, when_sent=self._answer_committed))
+        for _ in range(_MOST_JUDGEMENTS):
+            intake, version = self._judged(group)
+            try:
+                await self._in_time(
+                    connection.commit(
+                        intake, rules_version=version, when_sent=self._answer_committed
+                    )
+                )
+                break
+            except StaleRules:
+                await self._learn_rules(connection)
+        else:
+            raise StaleRules
         self.failing = None
         if group:
             log.info("Bulk inserted %d events", len(intake.rows), extra={"requests": len(group)})
+
+    def _judged(self, group: list[Acceptance]) -> tuple[Intake, int | None]:
+        """What is to be written by the newest rules that are known, and their version."""
+        if self._rule_book is None:
+            return intake_of(group), None
+        rules = self._rule_book.rules
+        settle(group, rules)
+        return intake_of(group, rules.sites), rules.version
+
+    async def _learn_rules(self, connection: Connection) -> None:
+        if self._rule_book is not None:
+            self._rule_book.learn(await self._in_time(connection.read_rules()))
 
     async def _in_time(self, work: Coroutine[object, object, Result]) -> Result:
         """Bound what a stopped server could hold up for ever: cut the line, do not ask it."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from api.collector.identity import previous_id
+from api.collector.rules import SUPPRESSED
 from core.event import Event, ServerFacts
-from core.event_id import identity, make_event_id
-from core.keys import HIVE_NULL, MAX_SITE_ID_BYTES, encode_site_id
+from core.event_id import PLACEHOLDER_IDS, identity, make_event_id
 from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 # Numbers below this are seconds (until the year 5138), above it milliseconds (since 1973).
 _FIRST_MILLISECONDS: Final = 100_000_000_000
-_PLACEHOLDER_IDS: Final = frozenset(
-    {"undefined", "null", "none", "nan", "0", "[object object]", "true", "false"}
-)
 _NUL_IN_JSON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -45,6 +43,17 @@ class Draft:
         self.policy = policy
 
 
+def refuse_suppressed(draft: Draft) -> Refused | None:
+    """Whoever was erased stays erased, under an alias too."""
+    event, suppressions = draft.event, draft.policy.rules.suppressions
+    previous = previous_id(event.properties)
+    if suppressions.covers(visitor_id=event.visitor_id, user_id=event.user_id) or (
+        previous is not None and suppressions.covers(visitor_id=previous, user_id=previous)
+    ):
+        return SUPPRESSED
+    return None
+
+
 def check_site(draft: Draft) -> Refused | None:
     """The event's own site, else the request's."""
     event = draft.event
@@ -52,27 +61,15 @@ def check_site(draft: Draft) -> Refused | None:
     if site_id is None:
         site_id = event.site_id = draft.facts.fallback_site_id
     draft.site_id = site_id
-    return _judge_site_name(site_id)
-
-
-@lru_cache(maxsize=10_000)
-def _judge_site_name(site_id: str) -> Refused | None:
-    if len(encode_site_id(site_id)) > MAX_SITE_ID_BYTES:
-        return Refused(
-            RefusalReason.TOO_LONG,
-            f"longer than {MAX_SITE_ID_BYTES} bytes as it stands in an object's key",
-            field="siteId",
-        )
-    if site_id == HIVE_NULL:
-        return Refused(RefusalReason.INVALID_EVENT, "reserved for no value", field="siteId")
-    return None
+    sites = draft.policy.rules.sites
+    return None if site_id in sites.accepted else sites.judge(site_id).refused
 
 
 def identify(draft: Draft) -> Refused | None:
     """Keep the client's id; make one where there is none, or where a bug stands in its place."""
     event = draft.event
     given = event.event_id
-    if given is not None and given.lower() not in _PLACEHOLDER_IDS:
+    if given is not None and given.lower() not in PLACEHOLDER_IDS:
         found = identity(given, site_id=draft.site_id)
         if any(found):  # the nil UUID is a placeholder too
             draft.event_id = found

@@ -24,19 +24,20 @@ class Sink:
 
 def open_sinks(settings: ExporterSettings) -> list[Sink]:
     """The client's sink and the vendor's; nothing is asked of either yet."""
-    metering = {"usage", "events"} if settings.metering_mode == "backup" else {"usage"}
+    events = frozenset({"events", "identities"})
+    metering = frozenset({"usage"}) | (events if settings.metering_mode == "backup" else set())
     return [
         Sink(
             "client",
             _open_bucket(settings, "client"),
             settings.client_prefix,
-            frozenset({"events"}),
+            events,
         ),
         Sink(
             "metering",
             _open_bucket(settings, "metering"),
             settings.metering_prefix or f"clients/{settings.client_id}",
-            frozenset(metering),
+            metering,
         ),
     ]
 

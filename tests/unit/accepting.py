@@ -11,7 +11,7 @@ from typing import Any
 
 from api.collector.acceptance import Acceptance, Limits, Policy, RequestFacts
 from api.collector.acceptance import accept as accept_decoded
-from api.collector.dialects.dialect import IntakeRequest
+from api.collector.dialects.dialect import Headers, IntakeRequest
 from api.collector.dialects.native import NativeDialect
 
 ARRIVED_AT = datetime(2026, 11, 21, 10, 15, 31, 204_000, tzinfo=UTC)
@@ -35,11 +35,19 @@ class Row:
     payload: dict[str, Any]
 
 
-def accept(body: Any, *, facts: RequestFacts = FACTS, limits: Limits = LIMITS) -> Acceptance:
-    """Accept bytes as they are, anything else as JSON."""
+def accept(
+    body: Any,
+    *,
+    facts: RequestFacts = FACTS,
+    limits: Limits = LIMITS,
+    headers: Headers | None = None,
+    **policy: Any,
+) -> Acceptance:
+    """Accept bytes as they are, anything else as JSON; further arguments are the policy's."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    decoded = NativeDialect().decode(IntakeRequest("POST", "/collect", b"", {}, raw), limits=limits)
-    return accept_decoded(decoded, facts=facts, policy=Policy(limits=limits))
+    request = IntakeRequest("POST", "/collect", b"", headers or {}, raw)
+    decoded = NativeDialect().decode(request, limits=limits)
+    return accept_decoded(decoded, facts=facts, policy=Policy(limits=limits, **policy))
 
 
 def accepted_rows(body: Any, *, facts: RequestFacts = FACTS) -> list[Row]:

@@ -6,12 +6,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
+from uuid import UUID
 
 import psycopg
 
-from database.intake import Committed
-from database.intake_batch import Intake, LedgerKey
+from database.intake import Committed, StaleRules
+from database.intake_batch import Intake, LedgerKey, NewSite
+from database.intake_rules import SiteState, StoredRules
 from tests.conftest import NOON
 
 POISON = b'{"no json'
@@ -34,6 +37,13 @@ class FakeBuffer:
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by a call that hangs."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    rules: StoredRules = StoredRules(1, UUID(int=0), {}, frozenset())
+
+    def note(self, site: NewSite) -> None:
+        """Record a site, which raises the version."""
+        sites = {site.site_id: cast(SiteState, site.state)} | dict(self.rules.sites)
+        self.rules = replace(self.rules, version=self.rules.version + 1, sites=sites)
 
     async def connect(self) -> FakeConnection:
         self.opened += 1
@@ -58,16 +68,28 @@ class FakeConnection:
         self._cut = False
 
     async def commit(
-        self, intake: Intake, *, when_sent: Callable[[], None] = lambda: None
+        self,
+        intake: Intake,
+        *,
+        rules_version: int | None = None,
+        when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
         rows = intake.rows
         await self._check(rows)
+        if rules_version not in (None, self._buffer.rules.version):
+            raise StaleRules
         when_sent()
         self._buffer.rows += rows
         self._buffer.commits.append(len(rows))
         for key, count in intake.counts.items():
             self._buffer.counts[key] += count.events
+        for site in intake.sites:
+            self._buffer.note(site)
         return Committed(1, NOON)
+
+    async def read_rules(self) -> StoredRules:
+        await self._check([])
+        return self._buffer.rules
 
     async def try_rows(self, rows: Iterable[bytes]) -> None:
         await self._check(list(rows))

@@ -44,6 +44,10 @@ def test_at_most_a_hundred_errors_are_listed_and_all_are_counted() -> None:
                 "unsupported_content_type": 415,
                 "write_key_refused": 401,
                 "site_refused": 403,
+                "site_quarantined": 403,
+                "do_not_track": 200,
+                "no_consent": 200,
+                "suppressed": 200,
                 "rate_limited": 429,
             }.get(reason.value, 400),
         )

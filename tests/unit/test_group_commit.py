@@ -3,16 +3,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 import pytest
 
-from api.collector.acceptance import Acceptance, AcceptedEvent, refuse_request
+from api.collector.acceptance import Acceptance, AcceptedEvent, Policy, refuse_request
 from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
+from api.collector.rules import RuleBook, Rules
+from api.collector.sites import SitePolicy, SiteRules
 from core.refusal import RefusalReason, Refused
-from database.intake_batch import LedgerKey
+from core.suppression import digest_person
+from database.intake import StaleRules
+from database.intake_batch import Intake, LedgerKey
+from database.intake_rules import StoredRules
 from tests.conftest import a_batch, an_event
-from tests.unit.accepting import accept
+from tests.unit.accepting import LIMITS, accept
 from tests.unit.fake_buffer import POISON, FakeBuffer, FakeConnection
 
 CLICKS = LedgerKey("shop.example", "click", "accepted")
@@ -36,12 +42,15 @@ def buffer() -> FakeBuffer:
 
 
 @asynccontextmanager
-async def running(buffer: FakeBuffer, **limits: float) -> AsyncIterator[GroupCommit]:
+async def running(
+    buffer: FakeBuffer, rule_book: RuleBook | None = None, **limits: float
+) -> AsyncIterator[GroupCommit]:
     group_commit = GroupCommit(
         buffer.connect,
         max_queue_bytes=int(limits.get("max_queue_bytes", 10_000_000)),
         max_commit_bytes=int(limits.get("max_commit_bytes", 10_000_000)),
         commit_timeout_seconds=limits.get("commit_timeout_seconds", 30),
+        rule_book=rule_book,
     )
     group_commit.start()
     try:
@@ -309,3 +318,80 @@ async def test_a_request_without_events_hears_when_none_could_be_taken_in(
         await group_commit.commit(Acceptance())
     with pytest.raises(BufferUnavailable, match="shutting down"):
         await group_commit.commit(Acceptance())
+
+
+# --- rules that change meanwhile ---------------------------------------------------------------
+
+
+def a_rule_book(**policy: Any) -> RuleBook:
+    rules = Rules(sites=SiteRules(SitePolicy(**policy)))
+    return RuleBook(Policy(limits=LIMITS, rules=rules))
+
+
+async def test_rules_are_learnt_by_the_first_commit(buffer: FakeBuffer) -> None:
+    book = a_rule_book()
+    async with running(buffer, book) as group_commit:
+        await group_commit.commit(clicks(2))
+        assert book.rules.version == 1
+        await group_commit.commit(clicks(1))
+        await group_commit.commit(accept(an_event(), rules=book.rules))
+    assert [len(buffer.rows), sum(buffer.commits)] == [4, 4]
+    assert buffer.rules.sites == {"shop.example": "accepted"}
+    assert buffer.opened == 1
+
+
+async def test_who_is_suppressed_while_a_group_waits_is_not_stored(buffer: FakeBuffer) -> None:
+    book = a_rule_book()
+    stack_id = buffer.rules.stack_id
+    async with running(buffer, book) as group_commit:
+        await group_commit.commit(clicks(1))
+        buffer.hold()
+        first = sending(group_commit, clicks(1))
+        await until_held(buffer)
+        gone, stays = accept(an_event(visitorId="v-gone")), accept(an_event(visitorId="v-stays"))
+        others = sending(group_commit, gone, stays)
+        await asyncio.sleep(0)
+        digest = digest_person(stack_id, "visitor", "v-gone")
+        buffer.rules = StoredRules(99, stack_id, buffer.rules.sites, frozenset({digest}))
+        buffer.release()
+        await asyncio.gather(*first, *others)
+    assert book.rules.version == 99
+    assert len(buffer.rows) == 3
+    assert not any(b"v-gone" in row for row in buffer.rows)
+    assert [str(r.reason) for r in gone.refused] == ["suppressed"]
+    assert (gone.status, stays.refused) == (200, [])
+    assert buffer.counts[LedgerKey("shop.example", "", "suppressed")] == 1
+
+
+async def test_rules_that_change_all_the_time_are_a_failure_and_no_endless_loop(
+    buffer: FakeBuffer,
+) -> None:
+    class Restless(FakeConnection):
+        async def commit(self, intake: Intake, **how: Any) -> Any:
+            raise StaleRules
+
+    async def connect() -> FakeConnection:
+        return Restless(buffer)
+
+    group_commit = GroupCommit(
+        connect,
+        max_queue_bytes=1_000_000, max_commit_bytes=1_000_000, commit_timeout_seconds=10,
+        rule_book=a_rule_book(),
+    )  # fmt: skip
+    group_commit.start()
+    with pytest.raises(BufferUnavailable):
+        await group_commit.commit(clicks(1))
+    await group_commit.close()
+    assert buffer.rows == []
+
+
+async def test_a_group_names_no_more_sites_than_there_is_room_for(buffer: FakeBuffer) -> None:
+    book = a_rule_book(max_sites=3)
+    async with running(buffer, book) as group_commit:
+        await group_commit.commit(clicks(1))
+        names = [f"{n}.example" for n in range(40)]
+        requests = [accept(an_event(siteId=name), rules=book.rules) for name in names]
+        await asyncio.gather(*sending(group_commit, *requests))
+    assert len(buffer.rules.sites) == 3
+    assert sum(len(a.accepted) for a in requests) == 2
+    assert buffer.counts[LedgerKey("(unknown)", "", "site_refused")] == 38

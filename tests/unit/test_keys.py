@@ -6,10 +6,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.keys import (
+    IdentitiesKey,
     ObjectKey,
     Partition,
     UsageKey,
+    identities_key,
     manifest_key,
+    parse_identities_key,
     parse_object_key,
     watermark_key,
 )
@@ -92,3 +95,23 @@ def test_an_impossible_hour_is_no_object() -> None:
 def test_manifests_list_in_the_order_of_their_segments(numbers: list[int]) -> None:
     keys = [manifest_key("p", n) for n in numbers]
     assert sorted(keys) == [manifest_key("p", n) for n in sorted(numbers)]
+
+
+DAYS = HOURS.map(lambda moment: moment.replace(hour=0))
+IDENTITIES = st.builds(
+    IdentitiesKey, day=DAYS, segment_id=st.integers(1, 10**15), part=st.integers(0, 10**6)
+)
+
+
+@given(key=IDENTITIES, prefix=PREFIXES)
+def test_a_key_of_identities_is_read_back_as_it_was_built(key: IdentitiesKey, prefix: str) -> None:
+    assert parse_identities_key(key.under(prefix)) == key
+    assert parse_object_key(key.under(prefix)) is None
+
+
+def test_identities_stand_under_the_day_on_which_their_segment_was_opened() -> None:
+    opened_at = datetime(2026, 11, 22, 0, 30, tzinfo=timezone(timedelta(hours=2)))
+    key = identities_key(opened_at, 7).under("analytics")
+    assert key == "analytics/identities/year=2026/month=11/day=21/000000000007-0000.parquet"
+    for other in ("", key + "/x", key.replace("day=21", "day=99"), key.replace("/identities", "")):
+        assert parse_identities_key(other) is None

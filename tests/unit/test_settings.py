@@ -165,3 +165,37 @@ def test_exporter_settings_that_contradict_each_other(
 ) -> None:
     with pytest.raises(SettingsError, match=named):
         read_settings(ExporterSettings, EXPORTER | different)
+
+
+def test_write_keys_stay_out_of_whatever_shows_settings() -> None:
+    settings = read_settings(ApiSettings, API | {"WRITE_KEYS": "very-secret-key=shop.example"})
+    assert "very-secret-key" not in repr(settings)
+    assert masked(settings)["WRITE_KEYS"] == "(set)"
+    assert settings.keys_of_servers is not None
+    assert read_settings(ApiSettings, API).keys_of_servers is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"WRITE_KEYS": "very-secret-key"}, "WRITE_KEYS: key 1 names no site"),
+        ({"REQUIRE_WRITE_KEY": "server"}, "REQUIRE_WRITE_KEY=server needs WRITE_KEYS"),
+        ({"NEW_SITES": "maybe"}, "NEW_SITES='maybe': must be one of accept, quarantine, refuse"),
+        ({"CONSENT_MODE": "no"}, "CONSENT_MODE='no': must be one of ignore, respect_signals"),
+        ({"MAX_SITES": "0"}, "MAX_SITES='0': must be at least 1"),
+    ],
+)
+def test_rules_of_intake_that_contradict_themselves(
+    variables: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(ApiSettings, API | variables)
+    assert problem in str(raised.value)
+    assert "very-secret-key" not in str(raised.value)
+
+
+def test_the_default_rules_let_every_site_in() -> None:
+    settings = read_settings(ApiSettings, API)
+    assert settings.site_policy.allows("anything at all")
+    assert settings.site_policy.new_sites == "accept"
+    assert "signed_up" in settings.identity_event_names

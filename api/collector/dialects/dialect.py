@@ -86,8 +86,10 @@ def status_of(reason: RefusalReason) -> int:
             return 415
         case RefusalReason.WRITE_KEY_REFUSED:
             return 401
-        case RefusalReason.SITE_REFUSED:
+        case RefusalReason.SITE_REFUSED | RefusalReason.SITE_QUARANTINED:
             return 403
+        case RefusalReason.DO_NOT_TRACK | RefusalReason.NO_CONSENT | RefusalReason.SUPPRESSED:
+            return 200  # nothing is wrong with the request, and nothing of it is to be sent again
         case RefusalReason.RATE_LIMITED:
             return 429
         case _:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.collector.decode import Rename, decode_body
 from api.collector.dialects.dialect import DecodedBody, Headers, IntakeRequest
+from api.collector.write_keys import find_write_key
 from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def decode_json(
         max_shared_bytes=limits.max_event_bytes,
         rename=rename,
     )
-    return decoded if isinstance(decoded, Refused) else DecodedBody(decoded)
+    if isinstance(decoded, Refused):
+        return decoded
+    return DecodedBody(decoded, write_key=find_write_key(request.headers))
 
 
 def _is_read(headers: Headers) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,10 +27,13 @@ from api.collector.dialects.pixel import PixelDialect
 from api.collector.dialects.widget_events import WidgetEventsDialect
 from api.collector.endpoint import IntakeEndpoint
 from api.collector.group_commit import GroupCommit
+from api.collector.letter_quota import LetterQuota
+from api.collector.plan_in_force import PlanInForce
+from api.collector.replay import LetterReplay
 from api.collector.rule_watch import RuleWatch
 from api.collector.rules import RuleBook, Rules
 from api.collector.sites import SiteRules
-from api.control import events, export, health, privacy, sites
+from api.control import events, export, health, privacy, rejected, sites
 from api.control.access import require_access
 from api.loop_watch import LoopWatch
 from api.settings import ApiSettings
@@ -59,7 +63,8 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
             settings.database_url, commit_timeout_seconds=commit_timeout
         )
 
-    rule_book = RuleBook(_policy_of(settings))
+    plan = _open_plan(settings)
+    rule_book = RuleBook(_policy_of(settings, plan))
     group_commit = GroupCommit(
         connect,
         max_queue_bytes=settings.max_queue_bytes,
@@ -76,8 +81,11 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         await rule_watch.start()
         group_commit.start()
         loop_watch.start()
+        keeping_up = asyncio.create_task(plan.keep_up()) if plan else None
         yield
         await rule_watch.stop()
+        if keeping_up:
+            keeping_up.cancel()
         loop_watch.stop()
         await group_commit.close()
         await engine.dispose()
@@ -94,17 +102,26 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         DIALECTS,
         group_commit,
         rule_book=rule_book,
+        letter_quota=LetterQuota(settings.max_dead_letters_per_minute),
         max_body_bytes=settings.max_body_bytes,
         origins=settings.origins,
         clock=clock,
     )
     app.state.group_commit, app.state.loop_watch = group_commit, loop_watch
-    app.state.rule_watch = rule_watch
+    app.state.rule_watch, app.state.plan = rule_watch, plan
+    app.state.letter_replay = LetterReplay(
+        engine,
+        connect,
+        dialects=intake.routes,
+        rule_book=rule_book,
+        max_commit_bytes=settings.max_commit_bytes,
+    )
     app.add_exception_handler(SQLAlchemyError, _answer_without_database)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.include_router(health.router)
     protected = APIRouter(dependencies=[Depends(require_access)])
     protected.include_router(events.router)
+    protected.include_router(rejected.router)
     protected.include_router(export.router)
     protected.include_router(sites.router)
     protected.include_router(privacy.router)
@@ -114,7 +131,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     return Application(app, intake)
 
 
-def _policy_of(settings: ApiSettings) -> Policy:
+def _policy_of(settings: ApiSettings, plan: PlanInForce | None) -> Policy:
     """What the settings say of intake; the database's rules are learnt from it."""
     return Policy(
         limits=Limits(
@@ -124,9 +141,20 @@ def _policy_of(settings: ApiSettings) -> Policy:
             max_stored_bytes=settings.max_commit_bytes,
         ),
         rules=Rules(sites=SiteRules(settings.site_policy)),
+        plan=plan,
         write_keys=settings.keys_of_servers,
         consent_mode=settings.consent_mode,
         identity_events=settings.identity_event_names,
+    )
+
+
+def _open_plan(settings: ApiSettings) -> PlanInForce | None:
+    if settings.tracking_plan_dir is None:
+        return None
+    return PlanInForce(
+        settings.tracking_plan_dir,
+        mode=settings.tracking_plan_mode,
+        unknown_types=settings.tracking_plan_unknown,
     )
 
 

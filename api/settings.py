@@ -128,6 +128,23 @@ class ApiSettings(CommonSettings):
         default=timedelta(seconds=10),
         at_least=1,
     )
+    max_dead_letters_per_minute: int = setting(
+        "Refused events that a collector process keeps in a minute; more are only counted.",
+        default=6_000,
+        at_least=1,
+    )
+    tracking_plan_dir: Path | None = setting(
+        "Folder of the client's tracking plan, a JSON Schema for each type of event; empty for "
+        "none.",
+        default=None,
+    )
+    tracking_plan_mode: Literal["observe", "enforce"] = setting(
+        "observe marks the events that contradict the plan, enforce refuses them.",
+        default="observe",
+    )
+    tracking_plan_unknown: Literal["allow", "violation"] = setting(
+        "Whether a type of event that the plan does not name contradicts it.", default="allow"
+    )
     tracker_dir: Path | None = setting(
         "Folder of the built tracker, served as /js; empty where nginx serves it.", default=None
     )

@@ -249,7 +249,7 @@ class ServerFacts(Struct, rename="camel", omit_defaults=True, kw_only=True, gc=F
             str,
             _text(
                 "What of it contradicts the tracking plan; empty when nothing does.",
-                "price: -1 is less than the minimum of 0",
+                "price: value is less than the minimum of 0",
             ),
         ]
         | None

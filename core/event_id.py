@@ -6,6 +6,7 @@ import os
 import re
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
@@ -16,11 +17,27 @@ PLACEHOLDER_IDS: Final = frozenset(
 """What bugs put in an id's place, in small letters."""
 _NIL: Final = str(uuid.UUID(int=0))
 _NAMESPACE: Final = uuid.UUID("8c5e3bfa-64c9-5f0e-9a53-4d1f3f1e7c61")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def make_event_id() -> uuid.UUID:
     """A UUIDv7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return _uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def make_id_at(moment: datetime) -> uuid.UUID:
+    """A UUIDv7 as if it had been made at another moment."""
+    return _uuid7((moment - _EPOCH) // _MILLISECOND, os.urandom(10))
+
+
+def first_id_at(moment: datetime) -> uuid.UUID:
+    """The UUIDv7 that no other of its millisecond, or later, comes before."""
+    return _uuid7(max(0, (moment - _EPOCH) // _MILLISECOND), bytes(10))
+
+
+def _uuid7(milliseconds: int, random: bytes) -> uuid.UUID:
+    value = milliseconds << 80 | int.from_bytes(random, "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)

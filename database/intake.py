@@ -41,30 +41,35 @@ FROM segments WHERE state = 'open'
 _COUNT: Final = """
 INSERT INTO ledger
   (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes,
-   bots, redacted, plan_violations)
+   bots, redacted, plan_violations, letters)
 SELECT %(segment_id)s, %(writer_id)s, site_id, date_trunc('hour', %(received_at)s, 'UTC'),
-  event_type, outcome, events, bytes, bots, redacted, plan_violations
+  event_type, outcome, events, bytes, bots, redacted, plan_violations, letters
 FROM unnest(%(sites)s::text[], %(types)s::text[], %(outcomes)s::text[],
             %(events)s::bigint[], %(bytes)s::bigint[],
-            %(bots)s::bigint[], %(redacted)s::bigint[], %(plan_violations)s::bigint[])
-  AS counted (site_id, event_type, outcome, events, bytes, bots, redacted, plan_violations)
+            %(bots)s::bigint[], %(redacted)s::bigint[], %(plan_violations)s::bigint[],
+            %(letters)s::bigint[])
+  AS counted (site_id, event_type, outcome, events, bytes, bots, redacted, plan_violations,
+              letters)
 ON CONFLICT (segment_id, writer_id, site_id, received_hour, event_type, outcome)
 DO UPDATE SET events = ledger.events + excluded.events, bytes = ledger.bytes + excluded.bytes,
   bots = ledger.bots + excluded.bots, redacted = ledger.redacted + excluded.redacted,
-  plan_violations = ledger.plan_violations + excluded.plan_violations
+  plan_violations = ledger.plan_violations + excluded.plan_violations,
+  letters = ledger.letters + excluded.letters
 """
 
 _KEEP_LETTERS: Final = """
 INSERT INTO dead_letters
-  (dead_letter_id, segment_id, received_at, site_id, reason, field, message, event_type, dialect,
-   payload, payload_bytes, version)
-SELECT dead_letter_id, %(segment_id)s, %(received_at)s, site_id, reason, field, message,
-  event_type, dialect, payload, payload_bytes, %(version)s
-FROM unnest(%(ids)s::uuid[], %(sites)s::text[], %(reasons)s::text[], %(fields)s::text[],
-            %(messages)s::text[], %(types)s::text[], %(dialects)s::text[], %(payloads)s::text[],
-            %(sizes)s::int[])
-  AS kept (dead_letter_id, site_id, reason, field, message, event_type, dialect, payload,
-           payload_bytes)
+  (dead_letter_id, segment_id, arrived_at, received_at, site_id, reason, field, message,
+   event_type, dialect, request, payload, payload_bytes, is_cut, user_agent, ip, version)
+SELECT dead_letter_id, %(segment_id)s, arrived_at, %(received_at)s, site_id, reason, field,
+  message, event_type, dialect, request, payload, payload_bytes, is_cut, user_agent, ip,
+  %(version)s
+FROM unnest(%(ids)s::uuid[], %(arrivals)s::timestamptz[], %(sites)s::text[],
+            %(reasons)s::text[], %(fields)s::text[], %(messages)s::text[], %(types)s::text[],
+            %(dialects)s::text[], %(requests)s::text[], %(payloads)s::text[], %(sizes)s::int[],
+            %(cuts)s::boolean[], %(user_agents)s::text[], %(ips)s::text[])
+  AS kept (dead_letter_id, arrived_at, site_id, reason, field, message, event_type, dialect,
+           request, payload, payload_bytes, is_cut, user_agent, ip)
 """
 
 _NOTE_SITES: Final = """
@@ -89,9 +94,15 @@ ON CONFLICT (spool_id) DO UPDATE SET replayed_through = excluded.replayed_throug
 _REPLAYED_THROUGH: Final = "SELECT replayed_through FROM spool_positions WHERE spool_id = %s"
 _OUTCOME: Final = "SELECT pg_xact_status(%s::text::xid8)"
 
+# Locked in one order: of two replays that share letters, the second waits for the first.
 _MARK_REPLAYED: Final = """
 UPDATE dead_letters SET replayed_at = %(received_at)s
-WHERE dead_letter_id = ANY(%(ids)s) AND replayed_at IS NULL
+FROM (
+  SELECT dead_letter_id FROM dead_letters
+  WHERE dead_letter_id = ANY(%(ids)s) AND replayed_at IS NULL
+  ORDER BY dead_letter_id FOR UPDATE
+) AS locked
+WHERE dead_letters.dead_letter_id = locked.dead_letter_id
 """
 
 _COPY: Final = sql.SQL("""
@@ -314,6 +325,7 @@ class IntakeConnection:
                 "bots": [n.bots for n in numbers],
                 "redacted": [n.redacted for n in numbers],
                 "plan_violations": [n.plan_violations for n in numbers],
+                "letters": [n.letters for n in numbers],
             },
         )
 
@@ -331,14 +343,19 @@ def _letter_columns(intake: Intake, begun: _Transaction) -> dict[str, object]:
         "received_at": begun.received_at,
         "version": VERSION,
         "ids": [letter.dead_letter_id for letter in letters],
+        "arrivals": [letter.arrived_at for letter in letters],
         "sites": [letter.site_id for letter in letters],
         "reasons": [letter.reason for letter in letters],
         "fields": [letter.field for letter in letters],
         "messages": [letter.message for letter in letters],
         "types": [letter.event_type for letter in letters],
         "dialects": [letter.dialect for letter in letters],
+        "requests": [letter.request for letter in letters],
         "payloads": [letter.payload for letter in letters],
         "sizes": [letter.payload_bytes for letter in letters],
+        "cuts": [letter.is_cut for letter in letters],
+        "user_agents": [letter.user_agent for letter in letters],
+        "ips": [letter.ip for letter in letters],
     }
 
 

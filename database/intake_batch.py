@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from database.letter import DeadLetter as DeadLetter  # a part of what is written
 from database.row import read_row
 
 
@@ -24,33 +25,18 @@ class LedgerKey(NamedTuple):
 
 
 class LedgerCount(NamedTuple):
-    """Events, the bytes of their payloads, and how many of them carry a mark."""
+    """Events, the bytes of their payloads, how many carry a mark, how many became dead letters."""
 
     events: int
     bytes: int
     bots: int = 0
     redacted: int = 0
     plan_violations: int = 0
+    letters: int = 0
 
     def plus(self, other: LedgerCount) -> LedgerCount:
         """Both together."""
         return LedgerCount(*map(int.__add__, self, other))
-
-
-class DeadLetter(NamedTuple):
-    """A refused event, kept with its reason."""
-
-    dead_letter_id: UUID
-    site_id: str
-    reason: str
-    field: str | None
-    message: str
-    event_type: str
-    dialect: str
-    payload: str
-    """Redacted like everything else, cut where it is too long."""
-    payload_bytes: int
-    """Of the payload as it was sent."""
 
 
 class NewSite(NamedTuple):
@@ -107,6 +93,19 @@ class Intake(Struct, array_like=True, kw_only=True):
                 del kept.counts[accepted]
             kept.add(LedgerKey(row.site_id, "", reason), LedgerCount(1, 0))
         return kept
+
+    def keep(self, letters: list[DeadLetter], *, sites: Mapping[str, str] | None = None) -> None:
+        """Have these letters instead, and count them where their refusals are counted.
+
+        `sites` says under which other name a site's refusals stand.
+        """
+        for key, count in self.counts.items():
+            if count.letters:
+                self.counts[key] = count._replace(letters=0)
+        for letter in letters:
+            site_id = (sites or {}).get(letter.site_id, letter.site_id)
+            self.add(LedgerKey(site_id, "", letter.reason), LedgerCount(0, 0, letters=1))
+        self.letters = letters
 
     def encode(self) -> bytes:
         """As an entry of the spool."""

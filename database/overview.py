@@ -14,12 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from database.tables import segment_table
 
 _COUNTED = """
-  SELECT site_id, outcome, events FROM ledger
-  UNION ALL SELECT site_id, outcome, events FROM ledger_totals
+  SELECT site_id, outcome, events, bots, redacted, plan_violations FROM ledger
+  UNION ALL SELECT site_id, outcome, events, bots, redacted, plan_violations FROM ledger_totals
 """
 
 _COUNTS = text(f"""
-SELECT outcome, sum(events)::bigint AS events FROM ({_COUNTED}) AS counted GROUP BY outcome
+SELECT outcome, sum(events)::bigint AS events, sum(bots)::bigint AS bots,
+  sum(redacted)::bigint AS redacted, sum(plan_violations)::bigint AS plan_violations
+FROM ({_COUNTED}) AS counted GROUP BY outcome
 """)  # noqa: S608 - constants
 
 _COUNTS_BY_SITE = text(f"""
@@ -123,6 +125,10 @@ class EventCounts:
     accepted: int
     duplicates: int
     rejected_by_reason: dict[str, int]
+    bots: int = 0
+    """Of the accepted, like the two below."""
+    redacted: int = 0
+    plan_violations: int = 0
 
     @property
     def rejected(self) -> int:
@@ -137,10 +143,17 @@ class EventCounts:
 
 async def read_counts(connection: AsyncConnection) -> EventCounts:
     """Sum the ledger: exact, and as many rows as there are sites, hours and types."""
-    by_outcome = {row.outcome: row.events for row in await connection.execute(_COUNTS)}
-    accepted = by_outcome.pop("accepted", 0)
-    duplicates = by_outcome.pop("duplicate", 0)
-    return EventCounts(accepted, duplicates, dict(sorted(by_outcome.items())))
+    rows = {row.outcome: row for row in await connection.execute(_COUNTS)}
+    accepted = rows.pop("accepted", None)
+    duplicates = rows.pop("duplicate", None)
+    return EventCounts(
+        accepted=accepted.events if accepted else 0,
+        duplicates=duplicates.events if duplicates else 0,
+        rejected_by_reason={outcome: rows[outcome].events for outcome in sorted(rows)},
+        bots=accepted.bots if accepted else 0,
+        redacted=accepted.redacted if accepted else 0,
+        plan_violations=accepted.plan_violations if accepted else 0,
+    )
 
 
 async def read_counts_by_site(connection: AsyncConnection) -> list[Row[Any]]:

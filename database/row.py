@@ -35,6 +35,7 @@ class RowFacts:
     site_id: str
     visitor_id: str | None
     user_id: str | None
+    occurred_at: datetime
     payload: bytes
 
 
@@ -92,12 +93,15 @@ def read_row(row: bytes) -> RowFacts:
         at += 4
         fields.append(None if length == -1 else row[at : at + length])
         at += max(0, length)
-    _, event_type, site_id, visitor_id, _, user_id, _, payload = fields
-    assert event_type is not None and site_id is not None and payload is not None
+    _, event_type, site_id, visitor_id, _, user_id, occurred_at, payload = fields
+    assert event_type is not None and site_id is not None
+    assert occurred_at is not None and payload is not None
+    microseconds = int.from_bytes(occurred_at, "big", signed=True)
     return RowFacts(
         event_type.decode(),
         site_id.decode(),
         visitor_id.decode() if visitor_id is not None else None,
         user_id.decode() if user_id is not None else None,
+        _EPOCH_2000 + microseconds * _MICROSECOND,
         payload[1:],
     )

@@ -169,13 +169,18 @@ WHERE segment_id = :segment_id AND state = 'exported'
 """)
 _FOLD_LEDGER = text("""
 WITH folded AS (DELETE FROM ledger WHERE segment_id = :segment_id RETURNING *)
-INSERT INTO ledger_totals (site_id, received_day, outcome, events, bytes)
+INSERT INTO ledger_totals
+  (site_id, received_day, outcome, events, bytes, bots, redacted, plan_violations, letters)
 SELECT site_id, date_trunc('day', received_hour, 'UTC') AS received_day, outcome,
-  sum(events), sum(bytes)
+  sum(events), sum(bytes), sum(bots), sum(redacted), sum(plan_violations), sum(letters)
 FROM folded GROUP BY 1, 2, 3
 ON CONFLICT (site_id, received_day, outcome)
 DO UPDATE SET events = ledger_totals.events + excluded.events,
-  bytes = ledger_totals.bytes + excluded.bytes
+  bytes = ledger_totals.bytes + excluded.bytes,
+  bots = ledger_totals.bots + excluded.bots,
+  redacted = ledger_totals.redacted + excluded.redacted,
+  plan_violations = ledger_totals.plan_violations + excluded.plan_violations,
+  letters = ledger_totals.letters + excluded.letters
 """)
 # What is remembered of a dropped segment is bounded too: its deliveries are folded into the
 # totals, unless its ids are still needed to tell a repeat.

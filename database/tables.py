@@ -73,8 +73,10 @@ ledger = Table(
     Column("bots", BigInteger, nullable=False, server_default="0"),
     Column("redacted", BigInteger, nullable=False, server_default="0"),
     Column("plan_violations", BigInteger, nullable=False, server_default="0"),
+    Column("letters", BigInteger, nullable=False, server_default="0"),
     comment="Counts written in the transaction of the rows they count. "
-    "outcome: accepted, duplicate, or a RefusalReason; of the accepted, how many carry a mark.",
+    "outcome: accepted, duplicate, or a RefusalReason; of the accepted, how many carry a mark; "
+    "of the refused, how many became dead letters.",
     postgresql_with={"fillfactor": "70"},
 )
 
@@ -89,6 +91,7 @@ ledger_totals = Table(
     Column("bots", BigInteger, nullable=False, server_default="0"),
     Column("redacted", BigInteger, nullable=False, server_default="0"),
     Column("plan_violations", BigInteger, nullable=False, server_default="0"),
+    Column("letters", BigInteger, nullable=False, server_default="0"),
     comment="The ledger of dropped segments, folded.",
 )
 
@@ -156,6 +159,7 @@ dead_letters = Table(
     metadata,
     Column("dead_letter_id", Uuid, primary_key=True),
     Column("segment_id", BigInteger, nullable=False),
+    Column("arrived_at", TIME, nullable=False),
     Column("received_at", TIME, nullable=False),
     Column("site_id", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -163,8 +167,12 @@ dead_letters = Table(
     Column("message", Text, nullable=False),
     Column("event_type", Text, nullable=False),
     Column("dialect", Text, nullable=False),
+    Column("request", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("payload_bytes", Integer, nullable=False),
+    Column("is_cut", Boolean, nullable=False),
+    Column("user_agent", Text),
+    Column("ip", Text),
     Column("version", Text, nullable=False),
     Column("replayed_at", TIME),
     comment="Refused events, redacted, each with its reason; replayable.",

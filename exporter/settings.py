@@ -30,6 +30,14 @@ class ExporterSettings(CommonSettings):
         default=timedelta(hours=72),
         at_least=0,
     )
+    dead_letter_retention: timedelta = setting(
+        "How long a refused event is kept, to be looked into and replayed.",
+        default=timedelta(days=30),
+        at_least=0,
+    )
+    max_dead_letters: int = setting(
+        "Refused events that are kept; of more the oldest go.", default=100_000, at_least=0
+    )
     row_group_rows: int = setting("Rows in a Parquet row group.", default=100_000, at_least=1_000)
     staging_dir: Path | None = setting(
         "Folder for files on their way; the system's temporary folder when empty.", default=None

@@ -35,6 +35,7 @@ from database.deliveries import (
     store_deduplication,
 )
 from database.intake_batch import LedgerCount, LedgerKey
+from database.retention import forget_letters
 from database.segments import (
     FenceBusy,
     Segment,
@@ -230,6 +231,18 @@ class Exporter:
             for segment_id in expired:
                 drop_segment(connection, segment_id)
                 log.info("segment dropped", extra={"segment_id": segment_id})
+
+    def forget_letters(self) -> None:
+        """Delete the dead letters that are too old, or too many."""
+        settings = self.settings
+        with self.engine.connect() as connection:
+            forgotten = forget_letters(
+                connection,
+                before=self.clock() - settings.dead_letter_retention,
+                kept=settings.max_dead_letters,
+            )
+        if forgotten:
+            log.info("dead letters forgotten", extra={"letters": forgotten})
 
     def say_state(self) -> None:
         """Leave the heartbeat."""

@@ -1,19 +1,21 @@
 """Accept or refuse each event of a request: a pure function, no clock, no I/O.
 
-An event goes through the policy's steps, in order; the first that refuses it ends its way. What
-the policy leaves out is not in `steps_of`, so that a step which has nothing to do costs nothing.
+An event goes through the policy's steps, in order; the first that refuses it ends its way. A
+step that has nothing to do under a policy is none of its steps, and costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from api.collector.consent import ConsentMode, Signal, honour_consent, require_consent
 from api.collector.dialects.dialect import DecodedBody, status_of
 from api.collector.identity import DEFAULT_IDENTITY_EVENTS, links_of, parse_identity_events
+from api.collector.plan_in_force import PlanInForce
 from api.collector.rules import SITES_NOT_LEARNT, Rules
 from api.collector.sites import SiteRules, new_site
 from api.collector.steps import (
@@ -21,6 +23,7 @@ from api.collector.steps import (
     check_payload,
     check_site,
     encode_payload,
+    hold_to_plan,
     identify,
     place_in_time,
     refuse_suppressed,
@@ -37,6 +40,34 @@ from database.intake_batch import (
     NewSite,
 )
 from database.row import encode_row
+
+Step = Callable[[Draft], Refused | None]
+
+STEPS: Final[tuple[Step, ...]] = (
+    # Whatever forbids to keep an event comes first: what is refused later may be kept as a dead
+    # letter.
+    honour_consent,
+    require_consent,
+    refuse_suppressed,
+    check_site,
+    identify,
+    place_in_time,
+    hold_to_plan,
+    encode_payload,
+    check_payload,
+)
+_NEEDED: Final[Mapping[Step, Callable[[Policy], bool]]] = {
+    honour_consent: lambda policy: policy.consent_mode == "respect_signals",
+    require_consent: lambda policy: policy.consent_mode == "require",
+    refuse_suppressed: lambda policy: bool(policy.rules.suppressions),
+    hold_to_plan: lambda policy: policy.plan is not None,
+}
+"""When a step has something to do; those that are not named here always have."""
+
+
+def steps_of(policy: Policy) -> tuple[Step, ...]:
+    """The steps that have something to do under a policy, in order."""
+    return tuple(step for step in STEPS if step not in _NEEDED or _NEEDED[step](policy))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +97,15 @@ class RequestFacts:
     """The header by which the browser says so."""
     has_write_key: bool = False
     """A valid one, of a server: what stands in a page, every visitor of it knows."""
+    keeps_letters: bool = True
+    """Whether what is refused of it may be kept: not where the sender asks not to be tracked."""
+    letter_id: UUID | None = None
+    """Of the dead letter that it is taken in from once more."""
+
+
+def as_text(payload: bytes) -> str:
+    """A payload as it is, for a stack that redacts nothing."""
+    return payload.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +118,14 @@ class Policy:
     """None while there are none: then any key is ignored."""
     consent_mode: ConsentMode = "respect_signals"
     identity_events: frozenset[str] = parse_identity_events(DEFAULT_IDENTITY_EVENTS)
-    steps: tuple[Step, ...] = field(init=False)
+    plan: PlanInForce | None = None
+    """What events have to be like; None where nobody said."""
+    redact_letter: Callable[[bytes], str] = as_text
+    """What may be kept of a refused payload, as text."""
+    steps: tuple[Step, ...] = field(init=False, compare=False)
+    """The way of an event: those of `STEPS` that have something to do here."""
 
     def __post_init__(self) -> None:
-        """Leaves out the steps that have nothing to do."""
         object.__setattr__(self, "steps", steps_of(self))
 
 
@@ -118,8 +162,11 @@ class Acceptance:
 
     @property
     def row_bytes(self) -> int:
-        """How much the rows weigh while they wait."""
-        return sum([len(event.row) for event in self.accepted])
+        """How much the rows, and what is kept of the refused, weigh while they wait."""
+        weight = sum([len(event.row) for event in self.accepted])
+        if self.letters:
+            weight += sum([len(letter.payload) for letter in self.letters])
+        return weight
 
     @property
     def status(self) -> int:
@@ -132,31 +179,6 @@ class Acceptance:
         self.refused_events += 1
 
 
-Step = Callable[[Draft], Refused | None]
-
-
-def steps_of(policy: Policy) -> tuple[Step, ...]:
-    """The steps that a policy needs, in order.
-
-    Whatever forbids to keep an event comes first: what is refused later may be kept as a dead
-    letter.
-    """
-    return (
-        *_CONSENT_STEPS[policy.consent_mode],
-        *((refuse_suppressed,) if policy.rules.suppressions else ()),
-        check_site,
-        identify,
-        place_in_time,
-        encode_payload,
-        check_payload,
-    )
-
-
-_CONSENT_STEPS: Final[dict[ConsentMode, tuple[Step, ...]]] = {
-    "ignore": (),
-    "respect_signals": (honour_consent,),
-    "require": (require_consent,),
-}
 _TOO_MUCH_TOGETHER: Final = Refused(
     RefusalReason.TOO_LARGE, "the events of this request are too large together: split the batch"
 )
@@ -286,16 +308,19 @@ def _count_accepted(accepted: Sequence[AcceptedEvent], intake: Intake) -> None:
 def _count_refused(acceptance: Acceptance, intake: Intake, sites: SiteRules) -> None:
     """Under the site that they name, if it is known or noted with them."""
     noted = {site.site_id for site in acceptance.sites}
-    events = acceptance.refused_events if acceptance.whole_request_refused else 1
+    each = acceptance.refused_events if acceptance.whole_request_refused else 1
     for refused in acceptance.refused:
         site_id = sites.counted_as(refused.site_id or acceptance.refused_site_id, noted=noted)
-        intake.add(LedgerKey(site_id, "", str(refused.reason)), LedgerCount(events, 0))
+        intake.add(LedgerKey(site_id, "", str(refused.reason)), LedgerCount(each, 0))
+    for letter in acceptance.letters:
+        site_id = sites.counted_as(letter.site_id, noted=noted)
+        intake.add(LedgerKey(site_id, "", letter.reason), LedgerCount(0, 0, letters=1))
 
 
 def _accept_event(
     event: Event, index: int, facts: RequestFacts, policy: Policy
 ) -> AcceptedEvent | Refused:
-    draft = Draft(event, facts, policy)
+    draft = Draft(event, index, facts, policy)
     for step in policy.steps:
         if refused := step(draft):
             return refused
@@ -309,7 +334,7 @@ def _accept_event(
         occurred_at_us=draft.occurred_at_us,
         payload=draft.payload,
     )
-    return AcceptedEvent(
+    accepted = AcceptedEvent(
         index,
         row,
         draft.site_id,
@@ -317,4 +342,12 @@ def _accept_event(
         len(draft.payload),
         event.visitor_id,
         event.user_id,
+    )
+    marks = draft.marks
+    if marks is None:
+        return accepted
+    return accepted._replace(
+        is_bot=marks.is_bot,
+        redactions=marks.redactions or 0,
+        violates_plan=marks.plan_violation is not None,
     )

@@ -8,14 +8,16 @@ event, so that each event answers for itself alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
 from api.collector.json_text import load_json
-from core.event import ALIASES, Event, wire_fields
+from core.event import ALIASES, MAX_NAME_CHARS, Event, wire_fields
 from core.refusal import RefusalReason, Refused
+from database.letter import MAX_LETTERS
 
 Decoded = Event | Refused
 Rename = Callable[[dict[str, Any]], dict[str, Any]]
@@ -43,6 +45,7 @@ COLUMN_BY_NAME: Final = (
     | ALIASES
 )
 """What a client may call a field: its wire name, its column's, or one that a seed uses."""
+_TYPE_NAMES: Final = frozenset({"eventType", "event_type"})
 _ID_FIELDS: Final = frozenset({"event_id", "user_id", "company_id", "visitor_id", "session_id"})
 
 
@@ -127,21 +130,46 @@ def _decode_forgiving(
     split = _split(body)
     if isinstance(split, Refused):
         return split
-    envelope_fields, raw_events = split
+    sent_fields, raw_events = split
     if raw_events is None:
         return _check_single(_decode_one(body, rename))
     if refused := _check_length(raw_events, max_events):
         return refused
-    if rename is not None:
-        envelope_fields = rename(envelope_fields)
-    envelope = event_from_fields({"eventType": "batch"} | envelope_fields)
+    shared = sent_fields if rename is None else rename(sent_fields)
+    envelope = event_from_fields({"eventType": "batch"} | shared)
     if isinstance(envelope, Refused):
         return envelope
     if refused := _check_shared(envelope, max_shared_bytes):
         return refused
     decoded = [_decode_one(raw, rename) for raw in raw_events]
     _inherit(envelope, [event for event in decoded if isinstance(event, Event)])
+    enclose_refused(decoded, raw_events, sent_fields)
     return decoded
+
+
+def enclose_refused(
+    decoded: list[Decoded],
+    raw_events: Sequence[bytes],
+    sent_fields: Mapping[str, Any],
+    *,
+    member: str | None = "events",
+) -> None:
+    """Give each refused event, in place, what was sent of it: a body with nothing else in it.
+
+    `sent_fields` are what stood beside the array `member` of the body; None for a bare array.
+    """
+    refused = [place for place, event in enumerate(decoded) if isinstance(event, Refused)]
+    if not refused:
+        return
+    head, tail = b"[", b"]"
+    if member is not None:
+        shared = {name: v for name, v in sent_fields.items() if name not in _TYPE_NAMES}
+        head = _encode(shared | {member: []})[:-2]
+        tail = b"]}"
+    for place in refused[:MAX_LETTERS]:
+        event = decoded[place]
+        assert isinstance(event, Refused)
+        decoded[place] = replace(event, payload=b"".join((head, raw_events[place], tail)))
 
 
 def _split(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
@@ -268,7 +296,9 @@ def event_from_fields(fields: Any) -> Decoded:
     try:
         return msgspec.convert(wire, Event)
     except msgspec.ValidationError as exc:
-        return refuse_invalid(exc)
+        event_type = known.get("event_type")
+        readable = event_type[:MAX_NAME_CHARS] if isinstance(event_type, str) else ""
+        return replace(refuse_invalid(exc), event_type=readable)
 
 
 _WIRE_BY_COLUMN: Final = wire_fields()

@@ -14,11 +14,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from api.collector.acceptance import Acceptance, RequestFacts, accept, refuse_request
+from api.collector.acceptance import Acceptance, Policy, RequestFacts, accept
 from api.collector.body import BodyLimits, SenderGone, read_body
 from api.collector.consent import find_signal
-from api.collector.dialects.dialect import Dialect, IntakeRequest, Reply
+from api.collector.dead_letters import keep_letters
+from api.collector.dialects.dialect import DecodedBody, Dialect, IntakeRequest, Reply
 from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
+from api.collector.letter_quota import LetterQuota
 from api.collector.rules import RuleBook
 from api.collector.sender import find_site_id, find_user_agent, truncate_ip
 from core.clock import Clock
@@ -41,6 +43,7 @@ class IntakeEndpoint:
         group_commit: GroupCommit,
         *,
         rule_book: RuleBook,
+        letter_quota: LetterQuota,
         max_body_bytes: int,
         origins: frozenset[str],
         clock: Clock,
@@ -48,6 +51,7 @@ class IntakeEndpoint:
         self.routes = {path: dialect for dialect in dialects for path in dialect.routes}
         self._group_commit = group_commit
         self._rule_book = rule_book
+        self._letter_quota = letter_quota
         self._body_limits = BodyLimits(
             max_body_bytes=max_body_bytes,
             max_decompressed_bytes=4 * max_body_bytes,
@@ -94,20 +98,19 @@ class IntakeEndpoint:
         self, dialect: Dialect, request: IntakeRequest, scope: Scope, receive: Receive
     ) -> tuple[IntakeRequest, Acceptance]:
         headers = request.headers
-        site_id = find_site_id(headers)
         body = await read_body(receive, headers=headers, limits=self._body_limits)
-        if isinstance(body, Refused):
-            return request, refuse_request(body, site_id=site_id)
         client = scope.get("client")
         facts = RequestFacts(
             arrived_at=self._clock(),
-            fallback_site_id=site_id,
+            fallback_site_id=find_site_id(headers),
             user_agent=find_user_agent(headers),
             ip=truncate_ip(client[0]) if client else None,
             dialect=dialect.name,
             from_page=b"origin" in headers or b"referer" in headers,
             do_not_track=find_signal(headers),
         )
+        if isinstance(body, Refused):
+            return request, self._accept_decoded(body, request, facts, self._rule_book.policy)
         whole = IntakeRequest(request.method, request.path, request.query, headers, body)
         if len(body) > _LARGE_BODY_BYTES:
             return whole, await asyncio.to_thread(self._judge, dialect, whole, facts)
@@ -116,7 +119,27 @@ class IntakeEndpoint:
     def _judge(self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts) -> Acceptance:
         policy = self._rule_book.policy  # one for the whole request: it may change meanwhile
         decoded = dialect.decode(request, limits=policy.limits)
-        return accept(decoded, facts=facts, policy=policy)
+        return self._accept_decoded(decoded, request, facts, policy)
+
+    def _accept_decoded(
+        self,
+        decoded: DecodedBody | Refused,
+        request: IntakeRequest,
+        facts: RequestFacts,
+        policy: Policy,
+    ) -> Acceptance:
+        acceptance = accept(decoded, facts=facts, policy=policy)
+        if acceptance.refused:
+            acceptance.letters = keep_letters(
+                acceptance.refused,
+                events=() if isinstance(decoded, Refused) else decoded.events,
+                request=request,
+                facts=facts,
+                redact=policy.redact_letter,
+                most=self._letter_quota.left(),
+            )
+            self._letter_quota.spend(len(acceptance.letters))
+        return acceptance
 
     def _cors(self, request: IntakeRequest) -> list[tuple[bytes, bytes]]:
         origin = request.headers.get(b"origin")

@@ -15,7 +15,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -23,11 +23,13 @@ import psycopg
 
 from api.collector.acceptance import Acceptance, AcceptedEvent, intake_of
 from api.collector.judge_again import settle
+from api.collector.poison import find_poison
 from api.collector.rules import RuleBook
 from core.refusal import RefusalReason, Refused
 from database.intake import Committed, NoOpenSegment, StaleRules
 from database.intake_batch import Intake
 from database.intake_rules import StoredRules
+from database.letter import MAX_LETTERS, letter_of_row
 
 log = logging.getLogger("sluice.collector")
 
@@ -211,14 +213,10 @@ class GroupCommit:
             poison = await self._find_poison(acceptance.accepted)
             if not poison:
                 raise cause  # no row is to blame: the schema does not fit this collector
+            _refuse_poison(acceptance, poison)
         except Exception as exc:
             await self._fail([waiting], exc)
             return
-        acceptance.accepted = [e for e in acceptance.accepted if e.place not in poison]
-        for index, message in poison.items():
-            acceptance.refuse(
-                Refused(RefusalReason.UNSTORABLE, f"PostgreSQL refused it: {message}", index=index)
-            )
         await self._commit_group([waiting])
 
     async def _fail(self, group: list[_Waiting], exc: Exception) -> None:
@@ -238,19 +236,12 @@ class GroupCommit:
     async def _find_poison(self, events: list[AcceptedEvent]) -> dict[int, str]:
         """Which events PostgreSQL refuses, by trying halves of them without keeping any."""
         connection = await self._connected()
-        poison: dict[int, str] = {}
-        pending = [events]
-        while pending:
-            part = pending.pop()
-            try:
-                await self._in_time(connection.try_rows([event.row for event in part]))
-            except (psycopg.DataError, psycopg.IntegrityError) as exc:
-                if len(part) == 1:
-                    poison[part[0].place] = exc.diag.message_primary or type(exc).__name__
-                else:
-                    middle = len(part) // 2
-                    pending += [part[:middle], part[middle:]]
-        return poison
+
+        async def try_rows(rows: list[bytes]) -> None:
+            await self._in_time(connection.try_rows(rows))
+
+        found = await find_poison([event.row for event in events], try_rows)
+        return {events[number].place: message for number, message in found.items()}
 
     async def _write(self, group: list[Acceptance]) -> None:
         connection = await self._connected()
@@ -305,6 +296,18 @@ class GroupCommit:
         if connection is not None:
             with contextlib.suppress(Exception):
                 await connection.close()
+
+
+def _refuse_poison(acceptance: Acceptance, poison: Mapping[int, str]) -> None:
+    """Turn accepted events into refusals, each with a dead letter as far as there is room."""
+    events = [event for event in acceptance.accepted if event.place in poison]
+    acceptance.accepted = [e for e in acceptance.accepted if e.place not in poison]
+    reason = RefusalReason.UNSTORABLE
+    for event in events:
+        message = f"PostgreSQL refused it: {poison[event.place]}"
+        acceptance.refuse(Refused(reason, message, index=event.place))
+        if len(acceptance.letters) < MAX_LETTERS:
+            acceptance.letters.append(letter_of_row(event.row, reason=reason, message=message))
 
 
 def _end_with(task: asyncio.Task[None]) -> None:

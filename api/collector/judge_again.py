@@ -19,8 +19,6 @@ from api.collector.acceptance import Acceptance
 from api.collector.identity import previous_id
 from api.collector.rules import SUPPRESSED, Rules
 from api.collector.sites import new_site
-from core.event import ServerFacts
-from core.event_id import make_event_id
 from core.refusal import POLICY_REASONS, Refused
 from database.intake_batch import (
     DeadLetter,
@@ -31,6 +29,7 @@ from database.intake_batch import (
     NewSite,
 )
 from database.intake_rules import SiteState
+from database.letter import letter_of_row
 from database.row import RowFacts, read_row
 
 
@@ -48,11 +47,15 @@ def settle(acceptances: Iterable[Acceptance], rules: Rules) -> None:
 
 def judge_again(intake: Intake, rules: Rules) -> Intake:
     """What these rules make of an intake; its equal when nothing has changed."""
-    rows = [read_row(row) for row in intake.rows]
-    judged = _judge(rows, intake.sites, rules, set())
+    judged = _judge(intake.rows, intake.sites, rules, set())
     kept = intake.without({place: str(r.reason) for place, r in judged.refused.items()})
-    kept.counts = _bound(kept.counts, rules, {site.site_id for site in judged.sites})
-    kept.letters = _keep_letters(intake.letters, rules) + judged.letters
+    noted = {site.site_id for site in judged.sites}
+    kept.counts = _bound(kept.counts, rules, noted)
+    letters = _keep_letters(intake.letters, rules) + judged.letters
+    counted_as = {
+        letter.site_id: rules.sites.counted_as(letter.site_id, noted=noted) for letter in letters
+    }
+    kept.keep(letters, sites=counted_as)
     kept.sites = judged.sites
     kept.links = _keep_links(intake.links, judged.kept, rules)
     return kept
@@ -60,7 +63,7 @@ def judge_again(intake: Intake, rules: Rules) -> Intake:
 
 def _settle(acceptance: Acceptance, rules: Rules, named: set[str]) -> None:
     events = acceptance.accepted
-    judged = _judge([read_row(e.row) for e in events], acceptance.sites, rules, named)
+    judged = _judge([e.row for e in events], acceptance.sites, rules, named)
     acceptance.accepted = [e for place, e in enumerate(events) if place not in judged.refused]
     for place, refused in judged.refused.items():
         event = events[place]
@@ -82,10 +85,11 @@ class _Judged:
 
 
 def _judge(
-    rows: Sequence[RowFacts], proposed: Sequence[NewSite], rules: Rules, named: set[str]
+    encoded: Sequence[bytes], proposed: Sequence[NewSite], rules: Rules, named: set[str]
 ) -> _Judged:
     """Judge rows, and note the sites that they name; `named` grows by those that are new."""
     judged = _Judged()
+    rows = [read_row(row) for row in encoded]
     noting = _Noting(rules, named, {site.site_id: site for site in proposed})
     for place, row in enumerate(rows):
         refused = SUPPRESSED if _is_suppressed(row, rules) else noting.judge(row)
@@ -94,7 +98,10 @@ def _judge(
             continue
         judged.refused[place] = refused
         if refused.reason not in POLICY_REASONS:
-            judged.letters.append(_letter_of(row, refused))
+            letter = letter_of_row(
+                encoded[place], reason=str(refused.reason), message=refused.message
+            )
+            judged.letters.append(letter)
     for site in proposed:  # whose events were refused, and so are no rows
         if rules.sites.judge(site.site_id).note_as == "quarantined":
             noting.note(site.site_id, "quarantined", row=None)
@@ -181,26 +188,6 @@ def _site_of(row: RowFacts) -> NewSite:
     return new_site(row.site_id, "accepted", dialect=said.dialect, url=said.url)
 
 
-def _letter_of(row: RowFacts, refused: Refused) -> DeadLetter:
-    """A row as a dead letter: the event as it was accepted, without what the server added."""
-    fields = msgspec.json.decode(row.payload)
-    dialect = fields.get("dialect", "")
-    for name in _SERVER_FIELDS:
-        fields.pop(name, None)
-    payload = msgspec.json.encode(fields)
-    return DeadLetter(
-        dead_letter_id=make_event_id(),
-        site_id=row.site_id,
-        reason=str(refused.reason),
-        field=refused.field,
-        message=refused.message,
-        event_type=row.event_type,
-        dialect=dialect,
-        payload=payload.decode(),
-        payload_bytes=len(payload),
-    )
-
-
 class _Said(Struct):
     """What a payload says of where it comes from."""
 
@@ -212,6 +199,5 @@ class _Aliased(Struct):
     properties: dict[str, Any] | None = None
 
 
-_SERVER_FIELDS: Final = tuple(f.encode_name for f in msgspec.structs.fields(ServerFacts))
 _decode_said: Final = msgspec.json.Decoder(_Said).decode
 _decode_properties: Final = msgspec.json.Decoder(_Aliased).decode

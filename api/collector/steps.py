@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid5
 
 import msgspec
 
@@ -30,17 +31,37 @@ _encode: Final = msgspec.json.Encoder().encode
 class Draft:
     """An event on its way through the steps, and what they found."""
 
-    __slots__ = ("event", "event_id", "facts", "occurred_at_us", "payload", "policy", "site_id")
+    __slots__ = (
+        "event",
+        "event_id",
+        "facts",
+        "index",
+        "marks",
+        "occurred_at_us",
+        "payload",
+        "policy",
+        "site_id",
+    )
 
     event_id: bytes
+    marks: ServerFacts | None
+    """What the server knows of this event in particular; of most there is nothing to say."""
     occurred_at_us: int
     payload: bytes
     site_id: str
 
-    def __init__(self, event: Event, facts: RequestFacts, policy: Policy) -> None:
+    def __init__(self, event: Event, index: int, facts: RequestFacts, policy: Policy) -> None:
         self.event = event
+        self.index = index
         self.facts = facts
         self.policy = policy
+        self.marks = None
+
+    def mark(self) -> ServerFacts:
+        """The event's marks, to be written on; they are stored with it."""
+        if self.marks is None:
+            self.marks = ServerFacts()
+        return self.marks
 
 
 def refuse_suppressed(draft: Draft) -> Refused | None:
@@ -74,7 +95,9 @@ def identify(draft: Draft) -> Refused | None:
         if any(found):  # the nil UUID is a placeholder too
             draft.event_id = found
             return None
-    made = make_event_id()
+    letter_id = draft.facts.letter_id
+    # Out of a dead letter it is the same event each time, however often that is tried.
+    made = make_event_id() if letter_id is None else uuid5(letter_id, str(draft.index))
     event.event_id = str(made)
     draft.event_id = made.bytes
     return None
@@ -117,19 +140,44 @@ def _instant(value: datetime | float | None) -> datetime | None:
     return _EPOCH + timedelta(seconds=seconds)
 
 
+def hold_to_plan(draft: Draft) -> Refused | None:
+    """What contradicts the tracking plan is marked, or refused where the plan is enforced."""
+    plan = draft.policy.plan
+    assert plan is not None, "a step of policies with a plan"
+    event = draft.event
+    violation = plan.check(event.event_type, event.properties)
+    if violation is None:
+        return None
+    if plan.is_enforced:
+        return Refused(RefusalReason.PLAN_VIOLATION, violation.message, field=violation.field)
+    draft.mark().plan_violation = str(violation)
+    return None
+
+
 def encode_payload(draft: Draft) -> Refused | None:
     """The event as JSON, and what the server knows of it."""
     event, facts = draft.event, draft.facts
     if event.user_agent is None:
         event.user_agent = facts.user_agent
-    draft.payload = _encode(event)[:-1] + _server_facts(facts.ip, facts.dialect)
+    marks = draft.marks
+    if marks is None:
+        end = _server_facts(facts.ip, facts.dialect)
+    else:
+        marks.ip, marks.dialect = facts.ip, facts.dialect or None
+        end = _end_with(marks)
+    draft.payload = _encode(event)[:-1] + end
     return None
 
 
 @lru_cache(maxsize=10_000)
 def _server_facts(ip: str | None, dialect: str) -> bytes:
+    """The end of the payload of an event without marks."""
+    return _end_with(ServerFacts(ip=ip, dialect=dialect or None))
+
+
+def _end_with(server_facts: ServerFacts) -> bytes:
     """The end of a payload: what the server adds, and the closing brace."""
-    added = _encode(ServerFacts(ip=ip, dialect=dialect or None))
+    added = _encode(server_facts)
     return b"}" if added == b"{}" else b"," + added[1:]
 
 

@@ -30,6 +30,9 @@ class EventCount(BaseModel):
     rejected: int
     rejected_by_reason: dict[str, int]
     duplicates: int = Field(description="Accepted events that repeated an id; found at export.")
+    bots: int = Field(description="Accepted events that a program sent.")
+    redacted: int = Field(description="Accepted events that something was redacted from.")
+    plan_violations: int = Field(description="Accepted events that contradict the tracking plan.")
     by_site: list[SiteCount] = Field(description="The 1,000 busiest sites.")
 
 
@@ -62,6 +65,9 @@ async def count_events(request: Request) -> EventCount:
         rejected=counts.rejected,
         rejected_by_reason=counts.rejected_by_reason,
         duplicates=counts.duplicates,
+        bots=counts.bots,
+        redacted=counts.redacted,
+        plan_violations=counts.plan_violations,
         by_site=[SiteCount(**row._mapping) for row in sites],
     )
 

@@ -70,6 +70,11 @@ async def health(request: Request, response: Response) -> Health:
     if failing is not None:
         seconds = time.monotonic() - failing.since
         problems.append(f"Events are refused with 503 since {seconds:.0f} s: {failing.error}.")
+    plan = request.app.state.plan
+    if plan is not None and plan.problem:
+        problems.append(
+            f"The tracking plan is broken, and the one before it stays in force: {plan.problem}"
+        )
     if silent:
         problems.append("The exporter has not been heard of for 30 s: nothing is delivered.")
     if age is not None and promised is not None and age > promised:

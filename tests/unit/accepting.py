@@ -11,8 +11,10 @@ from typing import Any
 
 from api.collector.acceptance import Acceptance, Limits, Policy, RequestFacts
 from api.collector.acceptance import accept as accept_decoded
+from api.collector.dead_letters import keep_letters
 from api.collector.dialects.dialect import Headers, IntakeRequest
 from api.collector.dialects.native import NativeDialect
+from core.refusal import Refused
 
 ARRIVED_AT = datetime(2026, 11, 21, 10, 15, 31, 204_000, tzinfo=UTC)
 LIMITS = Limits(
@@ -41,13 +43,26 @@ def accept(
     facts: RequestFacts = FACTS,
     limits: Limits = LIMITS,
     headers: Headers | None = None,
-    **policy: Any,
+    policy: Policy | None = None,
+    **different: Any,
 ) -> Acceptance:
-    """Accept bytes as they are, anything else as JSON; further arguments are the policy's."""
+    """Accept bytes as they are, anything else as JSON; with letters of what is refused.
+
+    Further arguments are the policy's.
+    """
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    policy = policy or Policy(limits=limits, **different)
     request = IntakeRequest("POST", "/collect", b"", headers or {}, raw)
-    decoded = NativeDialect().decode(request, limits=limits)
-    return accept_decoded(decoded, facts=facts, policy=Policy(limits=limits, **policy))
+    decoded = NativeDialect().decode(request, limits=policy.limits)
+    acceptance = accept_decoded(decoded, facts=facts, policy=policy)
+    acceptance.letters = keep_letters(
+        acceptance.refused,
+        events=() if isinstance(decoded, Refused) else decoded.events,
+        request=request,
+        facts=facts,
+        redact=policy.redact_letter,
+    )
+    return acceptance
 
 
 def accepted_rows(body: Any, *, facts: RequestFacts = FACTS) -> list[Row]:

@@ -13,12 +13,23 @@ from uuid import UUID
 import psycopg
 
 from database.intake import Committed, StaleRules
-from database.intake_batch import Intake, LedgerKey, NewSite
+from database.intake_batch import DeadLetter, Intake, LedgerKey, NewSite
 from database.intake_rules import SiteState, StoredRules
+from database.row import encode_row
 from tests.conftest import NOON
 
 POISON = b'{"no json'
 """A payload that PostgreSQL refuses."""
+POISON_ROW = encode_row(
+    event_id=bytes(16),
+    event_type="click",
+    site_id="shop.example",
+    visitor_id=None,
+    session_id=None,
+    user_id=None,
+    occurred_at_us=0,
+    payload=POISON,
+)
 
 
 @dataclass
@@ -27,6 +38,7 @@ class FakeBuffer:
 
     rows: list[bytes] = field(default_factory=list)
     counts: Counter[LedgerKey] = field(default_factory=Counter)
+    letters: list[DeadLetter] = field(default_factory=list)
     commits: list[int] = field(default_factory=list)
     """Rows of each transaction."""
     opened: int = 0
@@ -81,6 +93,7 @@ class FakeConnection:
         when_sent()
         self._buffer.rows += rows
         self._buffer.commits.append(len(rows))
+        self._buffer.letters += intake.letters
         for key, count in intake.counts.items():
             self._buffer.counts[key] += count.events
         for site in intake.sites:

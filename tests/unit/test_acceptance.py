@@ -636,8 +636,8 @@ def test_the_ledger_counts_each_site_and_type_and_each_reason() -> None:
         LedgerKey("x", "a", "accepted"): LedgerCount(2, sizes[0] + sizes[1]),
         LedgerKey("x", "b", "accepted"): LedgerCount(1, sizes[2]),
         LedgerKey("y", "a", "accepted"): LedgerCount(1, sizes[3]),
-        LedgerKey("fallback.example", "", "invalid_event"): LedgerCount(2, 0),
-        LedgerKey("fallback.example", "", "too_long"): LedgerCount(1, 0),
+        LedgerKey("fallback.example", "", "invalid_event"): LedgerCount(2, 0, letters=2),
+        LedgerKey("fallback.example", "", "too_long"): LedgerCount(1, 0, letters=1),
     }
 
 

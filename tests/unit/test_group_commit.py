@@ -19,7 +19,7 @@ from database.intake_batch import Intake, LedgerKey
 from database.intake_rules import StoredRules
 from tests.conftest import a_batch, an_event
 from tests.unit.accepting import LIMITS, accept
-from tests.unit.fake_buffer import POISON, FakeBuffer, FakeConnection
+from tests.unit.fake_buffer import POISON, POISON_ROW, FakeBuffer, FakeConnection
 
 CLICKS = LedgerKey("shop.example", "click", "accepted")
 
@@ -28,7 +28,7 @@ def clicks(number: int, *, poison: tuple[int, ...] = ()) -> Acceptance:
     """A request of some clicks, the numbered ones with a payload that PostgreSQL refuses."""
     acceptance = accept(a_batch(*[an_event(eventType="click") for _ in range(number)]))
     acceptance.accepted = [
-        AcceptedEvent(e.place, POISON, e.site_id, e.event_type, e.payload_bytes)
+        AcceptedEvent(e.place, POISON_ROW, e.site_id, e.event_type, e.payload_bytes)
         if e.place in poison
         else e
         for e in acceptance.accepted
@@ -123,6 +123,10 @@ async def test_poison_is_refused_alone(buffer: FakeBuffer, poison: tuple[int, ..
     assert buffer.counts[LedgerKey("fallback.example", "", "unstorable")] == len(poison)
     assert sorted(r.index or 0 for r in poisoned.refused) == sorted(poison)
     assert {r.reason for r in poisoned.refused} == {RefusalReason.UNSTORABLE}
+    assert [letter.payload for letter in buffer.letters] == [POISON.decode()] * len(poison)
+    assert {(letter.reason, letter.event_type) for letter in buffer.letters} == {
+        ("unstorable", "click")
+    }
     assert all(a.refused == [] and len(a.accepted) == 3 for a in good)
 
 

@@ -5,7 +5,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-MARKS = ("bots", "redacted", "plan_violations")
+MARKS = ("bots", "redacted", "plan_violations", "letters")
 
 STATEMENTS = (
     *(
@@ -18,6 +18,7 @@ STATEMENTS = (
     CREATE TABLE dead_letters (
       dead_letter_id uuid PRIMARY KEY,
       segment_id bigint NOT NULL,
+      arrived_at timestamptz NOT NULL,
       received_at timestamptz NOT NULL,
       site_id text NOT NULL,
       reason text NOT NULL,
@@ -25,8 +26,12 @@ STATEMENTS = (
       message text NOT NULL,
       event_type text NOT NULL,
       dialect text NOT NULL,
+      request text NOT NULL,
       payload text NOT NULL,
       payload_bytes integer NOT NULL,
+      is_cut boolean NOT NULL,
+      user_agent text,
+      ip text,
       version text NOT NULL,
       replayed_at timestamptz
     )

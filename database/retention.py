@@ -1,0 +1,43 @@
+"""Forget what is kept no longer than promised."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from core.event_id import first_id_at
+
+_AT_ONCE: Final = 5_000
+"""Rows in one transaction: nobody who writes letters waits for long."""
+
+_FORGET_OLD = text("""
+DELETE FROM dead_letters WHERE dead_letter_id IN (
+  SELECT dead_letter_id FROM dead_letters WHERE dead_letter_id < :first
+  ORDER BY dead_letter_id LIMIT :most)
+""")
+_FORGET_EXCESS = text("""
+DELETE FROM dead_letters WHERE dead_letter_id IN (
+  SELECT dead_letter_id FROM dead_letters
+  WHERE dead_letter_id <= (
+    SELECT dead_letter_id FROM dead_letters ORDER BY dead_letter_id DESC OFFSET :kept LIMIT 1)
+  ORDER BY dead_letter_id LIMIT :most)
+""")
+
+
+def forget_letters(connection: Connection, *, before: datetime, kept: int) -> int:
+    """Delete the dead letters that arrived before a moment, and all but the newest `kept`.
+
+    Replayed or not; in several transactions. Returns how many there were.
+    """
+    first = first_id_at(before)
+    forgotten = 0
+    for statement, facts in ((_FORGET_OLD, {"first": first}), (_FORGET_EXCESS, {"kept": kept})):
+        while True:
+            with connection.begin():
+                deleted = connection.execute(statement, facts | {"most": _AT_ONCE}).rowcount
+            forgotten += deleted
+            if deleted < _AT_ONCE:
+                break
+    return forgotten

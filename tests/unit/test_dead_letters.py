@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.collector.acceptance import Policy, intake_of
+from api.collector.dead_letters import keep_letters
+from api.collector.decode import decode_body
+from api.collector.dialects.dialect import IntakeRequest
+from api.collector.letter_redaction import redact_payload
+from core.event import Event
+from core.event_id import first_id_at, make_id_at
+from core.refusal import POLICY_REASONS, RefusalReason, Refused
+from database.intake_batch import Intake, LedgerCount, LedgerKey, decode_intake
+from database.letter import MAX_LETTER_BYTES, MAX_LETTERS, DeadLetter, fit_payload, letter_of_row
+from tests.conftest import a_batch, an_event
+from tests.unit.accepting import ARRIVED_AT, FACTS, LIMITS, accept
+from tests.unit.simple_redactor import SimpleRedactor
+
+REQUEST = IntakeRequest("POST", "/collect", b"", {}, b'{"eventType":"batch","events":[]}')
+PRIVATE_POLICY = Policy(
+    limits=LIMITS, redact_letter=partial(redact_payload, redactor=SimpleRedactor())
+)
+CARD, MAIL, SECRET = "4242424242424242", "jane.doe@mail.example", "correct horse"
+
+
+def letters(body: Any, **different: Any) -> list[DeadLetter]:
+    return accept(body, **different).letters
+
+
+def letter(body: Any, **different: Any) -> DeadLetter:
+    (only,) = letters(body, **different)
+    return only
+
+
+def kept(reason: RefusalReason, number: int = 1, **facts: Any) -> list[DeadLetter]:
+    """Letters of events that were decoded and then refused."""
+    return keep_letters(
+        [Refused(reason, "no", index=place) for place in range(number)],
+        events=[Event(event_type="click") for _ in range(number)],
+        request=REQUEST,
+        facts=dataclasses.replace(FACTS, **facts),
+        redact=PRIVATE_POLICY.redact_letter,
+    )
+
+
+# --- what a letter says -------------------------------------------------------------------------
+
+
+def test_a_refused_event_is_kept_with_its_field_and_the_cause() -> None:
+    found = letter(a_batch(an_event(), an_event(title=3)))
+    assert found.reason == "invalid_event"
+    assert found.field == "title"
+    assert "Expected `str" in found.message
+    assert found.event_type == "page_view"
+    assert found.site_id == "fallback.example", "nobody believes what was not understood"
+    assert found.arrived_at == ARRIVED_AT
+    assert (found.dialect, found.request) == ("", "POST /collect")
+    assert (found.ip, found.user_agent) == ("203.0.113.0", None)
+    assert not found.is_cut
+    assert found.payload_bytes == len(found.payload)
+
+
+def test_an_event_is_kept_with_all_that_its_envelope_said() -> None:
+    body = a_batch(an_event(visitorId=None, title=3), an_event(), site_id="a.example", app="portal")
+    found = letter(body)
+    (event,) = decode_body(found.payload.encode(), max_events=10, max_shared_bytes=10_000)
+    assert isinstance(event, Refused), "as refused as it was"
+    assert json.loads(found.payload) == {
+        "site_id": "a.example", "app": "portal", "events": [an_event(
+            eventId=json.loads(found.payload)["events"][0]["eventId"], visitorId=None, title=3)],
+    }  # fmt: skip
+    mended = found.payload.replace('"title": 3', '"title": "three"')
+    (event,) = decode_body(mended.encode(), max_events=10, max_shared_bytes=10_000)
+    assert isinstance(event, Event)
+    assert (event.site_id, event.app, event.title) == ("shop.example", "portal", "three")
+
+
+def test_an_event_that_was_understood_is_kept_in_our_own_words() -> None:
+    found = letter({"event_type": "click", "page_url": "https://a.example/", "timestamp": 1e300})
+    assert (found.reason, found.field) == ("invalid_time", "occurredAt")
+    assert found.request == ""
+    event = msgspec.json.decode(found.payload, type=Event)
+    assert (event.event_type, event.url) == ("click", "https://a.example/")
+    assert found.event_type == "click"
+
+
+def test_a_whole_request_is_kept_as_it_was_sent() -> None:
+    found = letter(b'{"eventType":"signup","events":')
+    assert found.reason == "invalid_json"
+    assert found.payload == '{"eventType":"signup","events":'
+    assert found.event_type == "signup", "as far as it could be read"
+    assert letter(b'{"eventType":"batch","events":[]}').event_type == ""
+
+
+def test_what_a_get_sends_is_its_query() -> None:
+    request = IntakeRequest("GET", "/pixel.gif", b"e=open&token=abc", {}, b"")
+    (found,) = keep_letters(
+        [Refused(RefusalReason.INVALID_EVENT, "no type", field="eventType")],
+        events=(),
+        request=request,
+        facts=FACTS,
+        redact=PRIVATE_POLICY.redact_letter,
+    )
+    assert (found.request, found.payload) == ("GET /pixel.gif", "e=open&token=[redacted]")
+
+
+def test_the_site_of_an_event_that_was_understood_is_its_own() -> None:
+    found = letter(an_event(occurredAt=1e300))
+    assert found.site_id == "shop.example"
+
+
+def test_ids_are_in_the_order_of_arrival() -> None:
+    later = dataclasses.replace(FACTS, arrived_at=ARRIVED_AT + timedelta(milliseconds=1))
+    first, second = letter(b"{"), letter(b"{", facts=later)
+    assert first.dead_letter_id < second.dead_letter_id
+    assert first_id_at(ARRIVED_AT) <= first.dead_letter_id < first_id_at(later.arrived_at)
+    assert make_id_at(ARRIVED_AT).version == first_id_at(ARRIVED_AT).version == 7
+    assert first_id_at(ARRIVED_AT.replace(year=1)).int >> 80 == 0
+
+
+# --- what is kept, and how much of it -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", sorted(RefusalReason))
+def test_what_policy_refuses_is_counted_and_never_kept(reason: RefusalReason) -> None:
+    assert len(kept(reason)) == (reason not in POLICY_REASONS)
+
+
+def test_nothing_is_kept_of_a_sender_who_asks_for_that() -> None:
+    assert kept(RefusalReason.INVALID_TIME, keeps_letters=False) == []
+
+
+def test_a_request_leaves_a_hundred_letters_at_most() -> None:
+    acceptance = accept(a_batch(*[{"title": n} for n in range(300)]))
+    assert len(acceptance.refused) == 300
+    assert len(acceptance.letters) == MAX_LETTERS == 100
+    assert json.loads(acceptance.letters[99].payload) == {"events": [{"title": 99}]}
+    counts = intake_of([acceptance]).counts
+    assert counts == {
+        LedgerKey("fallback.example", "", "invalid_event"): LedgerCount(300, 0, letters=100)
+    }
+
+
+def test_events_that_wait_for_their_site_are_kept_all_of_them() -> None:
+    assert len(kept(RefusalReason.SITE_QUARANTINED, 150)) == 150
+    assert len(kept(RefusalReason.INVALID_TIME, 150)) == 100
+
+
+def test_a_whole_request_is_one_letter() -> None:
+    acceptance = accept(b"{")
+    assert intake_of([acceptance]).counts == {
+        LedgerKey("fallback.example", "", "invalid_json"): LedgerCount(1, 0, letters=1)
+    }
+
+
+def test_letters_weigh_while_they_wait() -> None:
+    acceptance = accept(a_batch(an_event(title=3)))
+    assert acceptance.row_bytes == len(acceptance.letters[0].payload)
+
+
+@pytest.mark.parametrize("size", [8_000, 8_150, 8_191, 8_192, 8_193, 20_000, 1_000_000])
+@pytest.mark.parametrize("character", ["x", "é", "😀"])
+def test_a_long_payload_is_cut_between_two_characters(size: int, character: str) -> None:
+    body = ('{"x":"' + character * (size // len(character.encode()))).encode()
+    found = letter(body)
+    assert found.payload_bytes == len(body)
+    assert len(found.payload.encode()) <= MAX_LETTER_BYTES
+    assert body.startswith(found.payload.encode())
+    assert found.is_cut == (len(body) > MAX_LETTER_BYTES)
+    if found.is_cut:
+        assert len(found.payload.encode()) > MAX_LETTER_BYTES - 4
+
+
+def test_what_no_text_can_hold_is_taken_out() -> None:
+    assert letter(b'\xff{"\xed\xa0\x80 \x00"').payload == '�{"��� "'
+    found = letter({"eventType": "a", "title": "a\0b", "properties": {"\0": "\\u0000"}})
+    assert found.reason == "nul_character"
+    event = msgspec.json.decode(found.payload, type=Event)
+    assert (event.title, event.properties) == ("ab", {"": "\\u0000"})
+    assert fit_payload(r"\u0000\\u0000\\\u0000\u0000") == (r"\\u0000\\", False)
+
+
+@given(st.binary(max_size=300))
+def test_whatever_is_sent_can_be_stored(body: bytes) -> None:
+    for found in letters(body, policy=PRIVATE_POLICY):
+        for text in found:
+            if isinstance(text, str):
+                assert "\0" not in text
+                text.encode()
+        assert decode_intake(Intake(letters=[found]).encode()).letters == [found]
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=5) | st.text(st.characters(categories=["Cs"])),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["eventType", "events", "title", "\ud800"]), inner)
+        ),
+        max_leaves=8,
+    )
+)
+def test_whatever_json_is_sent_can_be_stored(value: Any) -> None:
+    for found in letters(value, policy=PRIVATE_POLICY):
+        for text in found:
+            if isinstance(text, str):
+                text.encode()
+
+
+# --- nothing private ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        a_batch(an_event(title=3, properties={"note": CARD, "password": SECRET})),
+        a_batch(an_event(title=3), visitorId=MAIL, properties={"password": SECRET, "n": CARD}),
+        an_event(occurredAt=1e300, userId=MAIL, properties={"a": [{"token": SECRET}], "n": CARD}),
+        # No JSON as a whole: names count there too.
+        f'{{"eventType":"a","password":"{SECRET}","n":"{CARD} {MAIL}"'.encode(),
+        f'{{"eventType":"a","n":"{MAIL}","token":"{SECRET}'.encode(),
+        f'{{"eventType":"a","n":"{MAIL}","token":{{"x":["{SECRET}","y'.encode(),
+        f'{{"eventType":"a","token" : {CARD}, "password": "{SECRET}\\"{SECRET}", oops'.encode(),
+        f"password=correct+horse&mail={MAIL}&token={SECRET.replace(' ', '%20')}".encode(),
+        # Cut: at the end of what is kept, and at the end of what is looked at.
+        *[
+            f'{{"eventType":"a","p":"{"x" * filler} {CARD} {MAIL}","token":"{SECRET * 9}"'.encode()
+            for filler in [*range(8_140, 8_200, 3), *range(16_300, 16_400, 3)]
+        ],
+        *[
+            json.dumps(an_event(title=3, properties={"p": "x" * n + f" {CARD} {MAIL}"})).encode()
+            for n in [*range(7_900, 8_200, 7), *range(16_100, 16_400, 7)]
+        ],
+    ],
+)  # fmt: skip
+def test_nothing_private_is_kept(body: Any) -> None:
+    found = letters(body, policy=PRIVATE_POLICY)
+    assert found
+    everything = json.dumps(found, default=str, ensure_ascii=False)
+    for private in (CARD, MAIL, SECRET, "correct+horse", "correct%20horse", CARD[:12], "jane"):
+        assert private not in everything
+
+
+def test_a_message_that_quotes_what_stood_there_is_redacted_too() -> None:
+    found = letter(an_event(consent=MAIL), policy=PRIVATE_POLICY)
+    assert found.field == "consent"
+    assert found.message == "Invalid enum value '[redacted]'"
+    assert (
+        letter(an_event(eventType=MAIL, title=3), policy=PRIVATE_POLICY).event_type == "[redacted]"
+    )
+
+
+def test_what_is_redacted_is_still_the_event_that_it_was() -> None:
+    sent = an_event(occurredAt=1e300, properties={"note": CARD, "token": SECRET, "n": [1, 2.5]})
+    found = letter(sent, policy=PRIVATE_POLICY)
+    event = msgspec.json.decode(found.payload, type=Event)
+    assert event.event_id == sent["eventId"]
+    assert event.properties == {"note": "[redacted]", "token": "[redacted]", "n": [1, 2.5]}
+
+
+# --- rows that only PostgreSQL refuses ----------------------------------------------------------
+
+
+def test_a_row_becomes_the_event_that_it_was_made_from() -> None:
+    facts = dataclasses.replace(FACTS, dialect="segment")
+    sent = an_event(
+        occurredAt="2026-11-21T09:00:00Z", sentAt="2026-11-21T09:15:00Z", properties={"a": 1}
+    )
+    row = accept(sent, facts=facts).accepted[0].row
+    found = letter_of_row(row, reason="unstorable", message="PostgreSQL refused it: why")
+    event = json.loads(found.payload)
+    # A quarter of an hour before it arrived, whatever the sender's clock says.
+    assert event.pop("occurredAt") == "2026-11-21T10:00:31.204000Z"
+    assert event == {k: v for k, v in sent.items() if k not in ("occurredAt", "sentAt")}
+    assert (found.site_id, found.event_type, found.request) == ("shop.example", "page_view", "")
+    assert (found.dialect, found.ip) == ("segment", "203.0.113.0")
+    assert found.message == "PostgreSQL refused it: why"

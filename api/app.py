@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from api.collector.acceptance import Limits, Policy
+from api.collector.async_spool import AsyncSpool
 from api.collector.contract import INTAKE_SCHEMAS, describe_dialects
 from api.collector.dialects.dialect import Dialect
 from api.collector.dialects.ecomdash import EcomDashDialect
@@ -28,11 +29,13 @@ from api.collector.dialects.widget_events import WidgetEventsDialect
 from api.collector.endpoint import IntakeEndpoint
 from api.collector.group_commit import GroupCommit
 from api.collector.letter_quota import LetterQuota
+from api.collector.letter_replay import LetterReplay
 from api.collector.plan_in_force import PlanInForce
-from api.collector.replay import LetterReplay
 from api.collector.rule_watch import RuleWatch
 from api.collector.rules import RuleBook, Rules
 from api.collector.sites import SiteRules
+from api.collector.spool import Spool
+from api.collector.spool_replay import SpoolReplay
 from api.control import events, export, health, privacy, rejected, sites
 from api.control.access import require_access
 from api.loop_watch import LoopWatch
@@ -65,14 +68,26 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
 
     plan = _open_plan(settings)
     rule_book = RuleBook(_policy_of(settings, plan))
+    spool = _spool_of(settings, clock)
     group_commit = GroupCommit(
         connect,
         max_queue_bytes=settings.max_queue_bytes,
         max_commit_bytes=settings.max_commit_bytes,
         commit_timeout_seconds=commit_timeout,
         rule_book=rule_book,
+        spool=spool,
     )
     loop_watch = LoopWatch()
+    replay = None
+    if spool is not None:
+        replay = SpoolReplay(
+            spool,
+            connect,
+            rule_book=rule_book,
+            timeout_seconds=commit_timeout,
+            is_failing=lambda: group_commit.failing is not None,
+            is_busy=lambda: group_commit.is_busy,
+        )
     engine = async_engine(settings.database_url, application_name="sluice control")
     rule_watch = RuleWatch(rule_book, engine)
 
@@ -82,12 +97,19 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         group_commit.start()
         loop_watch.start()
         keeping_up = asyncio.create_task(plan.keep_up()) if plan else None
+        if replay is not None:
+            replay.start()
         yield
         await rule_watch.stop()
         if keeping_up:
             keeping_up.cancel()
         loop_watch.stop()
         await group_commit.close()
+        # After the last group, which may have gone into the spool.
+        if replay is not None:
+            await replay.close()
+        if spool is not None:
+            await spool.close()
         await engine.dispose()
 
     # Swagger's own files come with the package: no third party is ever contacted.
@@ -116,6 +138,8 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         rule_book=rule_book,
         max_commit_bytes=settings.max_commit_bytes,
     )
+    app.state.spool, app.state.spool_replay = spool, replay
+    app.state.promised = None  # until the database has told it once
     app.add_exception_handler(SQLAlchemyError, _answer_without_database)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.include_router(health.router)
@@ -180,6 +204,22 @@ async def _answer_invalid(_: Request, exc: Exception) -> JSONResponse:
         {name: problem[name] for name in ("type", "loc", "msg")} for problem in exc.errors()
     ]
     return JSONResponse({"detail": problems}, status_code=422)
+
+
+def _spool_of(settings: ApiSettings, clock: Clock) -> AsyncSpool | None:
+    folder = settings.spool_dir
+    if folder is None:
+        return None
+
+    def open_spool() -> Spool:
+        return Spool.open(
+            folder,
+            max_bytes=settings.spool_max_bytes,
+            min_free_bytes=settings.spool_min_free_bytes,
+            clock=clock,
+        )
+
+    return AsyncSpool(open_spool)
 
 
 async def _answer_without_database(_: Request, exc: Exception) -> JSONResponse:

@@ -124,7 +124,7 @@ class ApiSettings(CommonSettings):
         "Rows in one group commit.", default=8_000_000, at_least=100_000
     )
     commit_timeout: timedelta = setting(
-        "Longest a commit may take before its requests are answered 503.",
+        "Longest a commit may take before its requests go to the spool, or are answered 503.",
         default=timedelta(seconds=10),
         at_least=1,
     )
@@ -144,6 +144,20 @@ class ApiSettings(CommonSettings):
     )
     tracking_plan_unknown: Literal["allow", "violation"] = setting(
         "Whether a type of event that the plan does not name contradicts it.", default="allow"
+    )
+    spool_dir: Path | None = setting(
+        "Folder of the spool, which takes events in while PostgreSQL is away; empty for none.",
+        default=None,
+    )
+    spool_max_bytes: int = setting(
+        "Largest that the spool may grow, its log included; above it, 503.",
+        default=2_000_000_000,
+        at_least=10_000_000,
+    )
+    spool_min_free_bytes: int = setting(
+        "Free space on its disk that the spool leaves alone; below it, 503.",
+        default=500_000_000,
+        at_least=0,
     )
     tracker_dir: Path | None = setting(
         "Folder of the built tracker, served as /js; empty where nginx serves it.", default=None

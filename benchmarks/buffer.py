@@ -27,6 +27,13 @@ ROWS_IN_TRANSACTION = 500
 @contextmanager
 def fresh_buffer() -> Iterator[str]:
     """A migrated database in a temporary folder; yields its address."""
+    with fresh_server() as server:
+        yield server.url
+
+
+@contextmanager
+def fresh_server() -> Iterator[EmbeddedServer]:
+    """The same; yields the server, to be stopped and started."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
         server = EmbeddedServer(
@@ -38,7 +45,7 @@ def fresh_buffer() -> Iterator[str]:
             engine = sync_engine(server.url, application_name="benchmark")
             migrate(engine)
             engine.dispose()
-            yield server.url
+            yield server
         finally:
             server.stop()
 

@@ -145,6 +145,7 @@ class Stack:
             "LOG_FILE": str(self.data / "logs" / f"{name}.log"),
         }
         defaults = {
+            "SPOOL_DIR": str(self.data / "spool"),
             "EXPORT_INTERVAL": "60s",
             "CLIENT_S3_BUCKET": (buckets / "client").as_uri(),
             "METERING_S3_BUCKET": (buckets / "metering").as_uri(),

@@ -87,12 +87,21 @@ FROM unnest(%(sites)s::text[], %(visitors)s::text[], %(users)s::text[], %(types)
   AS linked (site_id, visitor_id, user_id, event_type)
 """
 
+# Waits for a transaction of an earlier connection that is still in the middle of the same, and
+# then sees what became of it.
 _ADVANCE_REPLAY: Final = """
-INSERT INTO spool_positions (spool_id, replayed_through) VALUES (%s, %s)
+INSERT INTO spool_positions (spool_id, replayed_through) VALUES (%(spool_id)s, %(number)s)
 ON CONFLICT (spool_id) DO UPDATE SET replayed_through = excluded.replayed_through
+WHERE spool_positions.replayed_through = %(after)s
 """
 _REPLAYED_THROUGH: Final = "SELECT replayed_through FROM spool_positions WHERE spool_id = %s"
-_OUTCOME: Final = "SELECT pg_xact_status(%s::text::xid8)"
+
+_IN_PROGRESS: Final = "SELECT pg_xact_status(%s::text::xid8) = 'in progress'"
+# xmin has 32 bits of the 64.
+_COUNTED_BY: Final = """
+SELECT EXISTS (SELECT FROM ledger
+  WHERE writer_id = %s AND xmin::text::bigint = %s::bigint & 4294967295)
+"""
 
 # Locked in one order: of two replays that share letters, the second waits for the first.
 _MARK_REPLAYED: Final = """
@@ -128,6 +137,10 @@ class NoOpenSegment(Exception):
 
 class AlreadyReplayed(Exception):
     """One of the dead letters has been taken in again meanwhile; nothing was written."""
+
+
+class PositionMoved(Exception):
+    """The spool has been replayed to another entry than was thought; nothing was written."""
 
 
 class StaleRules(Exception):
@@ -198,17 +211,27 @@ class IntakeConnection:
         return Committed(begun.segment_id, begun.received_at)
 
     async def commit_replayed(
-        self, intake: Intake, *, spool_id: UUID, number: int, rules_version: int | None = None
+        self,
+        intake: Intake,
+        *,
+        spool_id: UUID,
+        after: int,
+        number: int,
+        rules_version: int | None = None,
     ) -> Committed:
-        """Write an intake out of a spool, and in the same transaction that it is written.
+        """Write what a spool holds after one entry, up to another, and that it is written.
 
-        Raises as `commit` does.
+        Raises PositionMoved when it was written already (nothing is written), and what `commit`
+        raises.
         """
         async with self._transaction() as (cursor, begun):
             if rules_version is not None and begun.rules_version != rules_version:
                 raise StaleRules
+            step = {"spool_id": spool_id, "after": after, "number": number}
+            await cursor.execute(_ADVANCE_REPLAY, step)
+            if not cursor.rowcount:
+                raise PositionMoved
             await self._write(cursor, begun, intake, lambda: None)
-            await cursor.execute(_ADVANCE_REPLAY, (spool_id, number))
             await cursor.execute("COMMIT")
         return Committed(begun.segment_id, begun.received_at)
 
@@ -224,17 +247,25 @@ class IntakeConnection:
         row = await (await self._connection.execute(_REPLAYED_THROUGH, (spool_id,))).fetchone()
         return row[0] if row else 0
 
-    async def outcome_of(self, transaction_id: int) -> str | None:
-        """What became of a transaction: committed, aborted or in progress.
+    async def was_committed(self, *, writer_id: int, transaction_id: int) -> bool | None:
+        """Whether a writer's last transaction was committed; None while it is under way.
 
-        None when PostgreSQL does not remember, or never knew.
+        The ledger tells: the counts that it wrote carry its number, and no other's of this
+        writer. `pg_xact_status` does not: a number whose transaction left no trace before a crash
+        is given out again, and somebody else's commit is then told as this one's. Nor does the
+        ledger remember for ever: of a segment that was dropped meanwhile it says False.
         """
-        try:
-            cursor = await self._connection.execute(_OUTCOME, (str(transaction_id),))
-        except psycopg.DataError:  # in the future of this server: another one gave it
+        if await self._ask(_IN_PROGRESS, str(transaction_id)):
             return None
+        return await self._ask(_COUNTED_BY, writer_id, transaction_id)
+
+    async def _ask(self, question: str, *arguments: object) -> bool:
+        try:
+            cursor = await self._connection.execute(question, arguments)
+        except psycopg.DataError:  # in the future of this server: another one gave the number
+            return False
         row = await cursor.fetchone()
-        return row[0] if row else None
+        return bool(row and row[0])
 
     async def try_rows(self, rows: Iterable[bytes]) -> None:
         """Raise what PostgreSQL would raise for these rows; keep nothing."""

@@ -75,6 +75,16 @@ class Intake(Struct, array_like=True, kw_only=True):
         before = self.counts.get(key)
         self.counts[key] = count if before is None else before.plus(count)
 
+    def extend(self, other: Intake) -> None:
+        """Write another one's contents too."""
+        self.rows += other.rows
+        for key, count in other.counts.items():
+            self.add(key, count)
+        self.letters += other.letters
+        self.sites += other.sites
+        self.links += other.links
+        self.replayed_letters += other.replayed_letters
+
     def without(self, reasons: Mapping[int, str]) -> Intake:
         """The same with some rows (by their place) refused for a reason, in the counts too."""
         kept = Intake(
@@ -134,8 +144,11 @@ class _Marks(Struct, rename="camel"):
 
 
 def count_payload(payload: bytes) -> LedgerCount:
-    """What one stored event adds to the ledger."""
-    marks = _decode_marks(payload)
+    """What one event adds to the ledger; a payload that is no JSON carries no mark."""
+    try:
+        marks = _decode_marks(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        marks = _Marks()
     return LedgerCount(
         1, len(payload), marks.is_bot, bool(marks.redactions), marks.plan_violation is not None
     )

@@ -1,10 +1,24 @@
 """Group commit: all requests that wait while one transaction runs share the next.
 
-Order of effects: a request's rows wait in memory, unacknowledged; one transaction writes the
-rows and counts of every waiting request; only after its commit is any of them answered. A crash
-before the commit loses only what nobody was promised. A transaction that PostgreSQL refuses is
-split in half, and again, until the event that it refuses stands alone. One whose events were
-judged by rules that have changed meanwhile is judged again first.
+Order of effects, and what a crash after each leaves behind:
+
+1. A request's rows wait in memory, unacknowledged. (Gone: nobody was promised anything.)
+2. One transaction writes the rows and counts of every waiting request. (Written, and not told:
+   the sender repeats it, the exporter drops the repeat by its ids.)
+3. Only after its commit is any of them answered.
+
+A transaction in which PostgreSQL refuses a row is split in half, and again, until the event that
+it refuses stands alone. One whose events were judged by rules that have changed meanwhile is
+judged again first. Any other failure (away, read-only, full, slower than the timeout) is not
+for senders to wait out. Then, where there is a spool:
+
+2. The group is appended to the spool and fsynced, with the number of its transaction, whose
+   outcome may be unknown; one fsync for all that wait. (In the spool, and not told: as above.)
+3. They are answered, as if PostgreSQL had them.
+4. What comes next goes to the spool at once, until a probe on a connection of its own finds that
+   PostgreSQL takes rows again. `spool_replay.py` writes what the spool holds.
+
+Without a spool, or with a full one, nothing is acknowledged: the sender keeps it and comes again.
 """
 
 from __future__ import annotations
@@ -14,32 +28,39 @@ import contextlib
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import psycopg
 
-from api.collector.acceptance import Acceptance, AcceptedEvent, intake_of
+from api.collector.acceptance import Acceptance, intake_of
+from api.collector.async_spool import AsyncSpool
+from api.collector.brief import brief
+from api.collector.deadline import in_time
 from api.collector.judge_again import settle
 from api.collector.poison import find_poison
+from api.collector.probe import until_writable
 from api.collector.rules import RuleBook
+from api.collector.spool import InDoubt, Spool, SpoolEntry
+from api.collector.waiting import QueueFull, Waiting, WaitingQueue, answer, refuse
 from core.refusal import RefusalReason, Refused
-from database.intake import Committed, NoOpenSegment, StaleRules
+from database.intake import Committed, StaleRules
 from database.intake_batch import Intake
 from database.intake_rules import StoredRules
 from database.letter import MAX_LETTERS, letter_of_row
 
+__all__ = ["BufferUnavailable", "Failing", "GroupCommit", "QueueFull"]
+
 log = logging.getLogger("sluice.collector")
 
-# What a refusal weighs: it waits for its count as a row waits for its place.
-_REFUSAL_BYTES: Final = 300
-
-
-Result = TypeVar("Result")
 _PROBE_SECONDS: Final = 3.0
 _ANSWER_SECONDS: Final = 0.005
+# One append to the spool: large enough for one fsync, small enough for its log.
+_MOST_APPEND_BYTES: Final = 16_000_000
+# A server that takes a probe and then hangs with the next group costs that group the timeout.
+_SLOW_AGAIN_SECONDS: Final = 60.0
+_LONGEST_WAIT_SECONDS: Final = 30.0
 # Each time the rules have changed between reading them and the commit: somebody changes them in a
 # loop, and the senders had better come back.
 _MOST_JUDGEMENTS: Final = 10
@@ -47,25 +68,29 @@ _MOST_JUDGEMENTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """Why no group can be committed, and since when by the monotonic clock."""
+    """What does not work, and since when by the monotonic clock."""
 
     since: float
     error: str
 
 
 class BufferUnavailable(Exception):
-    """PostgreSQL is away or too slow: nothing of the request is acknowledged; send it again."""
-
-
-class QueueFull(Exception):
-    """More is waiting than the limit allows; send it again later."""
+    """Neither PostgreSQL nor a spool took it: nothing is acknowledged; send it again."""
 
 
 class Connection(Protocol):
     """What a group commit needs of the buffer."""
 
+    writer_id: int
+    transaction_id: int | None
+    """Of the transaction under way, or of the last one."""
+
     async def commit(
-        self, intake: Intake, *, rules_version: int | None, when_sent: Callable[[], None]
+        self,
+        intake: Intake,
+        *,
+        rules_version: int | None = None,
+        when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
         """Write all of it durably, or raise."""
 
@@ -82,13 +107,6 @@ class Connection(Protocol):
         """Hang up."""
 
 
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    acceptance: Acceptance
-    row_bytes: int
-    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
-
-
 class GroupCommit:
     """Takes acceptances in, gives control back when they are durable."""
 
@@ -100,22 +118,32 @@ class GroupCommit:
         max_commit_bytes: int,
         commit_timeout_seconds: float,
         rule_book: RuleBook | None = None,
+        spool: AsyncSpool | None = None,
     ) -> None:
         """Without a rule book what was accepted is written, whatever the rules are by then."""
         self._connect = connect
         self._rule_book = rule_book
-        self._max_queue_bytes = max_queue_bytes
-        self._max_commit_bytes = max_commit_bytes
         self._commit_timeout_seconds = commit_timeout_seconds
-        self._waiting: deque[_Waiting] = deque()
-        self._waiting_bytes = 0
-        self._committed: list[_Waiting] = []
+        self._spool = spool
+        self._waiting = WaitingQueue(max_bytes=max_queue_bytes, max_group_bytes=max_commit_bytes)
+        self._committed: list[Waiting] = []
         self._work = asyncio.Event()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
+        self._works_since = -_SLOW_AGAIN_SECONDS
+        self._probe_wait_seconds = 0.0
+        self._commits_now = False
         self._closing = False
         self.failing: Failing | None = None
         """Since when, and why, nothing can be committed; None while it can."""
+        self.refusing: Failing | None = None
+        """Since when, and why, nothing is acknowledged; None while events are taken in."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anybody waits for a commit, or for the one under way."""
+        return self._commits_now or bool(self._waiting)
 
     def start(self) -> None:
         """Begin to commit, in the running event loop."""
@@ -123,13 +151,15 @@ class GroupCommit:
         self._task.add_done_callback(_end_with)
 
     async def close(self) -> None:
-        """Commit what waits, then stop."""
+        """Commit what waits, or spool it, then stop."""
         self._closing = True
         self._work.set()
         if self._task is not None:
             await self._task
-        if self._connection is not None:
-            await self._connection.close()
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait({self._probing})
+        await self._disconnect()
 
     async def commit(self, acceptance: Acceptance) -> None:
         """Return once the acceptance is durable; its refusals may have grown by then.
@@ -140,15 +170,10 @@ class GroupCommit:
             raise BufferUnavailable("shutting down")
         if not (acceptance.accepted or acceptance.refused):
             # Nothing to make durable: whether something could be is known without asking.
-            if self.failing is not None:
-                raise BufferUnavailable(self.failing.error)
+            if self.refusing is not None:
+                raise BufferUnavailable(self.refusing.error)
             return
-        row_bytes = acceptance.row_bytes + _REFUSAL_BYTES * len(acceptance.refused)
-        if self._waiting and self._waiting_bytes + row_bytes > self._max_queue_bytes:
-            raise QueueFull
-        waiting = _Waiting(acceptance, row_bytes)
-        self._waiting.append(waiting)
-        self._waiting_bytes += row_bytes
+        waiting = self._waiting.add(acceptance)
         self._work.set()
         await waiting.done
 
@@ -156,26 +181,26 @@ class GroupCommit:
         while not (self._closing and not self._waiting):
             try:
                 # Without senders nobody would learn that the fault is over.
-                patience = _PROBE_SECONDS if self.failing else None
+                patience = _PROBE_SECONDS if self.failing and self._spool is None else None
                 await asyncio.wait_for(self._work.wait(), patience)
             except TimeoutError:
                 await self._commit_group([])
             self._work.clear()
+            self._commits_now = True
             while self._waiting:
-                await self._commit_group(self._take_group())
+                if self.failing and self._spool is not None:
+                    groups = self._waiting.take_groups(most_bytes=_MOST_APPEND_BYTES)
+                    await self._spool_groups(groups)
+                else:
+                    await self._commit_group(self._waiting.take_group())
+            self._commits_now = False
             self._answer_committed()
 
-    def _take_group(self) -> list[_Waiting]:
-        group = [self._waiting.popleft()]
-        size = group[0].row_bytes
-        while self._waiting and size + self._waiting[0].row_bytes <= self._max_commit_bytes:
-            size += self._waiting[0].row_bytes
-            group.append(self._waiting.popleft())
-        self._waiting_bytes -= size
-        return group
-
-    async def _commit_group(self, group: list[_Waiting]) -> None:
+    async def _commit_group(self, group: list[Waiting]) -> None:
         """Commit and answer a group; split it where PostgreSQL refuses a row of it."""
+        if self.failing and self._spool is not None:  # since the first half of a split group
+            await self._spool_groups([group])
+            return
         try:
             await self._write([waiting.acceptance for waiting in group])
         except (psycopg.DataError, psycopg.IntegrityError) as exc:
@@ -202,15 +227,14 @@ class GroupCommit:
     def _answer_committed(self) -> None:
         """Wake the senders of what has been committed."""
         committed, self._committed = self._committed, []
-        for waiting in committed:
-            if not waiting.done.done():  # a sender that hung up no longer listens
-                waiting.done.set_result(None)
+        answer(committed)
 
-    async def _commit_without_poison(self, waiting: _Waiting, cause: psycopg.Error) -> None:
+    async def _commit_without_poison(self, waiting: Waiting, cause: psycopg.Error) -> None:
         """Refuse the events that PostgreSQL refuses, each alone, and commit the rest."""
         acceptance = waiting.acceptance
         try:
-            poison = await self._find_poison(acceptance.accepted)
+            rows = [event.row for event in acceptance.accepted]
+            poison = await find_poison(rows, self._try_rows)
             if not poison:
                 raise cause  # no row is to blame: the schema does not fit this collector
             _refuse_poison(acceptance, poison)
@@ -219,46 +243,97 @@ class GroupCommit:
             return
         await self._commit_group([waiting])
 
-    async def _fail(self, group: list[_Waiting], exc: Exception) -> None:
-        """Answer the group; after a timeout all who wait behind it too, who would wait as long."""
-        if isinstance(exc, TimeoutError | psycopg.errors.QueryCanceled):
-            group = [*group, *self._waiting]
-            self._waiting.clear()
-            self._waiting_bytes = 0
-        log.warning("group commit failed", extra={"requests": len(group), "error": _brief(exc)})
-        since = self.failing.since if self.failing else time.monotonic()
-        self.failing = Failing(since, _brief(exc))
+    async def _fail(self, group: list[Waiting], exc: Exception) -> None:
+        """Have the spool take the group; without one, answer it, and who would wait as long."""
+        is_slow = isinstance(exc, TimeoutError | psycopg.errors.QueryCanceled)
+        if is_slow and self._spool is None:
+            group = [*group, *self._waiting.take_all()]
+        log.warning("group commit failed", extra={"requests": len(group), "error": brief(exc)})
+        in_doubt = self._in_doubt()
         await self._disconnect()
-        for waiting in group:
-            if not waiting.done.done():
-                waiting.done.set_exception(BufferUnavailable(_brief(exc)))
+        self._note_failure(exc)
+        if self._spool is None:
+            self._refuse(group, exc)
+            return
+        self._start_probing(is_slow=is_slow)
+        if group:
+            await self._spool_groups([group], in_doubt=in_doubt)
 
-    async def _find_poison(self, events: list[AcceptedEvent]) -> dict[int, str]:
-        """Which events PostgreSQL refuses, by trying halves of them without keeping any."""
-        connection = await self._connected()
+    def _in_doubt(self) -> InDoubt | None:
+        """The transaction that may have been committed though nobody said so."""
+        connection = self._connection
+        if connection is None or connection.transaction_id is None:
+            return None
+        return InDoubt(connection.writer_id, connection.transaction_id)
 
-        async def try_rows(rows: list[bytes]) -> None:
-            await self._in_time(connection.try_rows(rows))
+    async def _spool_groups(
+        self, groups: list[list[Waiting]], *, in_doubt: InDoubt | None = None
+    ) -> None:
+        """Have the spool take groups, an entry each, and answer them."""
+        assert self._spool is not None
+        everybody = [waiting for group in groups for waiting in group]
+        try:
+            intakes = [self._judged([w.acceptance for w in group])[0] for group in groups]
+            await self._spool.run(lambda spool: _append(spool, intakes, in_doubt))
+        except Exception as exc:  # whatever it is, the senders get an answer
+            log.warning("spooling failed", extra={"requests": len(everybody), "error": brief(exc)})
+            self._refuse(everybody, exc)
+        else:
+            self.refusing = None
+            answer(everybody)
 
-        found = await find_poison([event.row for event in events], try_rows)
-        return {events[number].place: message for number, message in found.items()}
+    def _refuse(self, group: list[Waiting], exc: Exception) -> None:
+        """Tell senders that nothing of theirs is kept."""
+        since = self.refusing.since if self.refusing else time.monotonic()
+        self.refusing = Failing(since, brief(exc))
+        refuse(group, BufferUnavailable(brief(exc)))
+
+    def _note_failure(self, exc: Exception) -> None:
+        since = self.failing.since if self.failing else time.monotonic()
+        self.failing = Failing(since, brief(exc))
+
+    def _note_success(self) -> None:
+        if self.failing is not None:
+            self._works_since = time.monotonic()
+        self.failing = self.refusing = None
+
+    def _start_probing(self, *, is_slow: bool) -> None:
+        if self._probing is not None and not self._probing.done():
+            return
+        was_slow_lately = time.monotonic() - self._works_since < _SLOW_AGAIN_SECONDS
+        longer = min(_LONGEST_WAIT_SECONDS, 2 * self._probe_wait_seconds or 1.0)
+        self._probe_wait_seconds = longer if is_slow and was_slow_lately else 0.0
+        self._probing = asyncio.create_task(self._probe(), name="probe")
+
+    async def _probe(self) -> None:
+        connection = await until_writable(
+            self._connect,
+            timeout_seconds=self._commit_timeout_seconds,
+            first_wait_seconds=self._probe_wait_seconds,
+            told=self._note_failure,
+        )
+        self._connection = connection
+        log.info("PostgreSQL takes events again")
+        self._note_success()
 
     async def _write(self, group: list[Acceptance]) -> None:
         connection = await self._connected()
         for _ in range(_MOST_JUDGEMENTS):
             intake, version = self._judged(group)
             try:
-                await self._in_time(
+                await in_time(
                     connection.commit(
                         intake, rules_version=version, when_sent=self._answer_committed
-                    )
+                    ),
+                    seconds=self._commit_timeout_seconds,
+                    line=connection,
                 )
                 break
             except StaleRules:
                 await self._learn_rules(connection)
         else:
             raise StaleRules
-        self.failing = None
+        self._note_success()
         if group:
             log.info("Bulk inserted %d events", len(intake.rows), extra={"requests": len(group)})
 
@@ -272,23 +347,22 @@ class GroupCommit:
 
     async def _learn_rules(self, connection: Connection) -> None:
         if self._rule_book is not None:
-            self._rule_book.learn(await self._in_time(connection.read_rules()))
+            stored = await in_time(
+                connection.read_rules(), seconds=self._commit_timeout_seconds, line=connection
+            )
+            self._rule_book.learn(stored)
 
-    async def _in_time(self, work: Coroutine[object, object, Result]) -> Result:
-        """Bound what a stopped server could hold up for ever: cut the line, do not ask it."""
-        task = asyncio.ensure_future(work)
-        done, _ = await asyncio.wait({task}, timeout=self._commit_timeout_seconds)
-        if not done:
-            if self._connection is not None:
-                self._connection.abort()
-                await asyncio.wait({task}, timeout=1)
-            task.cancel()
-            raise TimeoutError("PostgreSQL did not answer in time")
-        return await task
+    async def _try_rows(self, rows: list[bytes]) -> None:
+        connection = await self._connected()
+        await in_time(
+            connection.try_rows(rows), seconds=self._commit_timeout_seconds, line=connection
+        )
 
     async def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = await self._in_time(self._connect())
+            self._connection = await in_time(
+                self._connect(), seconds=self._commit_timeout_seconds, line=None
+            )
         return self._connection
 
     async def _disconnect(self) -> None:
@@ -298,14 +372,18 @@ class GroupCommit:
                 await connection.close()
 
 
+def _append(spool: Spool, intakes: Iterable[Intake], in_doubt: InDoubt | None) -> None:
+    """Encode and append; in a thread, since both take their time."""
+    spool.append([SpoolEntry(intake.encode(), len(intake.rows), in_doubt) for intake in intakes])
+
+
 def _refuse_poison(acceptance: Acceptance, poison: Mapping[int, str]) -> None:
     """Turn accepted events into refusals, each with a dead letter as far as there is room."""
-    events = [event for event in acceptance.accepted if event.place in poison]
-    acceptance.accepted = [e for e in acceptance.accepted if e.place not in poison]
-    reason = RefusalReason.UNSTORABLE
-    for event in events:
-        message = f"PostgreSQL refused it: {poison[event.place]}"
-        acceptance.refuse(Refused(reason, message, index=event.place))
+    events, reason = acceptance.accepted, RefusalReason.UNSTORABLE
+    acceptance.accepted = [e for number, e in enumerate(events) if number not in poison]
+    for number, why in poison.items():
+        event, message = events[number], f"PostgreSQL refused it: {why}"
+        acceptance.refuse(Refused(reason, message, index=event.place, site_id=event.site_id))
         if len(acceptance.letters) < MAX_LETTERS:
             acceptance.letters.append(letter_of_row(event.row, reason=reason, message=message))
 
@@ -315,12 +393,3 @@ def _end_with(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (exc := task.exception()) is not None:
         log.critical("group commit died", exc_info=exc)
         os._exit(1)
-
-
-def _brief(exc: BaseException) -> str:
-    """An error without the rows that it may quote."""
-    if isinstance(exc, psycopg.Error) and exc.diag.message_primary:
-        return exc.diag.message_primary
-    if isinstance(exc, NoOpenSegment | TimeoutError):
-        return str(exc)
-    return type(exc).__name__

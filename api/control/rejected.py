@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from sqlalchemy import Row
 
 from api.collector.judge_letter import why_not
-from api.collector.replay import MAX_AT_ONCE, LetterReplay, Replayed, ReplayFailed
+from api.collector.letter_replay import MAX_AT_ONCE, LetterReplay, Replayed, ReplayFailed
 from core.refusal import RefusalReason
 from database import dead_letters
 from database.dead_letters import MAX_COUNTED, LetterFilter

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from database.fence import FENCE_KEY
-from database.intake import IntakeConnection
+from database.intake import IntakeConnection, PositionMoved
 from database.intake_batch import Intake, LedgerCount, LedgerKey
 from database.row import encode_row
 from tests.integration.building import event_ids, open_transaction, query
@@ -158,3 +159,77 @@ async def test_closing_twice_or_after_a_cut_is_harmless(subject: Subject) -> Non
     await connection.close()
     await connection.close()
     connection.abort()
+
+
+# --- replay --------------------------------------------------------------------------------------
+
+SPOOL = UUID("019aa1b2-7c1e-7a50-9d3e-3f1b8c2a4d5e")
+
+
+def an_intake(*numbers: int) -> Intake:
+    return Intake(rows=[a_row(n) for n in numbers], counts={KEY: LedgerCount(len(numbers), 20)})
+
+
+async def test_a_replay_moves_the_position_with_what_it_writes(subject: Subject) -> None:
+    connection = await subject.connect()
+    assert await connection.replayed_through(SPOOL) == 0
+    await connection.commit_replayed(an_intake(1, 2), spool_id=SPOOL, after=0, number=2)
+    await connection.commit_replayed(an_intake(5), spool_id=SPOOL, after=2, number=5)
+    assert await connection.replayed_through(SPOOL) == 5
+    await connection.close()
+    assert subject.rows() == 3
+    assert subject.counts() == {KEY: 3}
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+async def test_what_was_replayed_is_not_written_again(subject: Subject, after: int) -> None:
+    connection = await subject.connect()
+    await connection.commit_replayed(an_intake(1, 2), spool_id=SPOOL, after=0, number=2)
+    with pytest.raises(PositionMoved):
+        await connection.commit_replayed(an_intake(1, 2), spool_id=SPOOL, after=after, number=4)
+    assert await connection.replayed_through(SPOOL) == 2
+    assert subject.rows() == 2
+    await connection.close()
+
+
+async def test_a_replay_that_is_refused_moves_nothing(subject: Subject) -> None:
+    connection = await subject.connect()
+    bad = Intake(rows=[a_row(1, payload=POISON)], counts={KEY: LedgerCount(1, 20)})
+    with pytest.raises(psycopg.DataError):
+        await connection.commit_replayed(bad, spool_id=SPOOL, after=0, number=1)
+    assert await connection.replayed_through(SPOOL) == 0
+    await connection.close()
+
+
+async def test_a_commit_is_told_from_what_was_not(subject: Subject) -> None:
+    connection, asking = await subject.connect(), await subject.connect()
+
+    async def was_committed() -> bool | None:
+        assert connection.transaction_id is not None
+        return await asking.was_committed(  # type: ignore[no-any-return]
+            writer_id=connection.writer_id, transaction_id=connection.transaction_id
+        )
+
+    await connection.commit(an_intake(1))
+    assert await was_committed() is True
+    await connection.try_rows([a_row(2)])
+    assert await was_committed() is False
+    with pytest.raises(psycopg.DataError):
+        await connection.commit(Intake(rows=[a_row(3, payload=POISON)], counts={}))
+    assert await was_committed() is False
+    assert await asking.was_committed(writer_id=9_999, transaction_id=2**40) is False
+    await connection.close()
+    await asking.close()
+
+
+async def test_a_transaction_that_has_not_begun_has_no_number(subject: Subject) -> None:
+    connection = await subject.connect()
+    assert connection.transaction_id is None
+    await connection.commit(an_intake(1))
+    subject.hold()
+    call = asyncio.create_task(connection.commit(an_intake(2)))
+    await asyncio.wait_for(subject.until_held(), 10)
+    assert connection.transaction_id is None
+    subject.release()
+    await asyncio.wait_for(call, 10)
+    await connection.close()

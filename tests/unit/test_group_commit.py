@@ -120,7 +120,7 @@ async def test_poison_is_refused_alone(buffer: FakeBuffer, poison: tuple[int, ..
         await asyncio.gather(*first, *others)
     assert len(buffer.rows) == 1 + 12 + 10 - len(poison)
     assert buffer.counts[CLICKS] == len(buffer.rows)
-    assert buffer.counts[LedgerKey("fallback.example", "", "unstorable")] == len(poison)
+    assert buffer.counts[LedgerKey("shop.example", "", "unstorable")] == len(poison)
     assert sorted(r.index or 0 for r in poisoned.refused) == sorted(poison)
     assert {r.reason for r in poisoned.refused} == {RefusalReason.UNSTORABLE}
     assert [letter.payload for letter in buffer.letters] == [POISON.decode()] * len(poison)

@@ -1,0 +1,283 @@
+"""The spool: a durable local queue for what PostgreSQL cannot take just now.
+
+One SQLite file in a folder, shared by every collector process of a host. `append` returns when
+the entries are fsynced; they come out in the order of their numbers, and stay until they are
+forgotten. Numbers only rise, also after the spool was emptied: what was replayed is told by the
+last number. File and write-ahead log together stay within `max_bytes`.
+
+Calls block; they may come from any thread and any process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self, TypeVar
+from uuid import UUID
+
+from api.collector import spool_entries
+from api.collector.spool_entries import InDoubt, SpoolEntry, StoredEntry
+from api.collector.spool_errors import (
+    SpoolBroken,
+    SpoolDamaged,
+    SpoolFull,
+    free_bytes,
+    is_damage,
+    translated,
+)
+from api.collector.spool_file import (
+    MAX_WAL_BYTES,
+    PAGE_BYTES,
+    SpoolFile,
+    count_damaged,
+    sync_folder,
+)
+from api.collector.spool_lock import FileLock
+from core.clock import Clock, utc_now
+
+__all__ = [
+    "InDoubt",
+    "Spool",
+    "SpoolBroken",
+    "SpoolEntry",
+    "SpoolFull",
+    "SpoolStatus",
+    "StoredEntry",
+]
+
+# The file stops growing before the log has no room; an append into freed pages needs one too.
+_MOST_LOG_BYTES: Final = 64_000_000
+_LARGEST_HEAD: Final = 64
+_FEW_PAGES: Final = 64
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolStatus:
+    """How much waits, since when, and how long there will be room."""
+
+    entries: int
+    events: int
+    bytes: int
+    oldest_appended_at: datetime | None
+    max_bytes: int
+    room_bytes: int
+    """What still fits, by the bound and by the disk."""
+    seconds_until_full: float | None
+    """By the rate since the outage began; None while nothing is appended."""
+    set_aside_entries: int
+    """Entries that could not be replayed and are kept for a person to look at."""
+    damaged_files: int
+    """Files that could not be read, kept in folders `damaged-…`."""
+
+
+class Spool:
+    """The queue in one folder."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, min_free_bytes: int, clock: Clock) -> None:
+        """See `open`."""
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._max_file_bytes = max_bytes - min(max_bytes // 4, _MOST_LOG_BYTES)
+        self._min_free_bytes = min_free_bytes
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._write = FileLock(folder / "write.lock")
+        self._use = FileLock(folder / "use.lock")
+        self._replay = FileLock(folder / "replay.lock")
+        self._file: SpoolFile | None = None
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, max_bytes: int, min_free_bytes: int, clock: Clock = utc_now
+    ) -> Self:
+        """Open the spool of a folder, made with mode 0700; a damaged file is set aside, and kept.
+
+        Raises SpoolFull or SpoolBroken.
+        """
+        with translated(folder):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                sync_folder(folder.parent)
+            spool = cls(folder, max_bytes=max_bytes, min_free_bytes=min_free_bytes, clock=clock)
+        try:
+            spool._perform(lambda file: file)
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+    @property
+    def spool_id(self) -> UUID:
+        """The random id of the file in use; another one only after damage."""
+        return self._perform(lambda file: file.spool_id)
+
+    def append(self, entries: Sequence[SpoolEntry]) -> None:
+        """Keep all of the entries, or none; they are on the disk when this returns.
+
+        Raises SpoolFull or SpoolBroken.
+        """
+        if entries:
+            self._perform(lambda file: self._append(file, entries), writing=True)
+
+    def first(self, *, max_bytes: int) -> list[StoredEntry]:
+        """The oldest entries, in order; together no larger than the limit, but for the first."""
+        return self._perform(
+            lambda file: list(
+                spool_entries.read_first(
+                    file.connection, spool_id=file.spool_id, max_bytes=max_bytes
+                )
+            )
+        )
+
+    def forget_through(self, number: int, *, spool_id: UUID) -> None:
+        """Let go of every entry up to the number; harmless to repeat.
+
+        Numbers are those of one file: when the spool has another by now, nothing is forgotten.
+        """
+        self._perform(lambda file: self._forget(file, number, spool_id), writing=True)
+
+    def set_aside(self, stored: StoredEntry, *, reason: str) -> None:
+        """Take an entry out of the queue that cannot be replayed, and keep it."""
+        self._perform(lambda file: self._set_aside(file, stored, reason), writing=True)
+
+    def take_back_set_aside(self) -> int:
+        """Queue again what was set aside: another release may know what to do with it."""
+        return self._perform(self._take_back, writing=True)
+
+    def status(self) -> SpoolStatus:
+        """What `/health` says of it; a few reads, however much is in it."""
+        return self._perform(self._status)
+
+    def try_lock_replay(self) -> bool:
+        """Become the one process that replays, until `close` or death; whether it worked."""
+        return self._replay.try_exclusive()
+
+    def close(self) -> None:
+        """Let go of file and locks; what is in the spool stays."""
+        with self._mutex:
+            if self._file is not None:
+                self._file.close()
+            self._file = None
+            for lock in (self._write, self._use, self._replay):
+                lock.close()
+
+    def _append(self, file: SpoolFile, entries: Sequence[SpoolEntry]) -> None:
+        pages = _pages_for(entries)
+        if file.wal_bytes > 2 * MAX_WAL_BYTES or not self._fits(file, pages):
+            file.empty_wal()
+        with file.transaction() as connection:
+            if not self._fits(file, pages):
+                raise SpoolFull("the spool has reached its limit, or the disk its floor")
+            spool_entries.append(connection, entries, now=self._clock().timestamp())
+
+    def _forget(self, file: SpoolFile, number: int, spool_id: UUID) -> None:
+        if file.spool_id != spool_id:
+            return
+        with file.transaction() as connection:
+            spool_entries.delete(connection, 0, number)
+        self._give_back(file)
+
+    def _set_aside(self, file: SpoolFile, stored: StoredEntry, reason: str) -> None:
+        if file.spool_id != stored.spool_id:
+            return
+        with file.transaction() as connection:
+            now = self._clock().timestamp()
+            spool_entries.set_aside(connection, stored.number, reason=reason, now=now)
+
+    def _take_back(self, file: SpoolFile) -> int:
+        through, taken = spool_entries.last_set_aside(file.connection), 0
+        while True:
+            with file.transaction() as connection:
+                now = self._clock().timestamp()
+                if not spool_entries.take_back(connection, through=through, now=now):
+                    return taken
+            taken += 1
+
+    def _give_back(self, file: SpoolFile) -> None:
+        """Shrink the file when nothing is left in it; freed pages are used again until then."""
+        pages, free = file.pragma("page_count"), file.pragma("freelist_count")
+        if pages - free > _FEW_PAGES:
+            return
+        with suppress(sqlite3.OperationalError):  # somebody reads: the next time will do
+            if free > _FEW_PAGES:
+                file.connection.execute("VACUUM")
+            file.empty_wal()
+
+    def _status(self, file: SpoolFile) -> SpoolStatus:
+        totals = spool_entries.read_totals(file.connection)
+        room, rate = self._room_bytes(file), totals.bytes_a_second(self._clock().timestamp())
+        oldest = totals.oldest_appended_at
+        return SpoolStatus(
+            entries=totals.entries,
+            events=totals.events,
+            bytes=totals.bytes,
+            oldest_appended_at=spool_entries.moment(oldest) if oldest is not None else None,
+            max_bytes=self._max_bytes,
+            room_bytes=room,
+            seconds_until_full=room / rate if rate else None,
+            set_aside_entries=totals.set_aside,
+            damaged_files=count_damaged(self._folder),
+        )
+
+    def _room_bytes(self, file: SpoolFile) -> int:
+        used = (file.pragma("page_count") - file.pragma("freelist_count")) * PAGE_BYTES
+        disk = free_bytes(self._folder) - self._min_free_bytes
+        return max(0, min(self._max_file_bytes - used, disk))
+
+    def _fits(self, file: SpoolFile, pages: int) -> bool:
+        """Whether so many more pages fit: into the file, into the log first, and on the disk."""
+        size, free = file.pragma("page_count"), file.pragma("freelist_count")
+        added = max(0, pages - free) * PAGE_BYTES
+        grown = size * PAGE_BYTES + added
+        logged = pages * (PAGE_BYTES + 24)  # each with its head
+        if added and grown > self._max_file_bytes:
+            return False
+        if grown + file.wal_bytes + logged > self._max_bytes:
+            return False
+        # What the log holds has yet to be written back, and that must not fail for want of room.
+        owed = max(0, grown - file.path.stat().st_size)
+        return free_bytes(self._folder) - owed - logged >= self._min_free_bytes
+
+    def _perform(self, work: Callable[[SpoolFile], Result], *, writing: bool = False) -> Result:
+        """Do the work with the file in use; once more with a new one if this one is damaged."""
+        with self._mutex, translated(self._folder):
+            try:
+                return self._attempt(work, writing=writing)
+            except (sqlite3.Error, SpoolDamaged) as exc:
+                if self._file is None or not is_damage(exc):
+                    raise
+                with self._use.held(fcntl.LOCK_EX):
+                    if self._file.has_its_name:  # else another process was faster
+                        self._file.set_aside(exc)
+            return self._attempt(work, writing=writing)
+
+    def _attempt(self, work: Callable[[SpoolFile], Result], *, writing: bool) -> Result:
+        with self._use.held(fcntl.LOCK_SH):
+            if self._file is None or not self._file.is_usable:
+                self._open_file()
+            assert self._file is not None
+            with self._write.held(fcntl.LOCK_EX) if writing else nullcontext():
+                return work(self._file)
+
+    def _open_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        with self._write.held(fcntl.LOCK_EX):
+            self._file = SpoolFile(self._folder, max_file_bytes=self._max_file_bytes)
+            self._file.begin()
+
+
+def _pages_for(entries: Sequence[SpoolEntry]) -> int:
+    """Pages that the entries take at most; a large one begins a page of its own."""
+    size = sum(len(entry.body) + _LARGEST_HEAD for entry in entries)
+    large = sum(1 for entry in entries if len(entry.body) > PAGE_BYTES // 4)
+    return size * 11 // 10 // PAGE_BYTES + large + 8

@@ -1,0 +1,257 @@
+"""The entries of a spool: what one holds, and the SQL that keeps them and their totals."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+PAUSE_SECONDS: Final = 60.0
+"""Nothing appended for so long: the next append begins another outage."""
+
+# AUTOINCREMENT: a number is never given out again, not even by an emptied spool.
+CREATE_ENTRIES: Final = """
+CREATE TABLE entries (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  appended_at REAL NOT NULL,
+  events INTEGER NOT NULL,
+  in_doubt_writer INTEGER,
+  in_doubt_xid INTEGER,
+  checksum INTEGER NOT NULL,
+  body BLOB NOT NULL
+)
+"""
+
+# What could not be replayed; it gets another number when it is tried again.
+CREATE_ENTRIES_SET_ASIDE: Final = """
+CREATE TABLE entries_set_aside (
+  number INTEGER PRIMARY KEY,
+  set_aside_at REAL NOT NULL,
+  reason TEXT NOT NULL,
+  appended_at REAL NOT NULL,
+  events INTEGER NOT NULL,
+  in_doubt_writer INTEGER,
+  in_doubt_xid INTEGER,
+  checksum INTEGER NOT NULL,
+  body BLOB NOT NULL
+)
+"""
+
+# Totals are kept, since counting millions of entries would take seconds.
+CREATE_TOTALS: Final = """
+CREATE TABLE spool (
+  singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
+  spool_id TEXT NOT NULL,
+  entries INTEGER NOT NULL DEFAULT 0,
+  events INTEGER NOT NULL DEFAULT 0,
+  bytes INTEGER NOT NULL DEFAULT 0,
+  appended_at REAL NOT NULL DEFAULT 0,
+  filling_since REAL NOT NULL DEFAULT 0,
+  filled_bytes INTEGER NOT NULL DEFAULT 0
+)
+"""
+
+_APPEND: Final = """
+INSERT INTO entries (appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body)
+VALUES (?, ?, ?, ?, ?, ?)
+"""
+_COUNT_APPENDED: Final = """
+UPDATE spool SET
+  filling_since = CASE WHEN entries = 0 OR :now - appended_at > :pause
+    THEN :now ELSE filling_since END,
+  filled_bytes = CASE WHEN entries = 0 OR :now - appended_at > :pause
+    THEN 0 ELSE filled_bytes END + :bytes,
+  appended_at = :now,
+  entries = entries + :entries, events = events + :events, bytes = bytes + :bytes
+"""
+_FIRST: Final = """
+SELECT number, appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body
+FROM entries ORDER BY number
+"""
+# The length of a blob is told by its head: its body is not read.
+_WEIGH: Final = """
+SELECT count(*), coalesce(sum(events), 0), coalesce(sum(length(body)), 0) FROM entries
+WHERE number BETWEEN ? AND ?
+"""
+_COUNT_FORGOTTEN: Final = """
+UPDATE spool SET entries = entries - ?, events = events - ?, bytes = bytes - ?
+"""
+_FORGET: Final = "DELETE FROM entries WHERE number BETWEEN ? AND ?"
+_READ: Final = """
+SELECT number, appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body
+FROM entries WHERE number = ?
+"""
+_SET_ASIDE: Final = """
+INSERT INTO entries_set_aside (set_aside_at, reason, number, appended_at, events,
+  in_doubt_writer, in_doubt_xid, checksum, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FIRST_SET_ASIDE: Final = """
+SELECT number, appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body
+FROM entries_set_aside WHERE number <= ? ORDER BY number LIMIT 1
+"""
+_FORGET_SET_ASIDE: Final = "DELETE FROM entries_set_aside WHERE number = ?"
+_TOTALS: Final = """
+SELECT entries, events, bytes, appended_at, filling_since, filled_bytes,
+  (SELECT appended_at FROM entries ORDER BY number LIMIT 1),
+  (SELECT count(*) FROM entries_set_aside)
+FROM spool
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """A transaction whose outcome nobody was told: the connection broke while it ran."""
+
+    writer_id: int
+    transaction_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolEntry:
+    """What is kept: opaque bytes, how many events are in them, and what is known of them."""
+
+    body: bytes
+    events: int
+    in_doubt: InDoubt | None = None
+    """What may have written it already: PostgreSQL is to be asked before a replay."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry as it stands in the spool."""
+
+    spool_id: UUID
+    number: int
+    appended_at: datetime
+    entry: SpoolEntry
+    is_intact: bool
+    """Whether its body is what was appended, by its checksum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is kept of all entries together."""
+
+    entries: int
+    events: int
+    bytes: int
+    appended_at: float
+    """When the last was appended."""
+    filling_since: float
+    """When this outage began, by what was appended."""
+    filled_bytes: int
+    """Appended since then."""
+    oldest_appended_at: float | None
+    set_aside: int
+
+    def bytes_a_second(self, now: float) -> float | None:
+        """How fast the spool fills; None when it does not, or nobody can tell yet."""
+        seconds = now - self.filling_since
+        if not self.entries or now - self.appended_at > PAUSE_SECONDS or seconds <= 0:
+            return None
+        return self.filled_bytes / seconds
+
+
+def append(connection: sqlite3.Connection, entries: Sequence[SpoolEntry], *, now: float) -> None:
+    """Add entries and count them; in the caller's transaction."""
+    _insert(connection, [_values(entry, now) for entry in entries], now=now)
+
+
+def read_first(
+    connection: sqlite3.Connection, *, spool_id: UUID, max_bytes: int
+) -> Iterator[StoredEntry]:
+    """The oldest entries, in order; together no larger than the limit, but for the first."""
+    size = 0
+    cursor = connection.execute(_FIRST)
+    try:
+        for row in cursor:
+            stored = _stored(spool_id, *row)
+            size += len(stored.entry.body)
+            if size > max_bytes and size > len(stored.entry.body):
+                return
+            yield stored
+    finally:
+        cursor.close()  # whoever reads holds the log up
+
+
+def delete(connection: sqlite3.Connection, first: int, last: int) -> None:
+    """Take entries out, and out of the totals; in the caller's transaction."""
+    connection.execute(_COUNT_FORGOTTEN, connection.execute(_WEIGH, (first, last)).fetchone())
+    connection.execute(_FORGET, (first, last))
+
+
+def set_aside(connection: sqlite3.Connection, number: int, *, reason: str, now: float) -> None:
+    """Keep an entry where no replay comes; in the caller's transaction."""
+    row = connection.execute(_READ, [number]).fetchone()
+    if row is not None:
+        # Deleted first: a full spool has no other room for it than its own.
+        delete(connection, number, number)
+        connection.execute(_SET_ASIDE, (now, reason, *row))
+
+
+def last_set_aside(connection: sqlite3.Connection) -> int:
+    """The highest number that was set aside; 0 when there is none."""
+    row = connection.execute("SELECT coalesce(max(number), 0) FROM entries_set_aside").fetchone()
+    number: int = row[0]
+    return number
+
+
+def take_back(connection: sqlite3.Connection, *, through: int, now: float) -> bool:
+    """Queue the first entry that was set aside again, behind all others; False without one."""
+    row = connection.execute(_FIRST_SET_ASIDE, [through]).fetchone()
+    if row is None:
+        return False
+    connection.execute(_FORGET_SET_ASIDE, [row[0]])
+    _insert(connection, [row[1:]], now=now)
+    return True
+
+
+def read_totals(connection: sqlite3.Connection) -> Totals:
+    """A few reads, however much is in the spool."""
+    return Totals(*connection.execute(_TOTALS).fetchone())
+
+
+def moment(timestamp: float) -> datetime:
+    """A time as it is kept, as everybody else has it."""
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+_Row = tuple[float, int, int | None, int | None, int, bytes]
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[_Row], *, now: float) -> None:
+    connection.executemany(_APPEND, rows)
+    counted = {
+        "now": now,
+        "pause": PAUSE_SECONDS,
+        "entries": len(rows),
+        "events": sum(row[1] for row in rows),
+        "bytes": sum(len(row[-1]) for row in rows),
+    }
+    connection.execute(_COUNT_APPENDED, counted)
+
+
+def _values(entry: SpoolEntry, now: float) -> _Row:
+    doubt = entry.in_doubt
+    writer_id, xid = (doubt.writer_id, doubt.transaction_id) if doubt else (None, None)
+    return now, entry.events, writer_id, xid, zlib.crc32(entry.body), entry.body
+
+
+def _stored(
+    spool_id: UUID,
+    number: int,
+    appended_at: float,
+    events: int,
+    writer_id: int | None,
+    xid: int | None,
+    checksum: int,
+    body: bytes,
+) -> StoredEntry:
+    doubt = InDoubt(writer_id, xid) if writer_id is not None and xid is not None else None
+    entry = SpoolEntry(body, events, doubt)
+    return StoredEntry(spool_id, number, moment(appended_at), entry, zlib.crc32(body) == checksum)

@@ -1,0 +1,89 @@
+"""What waits for a commit: acceptances whose senders have not been answered, within a bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from api.collector.acceptance import Acceptance
+
+# What a refusal weighs: it waits for its count as a row waits for its place.
+_REFUSAL_BYTES: Final = 300
+
+
+class QueueFull(Exception):
+    """More is waiting than the limit allows; send it again later."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    """An acceptance, and the promise to its sender."""
+
+    acceptance: Acceptance
+    row_bytes: int
+    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
+
+
+class WaitingQueue:
+    """First come, first committed."""
+
+    def __init__(self, *, max_bytes: int, max_group_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_group_bytes = max_group_bytes
+        self._waiting: deque[Waiting] = deque()
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    def add(self, acceptance: Acceptance) -> Waiting:
+        """Line up; raises QueueFull, but takes one that is larger than the bound on its own."""
+        row_bytes = acceptance.row_bytes + _REFUSAL_BYTES * len(acceptance.refused)
+        if self._waiting and self._bytes + row_bytes > self._max_bytes:
+            raise QueueFull
+        waiting = Waiting(acceptance, row_bytes)
+        self._waiting.append(waiting)
+        self._bytes += row_bytes
+        return waiting
+
+    def take_group(self) -> list[Waiting]:
+        """Who shares the next transaction."""
+        group = [self._waiting.popleft()]
+        size = group[0].row_bytes
+        while self._waiting and size + self._waiting[0].row_bytes <= self._max_group_bytes:
+            size += self._waiting[0].row_bytes
+            group.append(self._waiting.popleft())
+        self._bytes -= size
+        return group
+
+    def take_groups(self, *, most_bytes: int) -> list[list[Waiting]]:
+        """Several groups, until there are so many bytes of them; one at least."""
+        groups, left = [self.take_group()], self._bytes
+        while self._waiting and left - self._bytes < most_bytes:
+            groups.append(self.take_group())
+        return groups
+
+    def take_all(self) -> list[Waiting]:
+        """Everybody."""
+        everybody = list(self._waiting)
+        self._waiting.clear()
+        self._bytes = 0
+        return everybody
+
+
+def answer(group: Iterable[Waiting]) -> None:
+    """Wake the senders of what is durable."""
+    for waiting in group:
+        if not waiting.done.done():  # a sender that hung up no longer listens
+            waiting.done.set_result(None)
+
+
+def refuse(group: Iterable[Waiting], exc: Exception) -> None:
+    """Raise it to the senders of what is not."""
+    for waiting in group:
+        if not waiting.done.done():
+            waiting.done.set_exception(exc)

@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from api.collector.spool import InDoubt, Spool, SpoolBroken, SpoolEntry, SpoolFull, StoredEntry
+from tests.conftest import NOON, HandClock
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def spool(folder: Path, clock: HandClock) -> Iterator[Spool]:
+    spool = opened(folder, clock=clock)
+    yield spool
+    spool.close()
+
+
+def opened(
+    folder: Path, *, max_bytes: int = 100 * MEGABYTE, clock: HandClock | None = None
+) -> Spool:
+    return Spool.open(folder, max_bytes=max_bytes, min_free_bytes=0, clock=clock or HandClock())
+
+
+def entries(*bodies: bytes) -> list[SpoolEntry]:
+    return [SpoolEntry(body, events=1) for body in bodies]
+
+
+def all_of(spool: Spool) -> list[StoredEntry]:
+    return spool.first(max_bytes=1_000 * MEGABYTE)
+
+
+def bodies(spool: Spool) -> list[bytes]:
+    return [stored.entry.body for stored in all_of(spool)]
+
+
+def forget(spool: Spool, number: int) -> None:
+    spool.forget_through(number, spool_id=spool.spool_id)
+
+
+def size_on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("spool.sqlite3*"))
+
+
+def test_entries_come_out_in_the_order_in_which_they_went_in(spool: Spool) -> None:
+    spool.append(entries(b"a", b"b"))
+    spool.append(entries(b"c"))
+    assert bodies(spool) == [b"a", b"b", b"c"]
+    assert [s.number for s in all_of(spool)] == [1, 2, 3]
+
+
+def test_an_entry_comes_out_as_it_went_in(spool: Spool, clock: HandClock) -> None:
+    body = os.urandom(200_000)
+    spool.append([SpoolEntry(body, events=20, in_doubt=InDoubt(7, 2**62))])
+    (stored,) = all_of(spool)
+    assert stored.entry == SpoolEntry(body, events=20, in_doubt=InDoubt(7, 2**62))
+    assert stored.is_intact
+    assert stored.appended_at == clock()
+    assert stored.spool_id == spool.spool_id
+
+
+def test_first_keeps_to_the_limit_but_gives_one_entry_at_least(spool: Spool) -> None:
+    spool.append(entries(b"a" * 100, b"b" * 100, b"c" * 100))
+    assert len(spool.first(max_bytes=200)) == 2
+    assert len(spool.first(max_bytes=1)) == 1
+
+
+def test_reading_takes_nothing_out(spool: Spool) -> None:
+    spool.append(entries(b"a"))
+    assert bodies(spool) == bodies(spool) == [b"a"]
+
+
+def test_what_is_forgotten_is_gone_and_forgetting_again_is_harmless(spool: Spool) -> None:
+    spool.append(entries(b"a", b"b", b"c"))
+    for _ in range(2):
+        forget(spool, 2)
+        assert bodies(spool) == [b"c"]
+    assert spool.status().entries == 1
+
+
+def test_numbers_are_never_given_out_again(spool: Spool, folder: Path) -> None:
+    spool.append(entries(b"a", b"b"))
+    forget(spool, 2)
+    spool.append(entries(b"c"))
+    forget(spool, 3)
+    spool.close()
+    again = opened(folder)
+    again.append(entries(b"d"))
+    assert [s.number for s in all_of(again)] == [4]
+    again.close()
+
+
+def test_numbers_go_on_when_a_large_file_was_emptied_and_cut(folder: Path) -> None:
+    spool = opened(folder)
+    spool.append(entries(*[os.urandom(100_000)] * 50))
+    forget(spool, 50)
+    spool.append(entries(b"x"))
+    assert [s.number for s in all_of(spool)] == [51]
+    spool.close()
+
+
+def test_another_files_numbers_mean_nothing(spool: Spool, tmp_path: Path) -> None:
+    other = opened(tmp_path / "other")
+    spool.append(entries(b"a"))
+    spool.forget_through(1, spool_id=other.spool_id)
+    other.close()
+    assert bodies(spool) == [b"a"]
+
+
+def test_entries_and_id_outlive_the_process(folder: Path) -> None:
+    first = opened(folder)
+    first.append(entries(b"a"))
+    spool_id = first.spool_id
+    first.close()
+    second = opened(folder)
+    assert second.spool_id == spool_id
+    assert bodies(second) == [b"a"]
+    second.close()
+
+
+def test_nobody_else_may_look_into_the_folder(spool: Spool, folder: Path) -> None:
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_status_counts_what_waits(spool: Spool, clock: HandClock) -> None:
+    assert spool.status().entries == 0
+    assert spool.status().oldest_appended_at is None
+    spool.append([SpoolEntry(b"12345", events=3), SpoolEntry(b"123", events=4)])
+    clock.turn(minutes=2)
+    spool.append([SpoolEntry(b"1", events=1)])
+    status = spool.status()
+    assert (status.entries, status.events, status.bytes) == (3, 8, 9)
+    assert status.oldest_appended_at == NOON
+    forget(spool, 1)
+    status = spool.status()
+    assert (status.entries, status.events, status.bytes) == (2, 5, 4)
+
+
+def test_the_status_tells_how_long_there_will_be_room(spool: Spool, clock: HandClock) -> None:
+    assert spool.status().seconds_until_full is None
+    for _ in range(11):
+        spool.append(entries(bytes(MEGABYTE)))
+        clock.turn(seconds=1)
+    status = spool.status()
+    # A megabyte a second.
+    assert status.seconds_until_full == pytest.approx(status.room_bytes / MEGABYTE, rel=0.01)
+    assert 60 < status.seconds_until_full < 90
+    clock.turn(minutes=5)
+    assert spool.status().seconds_until_full is None, "nothing is appended any more"
+    spool.append(entries(bytes(MEGABYTE)))
+    clock.turn(seconds=10)
+    soon = spool.status().seconds_until_full
+    assert soon is not None
+    assert soon > 500, "another outage has a rate of its own"
+
+
+@pytest.mark.parametrize("size", [200, 6_000, 100_000, 900_000])
+def test_the_spool_keeps_within_its_bound_and_says_when_it_is_full(folder: Path, size: int) -> None:
+    bound = 8 * MEGABYTE
+    spool = opened(folder, max_bytes=bound)
+    kept = largest = 0
+    many = max(1, 20_000 // size)
+    with suppress(SpoolFull):
+        while True:
+            spool.append(entries(*[os.urandom(size)] * many))
+            kept += many
+            largest = max(largest, size_on_disk(folder))
+    assert largest <= bound + 32_768  # the log's index
+    assert kept * size > bound / 2, "more than half of it was for entries"
+    assert len(bodies(spool)) == kept
+    assert spool.status().entries == kept
+    spool.close()
+
+
+def test_a_full_spool_takes_in_again_what_was_made_room_for(folder: Path) -> None:
+    bound = 8 * MEGABYTE
+    spool = opened(folder, max_bytes=bound)
+    body = os.urandom(100_000)
+
+    def fill() -> int:
+        kept = 0
+        while True:
+            try:
+                spool.append(entries(body))
+            except SpoolFull:
+                return kept
+            kept += 1
+
+    kept = fill()
+    for _ in range(5):
+        forget(spool, all_of(spool)[9].number)
+        assert fill() in range(8, 12)
+        assert size_on_disk(folder) <= bound + 32_768
+    assert abs(len(bodies(spool)) - kept) < 5
+    spool.close()
+
+
+def test_all_or_nothing(folder: Path) -> None:
+    spool = opened(folder, max_bytes=4 * MEGABYTE)
+    with pytest.raises(SpoolFull):
+        spool.append(entries(b"small", bytes(10 * MEGABYTE)))
+    assert bodies(spool) == []
+    spool.append(entries(b"small"))
+    assert bodies(spool) == [b"small"]
+    spool.close()
+
+
+def test_emptied_space_is_given_back(folder: Path) -> None:
+    spool = opened(folder)
+    for _ in range(30):
+        spool.append(entries(os.urandom(MEGABYTE)))
+    assert size_on_disk(folder) > 30 * MEGABYTE
+    forget(spool, 30)
+    assert size_on_disk(folder) < MEGABYTE
+    spool.close()
+
+
+def test_the_log_does_not_grow_with_the_spool(folder: Path) -> None:
+    spool = opened(folder)
+    for _ in range(400):
+        spool.append(entries(os.urandom(100_000)))
+        assert (folder / "spool.sqlite3-wal").stat().st_size < 17 * MEGABYTE
+    spool.close()
+
+
+def test_the_floor_of_free_space_is_left_alone(folder: Path) -> None:
+    disk = os.statvfs(folder.parent)
+    spool = Spool.open(folder, max_bytes=MEGABYTE, min_free_bytes=disk.f_bavail * disk.f_frsize * 2)
+    with pytest.raises(SpoolFull):
+        spool.append(entries(b"a"))
+    assert spool.status().room_bytes == 0
+    spool.close()
+
+
+def test_an_entry_that_cannot_be_replayed_is_kept_aside(spool: Spool) -> None:
+    spool.append(entries(b"a", b"b", b"c"))
+    spool.set_aside(all_of(spool)[1], reason="no intake")
+    assert bodies(spool) == [b"a", b"c"]
+    status = spool.status()
+    assert (status.entries, status.bytes, status.set_aside_entries) == (2, 2, 1)
+
+
+def test_what_was_set_aside_is_queued_again_on_request_and_under_another_number(
+    spool: Spool,
+) -> None:
+    doubtful = SpoolEntry(b"b", events=5, in_doubt=InDoubt(1, 2))
+    spool.append([SpoolEntry(b"a", 1), doubtful, SpoolEntry(b"c", 1)])
+    for stored in all_of(spool)[:2]:
+        spool.set_aside(stored, reason="no intake")
+    forget(spool, 3)
+    assert spool.take_back_set_aside() == 2
+    assert bodies(spool) == [b"a", b"b"]
+    assert all_of(spool)[1].entry == doubtful
+    assert [s.number for s in all_of(spool)] == [4, 5]
+    assert spool.status().set_aside_entries == 0
+    assert spool.status().events == 6
+    assert spool.take_back_set_aside() == 0
+
+
+def test_setting_aside_works_in_a_full_spool(folder: Path) -> None:
+    spool = opened(folder, max_bytes=4 * MEGABYTE)
+    with suppress(SpoolFull):
+        while True:
+            spool.append(entries(os.urandom(100_000)))
+    for stored in all_of(spool):
+        spool.set_aside(stored, reason="no intake")
+    assert spool.status().entries == 0
+    spool.close()
+
+
+def test_each_commit_is_fsynced_by_what_sqlite_was_told(spool: Spool) -> None:
+    assert spool._perform(lambda file: file.pragma("synchronous")) == 2
+    spool.append(entries(b"a"))
+
+
+def test_it_may_be_used_from_several_threads(spool: Spool) -> None:
+    failures: list[BaseException] = []
+
+    def work(name: int) -> None:
+        try:
+            for n in range(50):
+                spool.append(entries(b"%d %d" % (name, n)))
+                spool.status()
+                spool.first(max_bytes=10_000)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    found = bodies(spool)
+    for name in range(4):
+        mine = [b for b in found if b.startswith(b"%d " % name)]
+        assert mine == [b"%d %d" % (name, n) for n in range(50)]
+
+
+def test_only_one_replays(folder: Path) -> None:
+    one, other = opened(folder), opened(folder)
+    assert one.try_lock_replay()
+    assert one.try_lock_replay(), "who has it keeps it"
+    assert not other.try_lock_replay()
+    one.close()
+    assert other.try_lock_replay()
+    other.close()
+
+
+def test_a_closed_spool_takes_nothing(folder: Path) -> None:
+    spool = opened(folder)
+    spool.close()
+    spool.close()
+    with pytest.raises(SpoolBroken):
+        spool.append(entries(b"a"))
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def damaged_folders(folder: Path) -> list[Path]:
+    return sorted(folder.glob("damaged-*"))
+
+
+SCRATCH = """
+import os, sys
+with open(sys.argv[1], "r+b") as file:
+    file.write(os.urandom(os.stat(sys.argv[1]).st_size))
+"""
+
+
+def scratch(path: Path) -> None:
+    """Write nonsense over a file; in a process of its own: closing it here frees SQLite's lock."""
+    subprocess.run([sys.executable, "-c", SCRATCH, str(path)], check=True)
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough" * 1_000, b"short"])
+def test_a_file_that_is_no_spool_is_set_aside_and_kept(folder: Path, content: bytes) -> None:
+    folder.mkdir()
+    (folder / "spool.sqlite3").write_bytes(content)
+    spool = opened(folder)
+    spool.append(entries(b"a"))
+    assert bodies(spool) == [b"a"]
+    assert spool.status().damaged_files == 1
+    spool.close()
+    (kept,) = damaged_folders(folder)
+    assert (kept / "spool.sqlite3").read_bytes() == content
+
+
+def test_somebody_elses_database_is_not_written_into(folder: Path) -> None:
+    folder.mkdir()
+    foreign = sqlite3.connect(folder / "spool.sqlite3")
+    foreign.execute("CREATE TABLE precious (value)")
+    foreign.commit()
+    foreign.close()
+    spool = opened(folder)
+    spool.append(entries(b"a"))
+    spool.close()
+    (kept,) = damaged_folders(folder)
+    foreign = sqlite3.connect(kept / "spool.sqlite3")
+    assert foreign.execute("SELECT name FROM sqlite_schema").fetchall() == [("precious",)]
+    foreign.close()
+
+
+def test_an_unfinished_beginning_is_finished(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "spool.sqlite3").touch()
+    spool = opened(folder)
+    spool.append(entries(b"a"))
+    assert damaged_folders(folder) == []
+    spool.close()
+
+
+def test_damage_that_shows_while_it_runs_stops_nothing(folder: Path) -> None:
+    spool, other = opened(folder), opened(folder)
+    for _ in range(20):
+        spool.append(entries(os.urandom(100_000)))
+    old_id = spool.spool_id
+    spool._perform(lambda file: file.empty_wal())
+    scratch(folder / "spool.sqlite3")
+    other.append(entries(b"after"))
+    assert other.spool_id != old_id
+    # Whoever has the damaged file open still goes over to the new one.
+    spool.append(entries(b"from the first"))
+    assert bodies(other) == bodies(spool) == [b"after", b"from the first"]
+    assert other.status().damaged_files == 1
+    spool.close()
+    other.close()
+
+
+def test_whoever_closes_a_damaged_file_late_leaves_the_new_ones_log_alone(folder: Path) -> None:
+    spool, late = opened(folder), opened(folder)
+    late.append(entries(os.urandom(1_000_000)))
+    late._perform(lambda file: file.empty_wal())
+    scratch(folder / "spool.sqlite3")
+    spool.append(entries(b"after"))
+    late.close()  # SQLite removes the log, by its name, when the last one leaves
+    assert (folder / "spool.sqlite3-wal").stat().st_size > 0
+    reader = opened(folder)
+    assert bodies(reader) == [b"after"]
+    reader.close()
+    spool.close()
+
+
+def test_a_body_that_changed_on_the_disk_is_told(folder: Path) -> None:
+    spool = opened(folder)
+    body = os.urandom(2_000_000)
+    spool.append(entries(b"before", body, b"after"))
+    spool.close()
+    path = folder / "spool.sqlite3"
+    content = bytearray(path.read_bytes())
+    where = content.find(body[1_000_000:1_000_100])
+    content[where] ^= 1
+    path.write_bytes(content)
+    spool = opened(folder)
+    assert [s.is_intact for s in all_of(spool)] == [True, False, True]
+    spool.close()

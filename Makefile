@@ -45,7 +45,7 @@ tracker-fresh: tracking/node_modules/.ready
 	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh; fi
 
 chaos: $(VENV)/.dev  ## the crash tests, for longer
-	CHAOS_KILLS=20 $(BIN)/python -m pytest tests/system/test_crashes.py -q -s
+	CHAOS_KILLS=20 CHAOS_OUTAGES=100 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py -q -s
 
 fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s

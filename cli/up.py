@@ -29,6 +29,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _STOP_SECONDS: Final = 30
 _QUICK_DEATH_SECONDS: Final = 5
 _QUICK_DEATHS: Final = 4
+_RELAUNCH_SECONDS: Final = 2.0
+_RECOVERY_SECONDS: Final = 30.0
 
 
 class StackFailed(Exception):
@@ -62,15 +64,20 @@ class Part:
             )
         self._started_at = time.monotonic()
 
-    def revive(self) -> bool:
-        """Start it again if it died; raises StackFailed when it does nothing but die."""
+    def revive(self, *, is_excused: Callable[[], bool]) -> bool:
+        """Start it again if it died; raises StackFailed when it does nothing but die, unexcused."""
         if self._process is None or self._process.poll() is None:
             return False
         # Its group may have outlived it, worker processes that hold the port.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         lived = time.monotonic() - self._started_at
-        self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK_DEATH_SECONDS else 0
+        # Killed from outside, it did not fail by itself.
+        was_killed = self._process.returncode == -signal.SIGKILL
+        is_quick = lived < _QUICK_DEATH_SECONDS and not was_killed
+        self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
+        if self._quick_deaths >= _QUICK_DEATHS and is_excused():
+            self._quick_deaths -= 1
         if self._quick_deaths >= _QUICK_DEATHS:
             raise StackFailed(
                 f"The {self.name} does not stay up. Its last words:\n"
@@ -100,6 +107,7 @@ class Stack:
     port: int
     postgres: EmbeddedServer = field(init=False)
     parts: list[Part] = field(default_factory=list)
+    _relaunched_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.postgres = EmbeddedServer(folder=self.data / "postgres")
@@ -117,10 +125,24 @@ class Stack:
 
     def tend(self) -> None:
         """Start again what died."""
-        if self.postgres.process.poll() is not None:
-            self.postgres.start()
+        self._tend_postgres()
         for part in self.parts:
-            part.revive()
+            part.revive(is_excused=self._was_postgres_away)
+
+    def _tend_postgres(self) -> None:
+        """Start it again, as often as it takes, and wait for nothing: the spool takes events in."""
+        now = time.monotonic()
+        if (
+            self.postgres.process.poll() is not None
+            and now - self._relaunched_at > _RELAUNCH_SECONDS
+        ):
+            self._relaunched_at = now
+            self.postgres.relaunch()
+
+    def _was_postgres_away(self) -> bool:
+        """Whether it is, or was a moment ago: without it the exporter cannot but end."""
+        lately = time.monotonic() - self._relaunched_at < _RECOVERY_SECONDS
+        return lately or not self.postgres.answers()
 
     def stop(self) -> None:
         """Collector, exporter, PostgreSQL: each finishes what it has."""

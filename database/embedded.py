@@ -88,6 +88,11 @@ class EmbeddedServer:
         self._wait_until_up(wait_seconds)
         self._create_database()
 
+    def relaunch(self) -> None:
+        """Start the server again after it died; does not wait until it answers."""
+        self._stop_leftover()
+        self._launch(_service_account(self.folder))
+
     def stop(self, *, wait_seconds: float = 30.0) -> None:
         """Stop the server cleanly; safe to call when it is not running."""
         if self._process is None:
@@ -150,7 +155,7 @@ class EmbeddedServer:
 
     def _wait_until_up(self, wait_seconds: float) -> None:
         deadline = time.monotonic() + wait_seconds
-        while not self._answers():
+        while not self.answers():
             if self.process.poll() is not None:
                 raise EmbeddedServerError(
                     f"PostgreSQL stopped while starting; the end of {self.log_file}:\n"
@@ -163,7 +168,8 @@ class EmbeddedServer:
                 )
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it takes connections."""
         return (
             subprocess.run(
                 [

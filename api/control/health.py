@@ -31,7 +31,7 @@ EXPORTER_SILENCE = timedelta(seconds=30)
 # A sealed segment needs some time to be delivered; the promise is the interval and this much.
 DELIVERY_ALLOWANCE = timedelta(minutes=2)
 # A server that was stopped takes connections, and says nothing.
-_READ_SECONDS: Final = 6.0
+_READ_SECONDS: Final = 3.0
 
 
 class Health(BaseModel):

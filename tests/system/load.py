@@ -21,7 +21,7 @@ class Load:
         self._batch_events = batch_events
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._send) for _ in range(senders)]
+        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(senders)]
         self.told: set[str] = set()
         self.repeats = 0
 
@@ -65,3 +65,22 @@ class Load:
             else:
                 assert answer == {"accepted": self._batch_events, "rejected": 0}
                 return
+
+
+def check_that_nothing_was_lost_or_doubled(stack: RunningStack, load: Load) -> None:
+    """Deliver what is pending: both buckets hold what was acknowledged, once; the sums agree."""
+    status = stack.wait_until_delivered()
+
+    assert load.told, "the senders were never told anything"
+    for name in ("client", "metering"):
+        delivered = stack.delivered_ids(name)
+        assert set(delivered) == load.told
+        assert max(delivered.values()) == 1
+        assert stack.listed_rows(name) == len(load.told)
+    law = status["conservation"]
+    assert law["holds"]
+    assert law["received"] == law["accepted"] + law["rejected"]
+    assert law["accepted"] == len(load.told) + law["duplicates"]
+    for sink in status["sinks"]:
+        assert sink["exported"] == len(load.told)
+    assert stack.get("/events/count")["count"] == law["accepted"]

@@ -12,7 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,20 +115,50 @@ class RunningStack:
 
     def kill(self, part: str) -> bool:
         """Send SIGKILL to the collector, the exporter or the postmaster; whether there was one."""
-        pattern = {"collector": "-m\0api", "exporter": "-m\0exporter", "postgres": "/postgres\0-D"}
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and self._is_part(folder, pattern[part]):
-                os.kill(int(folder.name), signal.SIGKILL)
-                return True
-        return False
-
-    def _is_part(self, folder: Path, pattern: str) -> bool:
-        try:
-            command = (folder / "cmdline").read_bytes().decode(errors="replace")
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
+        pid = self._find(part)
+        if pid is None:
             return False
-        return parent == self.pid() and pattern in command
+        os.kill(pid, signal.SIGKILL)
+        return True
+
+    def kill_collector_and_its_workers(self) -> bool:
+        """SIGKILL to all of them at the same moment; whether there was one."""
+        pid = self._find("collector")
+        if pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        return True
+
+    def take_postgres_away(self, *, with_signal: int) -> None:
+        """Stop it, and keep it from coming back: its data is where nobody finds it."""
+        pid = self._find("postgres")
+        self._pgdata.rename(self._pgdata.with_name("pgdata.away"))
+        if pid is not None:
+            os.kill(pid, with_signal)
+
+    def give_postgres_back(self) -> None:
+        """Let it be started again."""
+        self._pgdata.with_name("pgdata.away").rename(self._pgdata)
+
+    def signal_postgres(self, number: int) -> None:
+        """Freeze (SIGSTOP) or thaw (SIGCONT) the postmaster and all that it started."""
+        postmaster = self._find("postgres")
+        for pid, parent, _ in _processes():
+            if postmaster is not None and postmaster in (pid, parent):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    @property
+    def _pgdata(self) -> Path:
+        return self.data / "postgres" / "pgdata"
+
+    def _find(self, part: str) -> int | None:
+        pattern = {"collector": "-m\0api", "exporter": "-m\0exporter", "postgres": "/postgres\0-D"}
+        for pid, parent, command in _processes():
+            if parent == self.pid() and pattern[part] in command:
+                return pid
+        return None
 
     def wait_until_delivered(self, *, seconds: float = 90) -> dict[str, Any]:
         """Ask for an export until nothing is pending; returns the status that says so."""
@@ -166,3 +197,16 @@ class RunningStack:
                 assert file.stat().st_size == listed["bytes"], listed["key"]
                 rows += listed["rows"] if listed["dataset"] == "events" else 0
         return rows
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Of this machine: number, parent's number, command line."""
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        yield int(folder.name), parent, command

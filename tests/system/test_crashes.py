@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.load import Load
+from tests.system.load import Load, check_that_nothing_was_lost_or_doubled
 from tests.system.running_stack import RunningStack, wait_until
 
 # `make chaos` asks for more.
@@ -41,21 +41,7 @@ def test_a_kill_loses_no_acknowledged_event_and_delivers_none_twice(
         wait_until(stack.is_healthy, seconds=60, what=f"the {part} to come back")
     load.finish()
 
-    status = stack.wait_until_delivered()
-
-    assert load.told, "the senders were never told anything"
-    for name in ("client", "metering"):
-        delivered = stack.delivered_ids(name)
-        assert set(delivered) == load.told
-        assert max(delivered.values()) == 1
-        assert stack.listed_rows(name) == len(load.told)
-    law = status["conservation"]
-    assert law["holds"]
-    assert law["received"] == law["accepted"] + law["rejected"]
-    assert law["accepted"] == len(load.told) + law["duplicates"]
-    for sink in status["sinks"]:
-        assert sink["exported"] == len(load.told)
-    assert stack.get("/events/count")["count"] == law["accepted"]
+    check_that_nothing_was_lost_or_doubled(stack, load)
 
 
 def test_a_repeat_of_an_acknowledged_batch_is_delivered_once(stack: RunningStack) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -187,6 +188,15 @@ class RunningStack:
             return Counter()
         table = ds.dataset(events, partitioning="hive").to_table(columns=["event_id"])
         return Counter(table["event_id"].to_pylist())
+
+    def delivered_events(self, name: str) -> Counter[tuple[str, str]]:
+        """How often each (site's folder, event id) stands there: "17" is one event a site."""
+        events = self.bucket(name) / "events"
+        return Counter(
+            (path.relative_to(events).parts[0], event_id)
+            for path in events.rglob("*.parquet")
+            for event_id in pq.ParquetFile(path).read(["event_id"])["event_id"].to_pylist()
+        )
 
     def listed_rows(self, name: str) -> int:
         """Rows of events that the bucket's manifests list; each listed object must be there."""

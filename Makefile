@@ -12,7 +12,7 @@ help:  ## what there is to make
 demo: $(VENV)/.stack  ## run the whole stack on this machine
 	@exec $(BIN)/sluice up --port $(PORT)
 
-test: $(VENV)/.dev tracking/node_modules/.ready browser  ## every check and every test
+test: $(VENV)/.dev tracking/node_modules/.ready tests/sdks/node_modules/.ready browser  ## every check and every test
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 
@@ -59,7 +59,7 @@ soak: $(VENV)/.dev  ## ten minutes at saturation: flat memory, no stalls
 	@$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what make made; the demo's data stays
-	rm -rf $(VENV) tracking/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) tracking/node_modules tests/sdks/node_modules .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Sluice needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
@@ -77,8 +77,9 @@ $(VENV)/.dev: $(VENV)/.stack requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-tracking/node_modules/.ready: tracking/package-lock.json
-	@mkdir -p tracking/node_modules
-	@if command -v npm >/dev/null; then cd tracking && npm ci --silent --no-audit --no-fund && rm -f node_modules/.absent; \
-	else touch tracking/node_modules/.absent; fi
+# Without npm what needs it is left out by name: the folder holds .absent, and its tests say so.
+tracking/node_modules/.ready tests/sdks/node_modules/.ready: %/node_modules/.ready: %/package-lock.json
+	@mkdir -p $*/node_modules
+	@if command -v npm >/dev/null; then cd $* && npm ci --silent --no-audit --no-fund && rm -f node_modules/.absent; \
+	else touch $*/node_modules/.absent; fi
 	@touch $@

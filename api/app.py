@@ -25,6 +25,9 @@ from api.collector.dialects.ecomdash import EcomDashDialect
 from api.collector.dialects.heatmap import HeatmapDialect
 from api.collector.dialects.native import NativeDialect
 from api.collector.dialects.pixel import PixelDialect
+from api.collector.dialects.plausible import PlausibleDialect
+from api.collector.dialects.snowplow import SnowplowDialect
+from api.collector.dialects.umami import UmamiDialect
 from api.collector.dialects.widget_events import WidgetEventsDialect
 from api.collector.endpoint import IntakeEndpoint
 from api.collector.group_commit import GroupCommit
@@ -53,6 +56,9 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     WidgetEventsDialect(),
     EcomDashDialect(),
     HeatmapDialect(),
+    SnowplowDialect(),
+    PlausibleDialect(),
+    UmamiDialect(),
 )
 """Every protocol that events come in by. What the public reaches is listed in nginx too."""
 

@@ -127,7 +127,7 @@ def _decode_forgiving(
     body: bytes, *, max_events: int, max_shared_bytes: int, rename: Rename | None = None
 ) -> list[Decoded] | Refused:
     """Take the body apart first, then decode each event alone."""
-    split = _split(body)
+    split = split_body(body)
     if isinstance(split, Refused):
         return split
     sent_fields, raw_events = split
@@ -172,38 +172,45 @@ def enclose_refused(
         decoded[place] = replace(event, payload=b"".join((head, raw_events[place], tail)))
 
 
-def _split(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
-    """The envelope's own fields, and its events' bytes; None when the body is one event."""
+def split_body(
+    body: bytes, *, member: str = "events"
+) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
+    """The envelope's own fields, and the bytes of each event of its array `member`.
+
+    None for the events when there is no such array: the body is one event, or not JSON at all.
+    """
     try:
         if body.lstrip()[:1] == b"[":
             return {}, [bytes(raw) for raw in _decode_raw_list(body)]
         fields = _decode_raw_fields(body)
-        if "events" not in fields:
+        if member not in fields:
             return {}, None
-        events = [bytes(raw) for raw in _decode_raw_list(bytes(fields.pop("events")))]
+        events = [bytes(raw) for raw in _decode_raw_list(bytes(fields.pop(member)))]
         return {name: load_json(bytes(raw)) for name, raw in fields.items()}, events
     except msgspec.ValidationError as exc:
         return Refused(
             RefusalReason.INVALID_EVENT,
-            f"the body is an event, or a batch with an array `events`: {exc}",
-            field="events",
+            f"the body is an event, or a batch with an array `{member}`: {exc}",
+            field=member,
         )
     except (ValueError, RecursionError):  # DecodeError and UnicodeDecodeError are ValueErrors
-        return _split_by_scanning(body)
+        return _split_by_scanning(body, member)
 
 
 # An unclosed string is one token too: were it none, each quote in it would be tried in turn.
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
-_EVENTS_ARRAY: Final = re.compile(rb'"events"\s*:\s*\[')
+_ARRAY_BEGINS: Final = re.compile(rb"\s*:\s*\[")
 
 
-def _split_by_scanning(body: bytes) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
+def _split_by_scanning(
+    body: bytes, member: str
+) -> tuple[dict[str, Any], list[bytes] | None] | Refused:
     """Cut a batch's events apart without recursion and without judging what is in them.
 
     For the rare body whose syntax a decoder refuses as a whole because of one event: nested too
     deep, or half of a surrogate pair.
     """
-    cuts = list(_element_bounds(body))
+    cuts = list(_element_bounds(body, b'"%s"' % member.encode()))
     if not cuts:
         return {}, None  # one event, or not JSON at all: decoding it says which
     start, end = cuts[0][0], cuts[-1][1]
@@ -219,12 +226,12 @@ def _split_by_scanning(body: bytes) -> tuple[dict[str, Any], list[bytes] | None]
         return Refused(RefusalReason.INVALID_JSON, f"the body is not JSON: {exc}")
     if isinstance(fields, list):
         return {}, events
-    fields.pop("events", None)
+    fields.pop(member, None)
     return fields, events
 
 
-def _element_bounds(body: bytes) -> Iterator[tuple[int, int]]:
-    """Where each element of the batch's array begins and ends; nothing if there is no array."""
+def _element_bounds(body: bytes, name: bytes) -> Iterator[tuple[int, int]]:
+    """Where each element of the array of that name begins and ends; nothing if there is none."""
     array_depth = 1 if body.lstrip()[:1] == b"[" else 0
     depth = 0
     start = -1
@@ -243,8 +250,8 @@ def _element_bounds(body: bytes) -> Iterator[tuple[int, int]]:
                 if depth == array_depth and start >= 0:
                     yield start, token.start()
                     start = token.end()
-            case b'"events"' if depth == 1 and array_depth == 0:
-                if _EVENTS_ARRAY.match(body, token.start()):
+            case _ if token[0] == name and depth == 1 and array_depth == 0:
+                if _ARRAY_BEGINS.match(body, token.end()):
                     array_depth = 2
             case _:
                 pass
@@ -262,23 +269,30 @@ def _decode_one(raw: bytes, rename: Rename | None = None) -> Decoded:
 
 
 def _decode_one_forgiving(raw: bytes, rename: Rename | None = None) -> Decoded:
+    fields = load_value(raw)
+    if isinstance(fields, Refused):
+        return fields
+    if rename is not None and isinstance(fields, dict):
+        fields = rename(fields)
+    return event_from_fields(fields)
+
+
+def load_value(raw: bytes) -> Any | Refused:
+    """What a JSON text says, or what is wrong with it."""
     try:
-        fields = load_json(raw)
+        return load_json(raw)
     except RecursionError:
         return Refused(RefusalReason.TOO_DEEP, "nested deeper than any event may be")
     except UnicodeDecodeError as exc:
         return Refused(RefusalReason.INVALID_JSON, f"not UTF-8: {exc.reason} at byte {exc.start}")
     except ValueError as exc:
         return Refused(RefusalReason.INVALID_JSON, f"not JSON: {exc}")
-    if rename is not None and isinstance(fields, dict):
-        fields = rename(fields)
-    return event_from_fields(fields)
 
 
 def event_from_fields(fields: Any) -> Decoded:
     """An event from a decoded object: names are normalised, unknown fields kept as properties."""
     if not isinstance(fields, dict):
-        return Refused(RefusalReason.INVALID_EVENT, f"expected an object, got {_json_type(fields)}")
+        return Refused(RefusalReason.INVALID_EVENT, f"expected an object, got {json_type(fields)}")
     known: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
     properties: dict[str, Any] = {}
@@ -302,10 +316,17 @@ def event_from_fields(fields: Any) -> Decoded:
 
 
 _WIRE_BY_COLUMN: Final = wire_fields()
-_JSON_TYPES: Final = {str: "a string", bool: "a boolean", list: "an array", type(None): "null"}
+_JSON_TYPES: Final = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    type(None): "null",
+}
 
 
-def _json_type(value: object) -> str:
+def json_type(value: object) -> str:
+    """A value's type in JSON's words, for a message to a person."""
     return _JSON_TYPES.get(type(value), "a number")
 
 

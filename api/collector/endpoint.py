@@ -66,7 +66,7 @@ class IntakeEndpoint:
         dialect = self.routes[path]
         request = IntakeRequest(method, path, scope["query_string"], dict(scope["headers"]), b"")
         if method == "OPTIONS":
-            await _respond(send, Reply(204, b""), [*self._cors(request), *_PREFLIGHT_HEADERS])
+            await _respond(send, Reply(204, b""), [*self._cors(request), *_preflight(request)])
         elif method not in dialect.routes[path]:
             reply = dialect.fail(
                 request, 405, "method_not_allowed", f"send events with {_methods(dialect, path)}"
@@ -145,14 +145,26 @@ class IntakeEndpoint:
         origin = request.headers.get(b"origin")
         if origin is None or not (b"*" in self._origins or origin in self._origins):
             return []
-        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        return [(b"access-control-allow-origin", origin), *_ALLOWED]
 
 
-_PREFLIGHT_HEADERS: Final = [
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"Authorization, Content-Encoding, Content-Type"),
-    (b"access-control-max-age", str(_PREFLIGHT_SECONDS).encode()),
-]
+_ALLOWED: Final = (
+    # Beacons and Snowplow's tracker send with credentials, and get nothing to read without this.
+    # It opens nothing: no cookie is set here, and none is read.
+    (b"access-control-allow-credentials", b"true"),
+    (b"vary", b"Origin"),
+)
+
+
+def _preflight(request: IntakeRequest) -> list[tuple[bytes, bytes]]:
+    # Whatever is asked for: no header of a browser's lets anybody do more here, and each SDK has
+    # some of its own (X-Retry-Count, AnonymousId, SentAt, Rsa-Retry-Attempt, SP-Anonymous, …).
+    asked = request.headers.get(b"access-control-request-headers", b"Content-Type")
+    return [
+        (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+        (b"access-control-allow-headers", asked),
+        (b"access-control-max-age", str(_PREFLIGHT_SECONDS).encode()),
+    ]
 
 
 def _methods(dialect: Dialect, path: str) -> str:

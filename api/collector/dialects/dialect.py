@@ -38,7 +38,8 @@ class DecodedBody:
     write_key: str | None = None
     """As the sender says it; what it allows is for others to judge."""
     ips: Mapping[int, str] = field(default_factory=dict)
-    """By place: the visitor's whole address, as a server that forwards events tells it."""
+    """By place: the visitor's whole address, as a server that forwards events tells it; empty
+    where the sender asks that none be known."""
 
 
 class Reply(NamedTuple):

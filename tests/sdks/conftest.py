@@ -1,0 +1,46 @@
+"""One collector for all SDKs; a test sees only what was stored since it began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sdks.collector import Collector
+from tests.sdks.gate import Gate
+from tests.system.running_collector import RunningCollector, running_collector
+
+if TYPE_CHECKING:
+    from database.embedded import EmbeddedServer
+
+
+@pytest.fixture(scope="session")
+def process(
+    postgres: EmbeddedServer, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningCollector]:
+    """`python -m api` on a migrated database; it soon gives up a commit that does not come."""
+    import psycopg
+
+    from tests.conftest import with_database
+
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE sdks TEMPLATE {template_database}")
+    database_url = with_database(postgres.url, "sdks")
+    folder = tmp_path_factory.mktemp("sdks")
+    with running_collector(database_url, folder, COMMIT_TIMEOUT="1s") as running:
+        yield running
+
+
+@pytest.fixture
+def collector(process: RunningCollector) -> Collector:
+    """The collector, as if it had stored nothing yet."""
+    return Collector(process)
+
+
+@pytest.fixture
+def gate(collector: Collector) -> Iterator[Gate]:
+    """A faulty network in front of it."""
+    gate = Gate(collector.url)
+    yield gate
+    gate.close()

@@ -17,9 +17,10 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from api.collector.acceptance import Limits, Policy
 from api.collector.async_spool import AsyncSpool
+from api.collector.body import BodyLimits
 from api.collector.contract import INTAKE_SCHEMAS, describe_dialects
+from api.collector.cookieless import SaltKeeper
 from api.collector.dialects.dialect import Dialect
 from api.collector.dialects.ecomdash import EcomDashDialect
 from api.collector.dialects.heatmap import HeatmapDialect
@@ -30,19 +31,23 @@ from api.collector.dialects.snowplow import SnowplowDialect
 from api.collector.dialects.umami import UmamiDialect
 from api.collector.dialects.widget_events import WidgetEventsDialect
 from api.collector.endpoint import IntakeEndpoint
+from api.collector.geo import GeoReader
 from api.collector.group_commit import GroupCommit
 from api.collector.letter_quota import LetterQuota
 from api.collector.letter_replay import LetterReplay
 from api.collector.plan_in_force import PlanInForce
+from api.collector.policy_of import policy_of
 from api.collector.rule_watch import RuleWatch
-from api.collector.rules import RuleBook, Rules
-from api.collector.sites import SiteRules
+from api.collector.rules import RuleBook
+from api.collector.salt_renewal import keep_salts
 from api.collector.spool import Spool
 from api.collector.spool_replay import SpoolReplay
+from api.collector.throttle import Throttle
 from api.control import events, export, health, privacy, rejected, sites
 from api.control.access import require_access
 from api.loop_watch import LoopWatch
 from api.settings import ApiSettings
+from api.workers import cores
 from core.clock import Clock, utc_now
 from core.version import VERSION
 from database.async_engine import async_engine
@@ -73,7 +78,8 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         )
 
     plan = _open_plan(settings)
-    rule_book = RuleBook(_policy_of(settings, plan))
+    geo, salts = GeoReader.open(settings.geo_database), SaltKeeper()
+    rule_book = RuleBook(policy_of(settings, plan=plan, geo=geo, salts=salts))
     spool = _spool_of(settings, clock)
     group_commit = GroupCommit(
         connect,
@@ -102,13 +108,19 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         await rule_watch.start()
         group_commit.start()
         loop_watch.start()
-        keeping_up = asyncio.create_task(plan.keep_up()) if plan else None
+        upkeep = [asyncio.create_task(geo.keep_fresh())]
+        if plan is not None:
+            upkeep.append(asyncio.create_task(plan.keep_up()))
+        if settings.cookieless != "off":
+            upkeep.append(
+                asyncio.create_task(keep_salts(salts, settings.database_url, clock=clock))
+            )
         if replay is not None:
             replay.start()
         yield
         await rule_watch.stop()
-        if keeping_up:
-            keeping_up.cancel()
+        for task in upkeep:
+            task.cancel()
         loop_watch.stop()
         await group_commit.close()
         # After the last group, which may have gone into the spool.
@@ -131,7 +143,16 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         group_commit,
         rule_book=rule_book,
         letter_quota=LetterQuota(settings.max_dead_letters_per_minute),
-        max_body_bytes=settings.max_body_bytes,
+        throttle=Throttle(
+            per_ip=settings.rate_limit_per_ip,
+            per_site=settings.rate_limit_per_site,
+            processes=settings.api_workers or cores(),
+        ),
+        body_limits=BodyLimits(
+            max_body_bytes=settings.max_body_bytes,
+            max_decompressed_bytes=settings.max_decompressed_bytes,
+            timeout_seconds=settings.body_timeout.total_seconds(),
+        ),
         origins=settings.origins,
         clock=clock,
     )
@@ -159,23 +180,6 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     _document_intake(app)
     _serve_files(app, settings)
     return Application(app, intake)
-
-
-def _policy_of(settings: ApiSettings, plan: PlanInForce | None) -> Policy:
-    """What the settings say of intake; the database's rules are learnt from it."""
-    return Policy(
-        limits=Limits(
-            max_batch_events=settings.max_batch_events,
-            max_event_bytes=settings.max_event_bytes,
-            max_depth=settings.max_depth,
-            max_stored_bytes=settings.max_commit_bytes,
-        ),
-        rules=Rules(sites=SiteRules(settings.site_policy)),
-        plan=plan,
-        write_keys=settings.keys_of_servers,
-        consent_mode=settings.consent_mode,
-        identity_events=settings.identity_event_names,
-    )
 
 
 def _open_plan(settings: ApiSettings) -> PlanInForce | None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from api.collector.consent import ConsentMode
 from api.collector.identity import DEFAULT_IDENTITY_EVENTS, parse_identity_events
+from api.collector.redaction import Detector
 from api.collector.sites import NewSites, SitePolicy, parse_site_patterns
 from api.collector.write_keys import RequireWriteKey, WriteKeys, parse_write_keys
 from core.settings import CommonSettings, setting
@@ -97,9 +98,10 @@ class ApiSettings(CommonSettings):
     bots: Literal["flag", "drop"] = setting(
         "Flag what programs send, or refuse and count it.", default="flag"
     )
-    cookieless: Literal["off", "missing", "always"] = setting(
-        "Make visitor ids on the server, for a day: never, where there is none, or for all.",
-        default="off",
+    cookieless: Literal["off", "dialects", "missing", "always"] = setting(
+        "Make visitor ids on the server, for a day: never, for dialects that count on it, wherever "
+        "there is none, or for all.",
+        default="dialects",
     )
     rate_limit_per_ip: int = setting(
         "Events a second from one address, ten seconds' worth at once; 0 for no limit.",
@@ -173,7 +175,7 @@ class ApiSettings(CommonSettings):
             self.machine_networks  # noqa: B018 - read to be checked
         except ValueError as exc:
             raise ValueError(f"LOCAL_NETWORKS: {exc}") from exc
-        problems = self._key_problems()
+        problems = self._key_problems() + self._redaction_problems()
         if self.sluice_env == "production":
             problems += self._production_problems()
         if problems:
@@ -187,6 +189,18 @@ class ApiSettings(CommonSettings):
         if not keys and self.require_write_key == "server":
             return ["REQUIRE_WRITE_KEY=server needs WRITE_KEYS: without any, no server could send."]
         return []
+
+    def _redaction_problems(self) -> list[str]:
+        problems = []
+        try:
+            self.redaction_detectors  # noqa: B018 - read to be checked
+        except ValueError as exc:
+            problems.append(f"REDACT: {exc}")
+        try:
+            self.redaction_allow_list  # noqa: B018
+        except ValueError as exc:
+            problems.append(f"REDACT_ALLOW: {exc}")
+        return problems
 
     def _production_problems(self) -> list[str]:
         problems = []
@@ -205,6 +219,28 @@ class ApiSettings(CommonSettings):
         if self.demo_bucket_dir is not None:
             problems.append("DEMO_BUCKET_DIR must be empty in production: it shows a bucket.")
         return problems
+
+    @property
+    def redaction_detectors(self) -> frozenset[Detector]:
+        """The detectors of `redact`; raises ValueError for one that there is not."""
+        names = {n.strip() for n in self.redact.lower().split(",") if n.strip()}
+        if names == {"none"}:
+            return frozenset()
+        try:
+            return frozenset(Detector(name) for name in names)
+        except ValueError as exc:
+            raise ValueError(f"{exc}; there are {', '.join(Detector)}, or none") from None
+
+    @property
+    def redaction_allow_list(self) -> dict[str, frozenset[str]]:
+        """Fields by site of `redact_allow`; raises ValueError for an entry that is none."""
+        allowed: dict[str, set[str]] = {}
+        for entry in (e.strip() for e in self.redact_allow.split(",") if e.strip()):
+            site, equals, field = (part.strip() for part in entry.partition("="))
+            if not (site and equals and field):
+                raise ValueError(f"{entry!r} is no site=field")
+            allowed.setdefault(site, set()).add(field)
+        return {site: frozenset(fields) for site, fields in allowed.items()}
 
     @property
     def machine_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -81,6 +81,8 @@ class Refused:
     index: int | None = None
     event_type: str = ""
     """As far as it could be read."""
+    retry_after_seconds: float = dataclass_field(default=0.0, compare=False, repr=False)
+    """When the same may come again, where that is all that is wrong."""
     payload: bytes | None = dataclass_field(default=None, compare=False, repr=False)
     """What was sent, to be kept as a dead letter."""
     site_id: str = dataclass_field(default="", compare=False)

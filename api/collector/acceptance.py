@@ -13,10 +13,22 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from api.collector.consent import ConsentMode, Signal, honour_consent, require_consent
+from api.collector.cookieless import SaltKeeper
 from api.collector.dialects.dialect import DecodedBody, status_of
+from api.collector.geo import Place, nowhere
 from api.collector.identity import DEFAULT_IDENTITY_EVENTS, links_of, parse_identity_events
 from api.collector.plan_in_force import PlanInForce
+from api.collector.redaction import Redactor
 from api.collector.rules import SITES_NOT_LEARNT, Rules
+from api.collector.sender import IpMode
+from api.collector.sender_steps import (
+    BotMode,
+    CookielessMode,
+    flag_bot,
+    locate,
+    name_visitor,
+    redact,
+)
 from api.collector.sites import SiteRules, new_site
 from api.collector.steps import (
     Draft,
@@ -50,9 +62,14 @@ STEPS: Final[tuple[Step, ...]] = (
     require_consent,
     refuse_suppressed,
     check_site,
+    flag_bot,
+    name_visitor,
     identify,
     place_in_time,
+    locate,
+    # The plan is about what was sent; what it refuses is redacted in its dead letter.
     hold_to_plan,
+    redact,
     encode_payload,
     check_payload,
 )
@@ -60,7 +77,9 @@ _NEEDED: Final[Mapping[Step, Callable[[Policy], bool]]] = {
     honour_consent: lambda policy: policy.consent_mode == "respect_signals",
     require_consent: lambda policy: policy.consent_mode == "require",
     refuse_suppressed: lambda policy: bool(policy.rules.suppressions),
+    name_visitor: lambda policy: policy.salts is not None and policy.cookieless != "off",
     hold_to_plan: lambda policy: policy.plan is not None,
+    redact: lambda policy: policy.redactor is not None,
 }
 """When a step has something to do; those that are not named here always have."""
 
@@ -77,11 +96,13 @@ class Limits:
     max_batch_events: int
     max_event_bytes: int
     max_depth: int
+    max_string_chars: int = 16_384
+    """Of a text in the properties."""
     max_stored_bytes: int
     """Of all events of a request: what they share is stored with each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that takes three times as long to make
 class RequestFacts:
     """What the request says beside its body."""
 
@@ -89,8 +110,22 @@ class RequestFacts:
     fallback_site_id: str
     user_agent: str | None = None
     ip: str | None = None
-    """Already truncated: the whole address goes no further than the connection."""
+    """As it may be stored."""
+    whole_ip: str | None = field(default=None, repr=False)
+    """For the visitor's id of the day; it goes no further than acceptance."""
+    country: str | None = None
+    region: str | None = None
+    bot_reason: str | None = None
+    """What the request's own headers tell of a program."""
     dialect: str = ""
+    is_cookieless: bool = False
+    """Whether its senders count on the server to tell visitors apart."""
+    is_exempt: bool = False
+    """Whether no limit of its address holds: a server, by its write key."""
+    is_suspect: bool = True
+    """Whether anything in it may have to be redacted."""
+    is_server: bool = False
+    """Whether a server sent it, which passes on what others did."""
     from_page: bool = True
     """Whether it says which page it comes from (Origin, Referer): only a browser's does."""
     do_not_track: Signal | None = None
@@ -120,6 +155,13 @@ class Policy:
     identity_events: frozenset[str] = parse_identity_events(DEFAULT_IDENTITY_EVENTS)
     plan: PlanInForce | None = None
     """What events have to be like; None where nobody said."""
+    redactor: Redactor | None = None
+    bots: BotMode = "flag"
+    cookieless: CookielessMode = "off"
+    salts: SaltKeeper | None = None
+    ip_mode: IpMode = "truncate"
+    locate: Callable[[str], Place] = nowhere
+    """Where an address is."""
     redact_letter: Callable[[bytes], str] = as_text
     """What may be kept of a refused payload, as text."""
     steps: tuple[Step, ...] = field(init=False, compare=False)
@@ -196,12 +238,12 @@ def accept(decoded: DecodedBody | Refused, *, facts: RequestFacts, policy: Polic
     acceptance = Acceptance(
         refused_site_id=facts.fallback_site_id, rules_version=policy.rules.version
     )
-    stored_bytes, familiar = 0, sites.accepted
+    stored_bytes, familiar, ips = 0, sites.accepted, decoded.ips
     for index, event in enumerate(decoded.events):
         if isinstance(event, Refused):
             acceptance.refuse(replace(event, index=index))
             continue
-        outcome = _accept_event(event, index, facts, policy)
+        outcome = _accept_event(event, index, facts, policy, ips.get(index) if ips else None)
         if isinstance(outcome, Refused):
             _refuse_event(outcome, event, index, acceptance, facts, sites)
         elif stored_bytes + outcome.payload_bytes > policy.limits.max_stored_bytes:
@@ -223,13 +265,16 @@ def _judge_key(
 ) -> RequestFacts | Refused:
     """The facts with what a write key adds to them; refused when it is not one of ours."""
     if write_keys is None:
-        return facts
+        # Any key will do for SDKs that must show one; from no page it is a server that shows it.
+        is_server = key is not None and not facts.from_page
+        return replace(facts, is_server=True) if is_server else facts
     site_id = write_keys.judge(key, from_page=facts.from_page)
     if site_id is None or isinstance(site_id, Refused):
         return site_id or facts
     return replace(
         facts,
         has_write_key=not facts.from_page,
+        is_server=not facts.from_page,
         fallback_site_id=facts.fallback_site_id if site_id == ANY_SITE else site_id,
     )
 
@@ -318,9 +363,9 @@ def _count_refused(acceptance: Acceptance, intake: Intake, sites: SiteRules) -> 
 
 
 def _accept_event(
-    event: Event, index: int, facts: RequestFacts, policy: Policy
+    event: Event, index: int, facts: RequestFacts, policy: Policy, visitor_ip: str | None
 ) -> AcceptedEvent | Refused:
-    draft = Draft(event, index, facts, policy)
+    draft = Draft(event, index, facts, policy, visitor_ip)
     for step in policy.steps:
         if refused := step(draft):
             return refused

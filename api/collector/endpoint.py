@@ -12,17 +12,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from api.collector.acceptance import Acceptance, Policy, RequestFacts, accept
+from api.collector.acceptance import (
+    Acceptance,
+    Policy,
+    RequestFacts,
+    accept,
+    refuse_request,
+)
 from api.collector.body import BodyLimits, SenderGone, read_body
+from api.collector.bots import detect_bot
 from api.collector.consent import find_signal
 from api.collector.dead_letters import keep_letters
-from api.collector.dialects.dialect import DecodedBody, Dialect, IntakeRequest, Reply
+from api.collector.dialects.dialect import DecodedBody, Dialect, Headers, IntakeRequest, Reply
 from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
 from api.collector.letter_quota import LetterQuota
+from api.collector.redaction import Redactor
 from api.collector.rules import RuleBook
-from api.collector.sender import find_site_id, find_user_agent, truncate_ip
+from api.collector.sender import find_site_id, find_user_agent, ip_to_store
+from api.collector.throttle import Throttle, retry_after
+from api.collector.write_keys import find_write_key
 from core.clock import Clock
 from core.refusal import Refused
 
@@ -44,7 +55,8 @@ class IntakeEndpoint:
         *,
         rule_book: RuleBook,
         letter_quota: LetterQuota,
-        max_body_bytes: int,
+        throttle: Throttle,
+        body_limits: BodyLimits,
         origins: frozenset[str],
         clock: Clock,
     ) -> None:
@@ -52,11 +64,8 @@ class IntakeEndpoint:
         self._group_commit = group_commit
         self._rule_book = rule_book
         self._letter_quota = letter_quota
-        self._body_limits = BodyLimits(
-            max_body_bytes=max_body_bytes,
-            max_decompressed_bytes=4 * max_body_bytes,
-            timeout_seconds=30,
-        )
+        self._throttle = throttle
+        self._body_limits = body_limits
         self._origins = frozenset(origin.encode() for origin in origins)
         self._clock = clock
 
@@ -92,33 +101,72 @@ class IntakeEndpoint:
             )
             await _respond(send, reply, [*cors, (b"retry-after", b"2")])
             return
-        await _respond(send, dialect.reply(request, acceptance), cors)
+        reply = dialect.reply(request, acceptance)
+        if acceptance.refused and (wait := retry_after(acceptance.refused)):
+            cors = [*cors, (b"retry-after", b"%d" % wait)]
+        if reply.status == 408:
+            cors = [*cors, (b"connection", b"close")]  # the rest of the body may still come
+        await _respond(send, reply, cors)
 
     async def _accept(
         self, dialect: Dialect, request: IntakeRequest, scope: Scope, receive: Receive
     ) -> tuple[IntakeRequest, Acceptance]:
-        headers = request.headers
-        body = await read_body(receive, headers=headers, limits=self._body_limits)
-        client = scope.get("client")
-        facts = RequestFacts(
-            arrived_at=self._clock(),
-            fallback_site_id=find_site_id(headers),
-            user_agent=find_user_agent(headers),
-            ip=truncate_ip(client[0]) if client else None,
-            dialect=dialect.name,
-            from_page=b"origin" in headers or b"referer" in headers,
-            do_not_track=find_signal(headers),
+        policy = self._rule_book.policy  # one for the whole request: it may change meanwhile
+        facts = self._facts(dialect, request, scope, policy)
+        limited = None if facts.is_exempt else self._throttle.turn_away(facts.whole_ip)
+        body = limited or await read_body(
+            receive, headers=request.headers, limits=self._body_limits
         )
         if isinstance(body, Refused):
-            return request, self._accept_decoded(body, request, facts, self._rule_book.policy)
-        whole = IntakeRequest(request.method, request.path, request.query, headers, body)
+            return request, self._accept_decoded(body, request, facts, policy)
+        whole = IntakeRequest(request.method, request.path, request.query, request.headers, body)
         if len(body) > _LARGE_BODY_BYTES:
-            return whole, await asyncio.to_thread(self._judge, dialect, whole, facts)
-        return whole, self._judge(dialect, whole, facts)
+            return whole, await asyncio.to_thread(self._judge, dialect, whole, facts, policy)
+        return whole, self._judge(dialect, whole, facts, policy)
 
-    def _judge(self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts) -> Acceptance:
-        policy = self._rule_book.policy  # one for the whole request: it may change meanwhile
+    def _facts(
+        self, dialect: Dialect, request: IntakeRequest, scope: Scope, policy: Policy
+    ) -> RequestFacts:
+        headers = request.headers
+        client = scope.get("client")
+        ip = client[0] if client else None
+        user_agent = find_user_agent(headers)
+        signal = find_signal(headers)
+        from_page = b"origin" in headers or b"referer" in headers
+        place = policy.locate(ip) if ip else None
+        return RequestFacts(
+            arrived_at=self._clock(),
+            fallback_site_id=find_site_id(headers),
+            user_agent=user_agent,
+            ip=ip_to_store(ip, mode=policy.ip_mode),
+            whole_ip=ip,
+            country=place.country if place else None,
+            region=place.region if place else None,
+            bot_reason=detect_bot(user_agent, headers),
+            dialect=dialect.name,
+            is_cookieless=dialect.cookieless,
+            from_page=from_page,
+            is_exempt=not from_page and _shows_valid_key(headers, policy),
+            do_not_track=signal,
+            keeps_letters=signal is None or policy.consent_mode == "ignore",
+        )
+
+    def _judge(
+        self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts, policy: Policy
+    ) -> Acceptance:
         decoded = dialect.decode(request, limits=policy.limits)
+        if isinstance(decoded, Refused):
+            return self._accept_decoded(decoded, request, facts, policy)
+        if not facts.is_exempt:
+            limited = self._throttle.charge_ip(facts.whole_ip, len(decoded.events))
+            if limited is not None:
+                return refuse_request(
+                    limited, site_id=facts.fallback_site_id, events=len(decoded.events)
+                )
+        self._throttle.charge_sites(decoded, facts.fallback_site_id)
+        if not dialect.name and policy.redactor is not None:
+            # Of Sluice's own JSON the bytes tell; what others pack is looked at event by event.
+            facts.is_suspect = _is_suspect(request, policy.redactor)
         return self._accept_decoded(decoded, request, facts, policy)
 
     def _accept_decoded(
@@ -146,6 +194,25 @@ class IntakeEndpoint:
         if origin is None or not (b"*" in self._origins or origin in self._origins):
             return []
         return [(b"access-control-allow-origin", origin), *_ALLOWED]
+
+
+def _is_suspect(request: IntakeRequest, redactor: Redactor) -> bool:
+    """Whether anything of a request that stands on a row may have to be redacted."""
+    if redactor.suspects(request.body):
+        return True
+    return _header_is_suspect(request.headers.get(b"user-agent", b""), redactor)
+
+
+@lru_cache(maxsize=10_000)
+def _header_is_suspect(value: bytes, redactor: Redactor) -> bool:
+    return redactor.suspects(value)
+
+
+def _shows_valid_key(headers: Headers, policy: Policy) -> bool:
+    keys = policy.write_keys
+    if keys is None:
+        return False
+    return isinstance(keys.judge(find_write_key(headers), from_page=False), str)
 
 
 _ALLOWED: Final = (

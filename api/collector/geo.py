@@ -30,6 +30,13 @@ class GeoDatabaseError(Exception):
 
 
 _NOWHERE: Final = Place(None, None)
+
+
+def nowhere(_: str) -> Place:
+    """Where every address is without a database."""
+    return _NOWHERE
+
+
 _CACHED_ADDRESSES: Final = 20_000
 _CHECKED_RECORDS: Final = 1_000
 
@@ -47,7 +54,7 @@ class GeoReader:
     def open(cls, path: Path | None) -> GeoReader:
         """Without a path every place is unknown; raises GeoDatabaseError."""
         if path is None:
-            return cls(None, None, lambda _: _NOWHERE)
+            return cls(None, None, nowhere)
         return cls(path, _version_of(path), _load(path))
 
     def locate(self, ip: str) -> Place:

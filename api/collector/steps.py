@@ -23,6 +23,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 # Numbers below this are seconds (until the year 5138), above it milliseconds (since 1973).
 _FIRST_MILLISECONDS: Final = 100_000_000_000
+_LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDER_IDS))
 _NUL_IN_JSON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -41,6 +42,7 @@ class Draft:
         "payload",
         "policy",
         "site_id",
+        "visitor_ip",
     )
 
     event_id: bytes
@@ -50,11 +52,19 @@ class Draft:
     payload: bytes
     site_id: str
 
-    def __init__(self, event: Event, index: int, facts: RequestFacts, policy: Policy) -> None:
+    def __init__(
+        self,
+        event: Event,
+        index: int,
+        facts: RequestFacts,
+        policy: Policy,
+        visitor_ip: str | None = None,
+    ) -> None:
         self.event = event
         self.index = index
         self.facts = facts
         self.policy = policy
+        self.visitor_ip = visitor_ip
         self.marks = None
 
     def mark(self) -> ServerFacts:
@@ -101,6 +111,10 @@ def identify(draft: Draft) -> Refused | None:
     event.event_id = str(made)
     draft.event_id = made.bytes
     return None
+
+
+def _is_placeholder(given: str) -> bool:
+    return given.lower() in PLACEHOLDER_IDS
 
 
 def place_in_time(draft: Draft) -> Refused | None:
@@ -163,7 +177,9 @@ def encode_payload(draft: Draft) -> Refused | None:
     if marks is None:
         end = _server_facts(facts.ip, facts.dialect)
     else:
-        marks.ip, marks.dialect = facts.ip, facts.dialect or None
+        if draft.visitor_ip is None:
+            marks.ip = facts.ip
+        marks.dialect = facts.dialect or None
         end = _end_with(marks)
     draft.payload = _encode(event)[:-1] + end
     return None
@@ -189,20 +205,51 @@ def check_payload(draft: Draft) -> Refused | None:
             RefusalReason.TOO_LARGE,
             f"{len(payload):,} bytes; the limit for one event is {limits.max_event_bytes:,}",
         )
-    # Counting brackets is cheap, and seldom more than the limit.
-    if payload.count(b"{") + payload.count(b"[") > limits.max_depth and (
-        _depth(draft.event.properties) >= limits.max_depth
-    ):
-        return Refused(
-            RefusalReason.TOO_DEEP,
-            f"nested deeper than {limits.max_depth} levels",
-            field="properties",
-        )
+    properties = draft.event.properties
+    if properties:
+        for value in properties.values():
+            if type(value) in _CONTAINERS:
+                if _depth(properties) >= limits.max_depth:
+                    return Refused(
+                        RefusalReason.TOO_DEEP,
+                        f"nested deeper than {limits.max_depth} levels",
+                        field="properties",
+                    )
+                break
+        # A text that is too long makes a payload that is longer.
+        if len(payload) > limits.max_string_chars and (
+            field := _find_long_text(properties, limits.max_string_chars)
+        ):
+            return Refused(
+                RefusalReason.STRING_TOO_LONG,
+                f"a text of more than {limits.max_string_chars:,} characters",
+                field=field,
+            )
     if b"\\u0000" in payload and _NUL_IN_JSON.search(payload):
         return Refused(
             RefusalReason.NUL_CHARACTER,
             "text holds U+0000, which cannot be stored: strip it before sending",
         )
+    return None
+
+
+_CONTAINERS: Final = frozenset({dict, list})
+
+
+def _find_long_text(properties: dict[str, Any], limit: int) -> str | None:
+    """Below which property a text is too long, a name or a value; None when none is."""
+    for name, value in properties.items():
+        waiting = [name, value]
+        while waiting:
+            match waiting.pop():
+                case str() as text if len(text) > limit:
+                    return f"properties.{name[:100]}"
+                case dict() as inner:
+                    waiting += [*inner, *inner.values()]
+                case list() as inner:
+                    waiting += inner
+                case _:
+                    pass
     return None
 
 

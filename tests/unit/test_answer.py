@@ -45,6 +45,7 @@ def test_at_most_a_hundred_errors_are_listed_and_all_are_counted() -> None:
                 "write_key_refused": 401,
                 "site_refused": 403,
                 "site_quarantined": 403,
+                "bot": 200,
                 "do_not_track": 200,
                 "no_consent": 200,
                 "suppressed": 200,

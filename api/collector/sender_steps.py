@@ -1,0 +1,89 @@
+"""The steps of acceptance that look at who sent an event: bot, visitor, place, private values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from api.collector.bots import detect_bot_of_event
+from api.collector.cookieless import make_visitor_id
+from api.collector.rules import SUPPRESSED
+from api.collector.sender import ip_to_store
+from core.refusal import RefusalReason, Refused
+
+if TYPE_CHECKING:
+    from api.collector.steps import Draft
+
+BotMode = Literal["flag", "drop"]
+CookielessMode = Literal["off", "dialects", "missing", "always"]
+
+
+def flag_bot(draft: Draft) -> Refused | None:
+    """Mark what a program sent, by the event's own user agent and the request's headers."""
+    facts = draft.facts
+    agent = draft.event.user_agent
+    reason = None if agent is None else detect_bot_of_event(agent)
+    if reason is None and not facts.is_server:
+        # What a server sends requests with says nothing of whom its events are about.
+        reason = facts.bot_reason
+    if reason is None:
+        return None
+    if draft.policy.bots == "drop":
+        return Refused(RefusalReason.BOT, f"sent by a program ({reason}), not by a person")
+    marks = draft.mark()
+    marks.is_bot, marks.bot_reason = True, reason
+    return None
+
+
+def name_visitor(draft: Draft) -> Refused | None:
+    """Make the visitor's id for the day, where the stack's setting says so."""
+    event, facts, policy = draft.event, draft.facts, draft.policy
+    match policy.cookieless:
+        case "always":
+            pass
+        case "missing":
+            if event.visitor_id is not None:
+                return None
+        case _:
+            if event.visitor_id is not None or not facts.is_cookieless:
+                return None
+    if facts.is_server and draft.visitor_ip is None:
+        return None  # all that is known is the server's own address
+    assert policy.salts is not None, "a step of policies with salts"
+    event.visitor_id = make_visitor_id(
+        policy.salts.salt_for(facts.arrived_at.date()),
+        site_id=draft.site_id,
+        ip=facts.whole_ip if draft.visitor_ip is None else draft.visitor_ip,
+        user_agent=event.user_agent or facts.user_agent,
+    )
+    suppressions = policy.rules.suppressions
+    if suppressions and suppressions.covers(visitor_id=event.visitor_id, user_id=None):
+        return SUPPRESSED
+    return None
+
+
+def locate(draft: Draft) -> Refused | None:
+    """Country and region, where the event does not bring them; then the address is cut."""
+    event, facts = draft.event, draft.facts
+    if draft.visitor_ip is None:
+        if event.country is None and facts.country is not None:
+            event.country = facts.country
+            if event.region is None:
+                event.region = facts.region
+        return None
+    place = draft.policy.locate(draft.visitor_ip)
+    if event.country is None:
+        event.country, event.region = place.country, event.region or place.region
+    draft.mark().ip = ip_to_store(draft.visitor_ip, mode=draft.policy.ip_mode)
+    return None
+
+
+def redact(draft: Draft) -> Refused | None:
+    """Replace what is private by marks; nothing is looked at where the whole body is clean."""
+    if not draft.facts.is_suspect:
+        return None
+    redactor = draft.policy.redactor
+    assert redactor is not None, "a step of policies with a redactor"
+    found = redactor.redact_event(draft.event, site_id=draft.site_id)
+    if found:
+        draft.mark().redactions = found
+    return None

@@ -27,6 +27,7 @@ from api.collector.dialects.heatmap import HeatmapDialect
 from api.collector.dialects.native import NativeDialect
 from api.collector.dialects.pixel import PixelDialect
 from api.collector.dialects.plausible import PlausibleDialect
+from api.collector.dialects.segment import SegmentDialect
 from api.collector.dialects.snowplow import SnowplowDialect
 from api.collector.dialects.umami import UmamiDialect
 from api.collector.dialects.widget_events import WidgetEventsDialect
@@ -64,6 +65,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     SnowplowDialect(),
     PlausibleDialect(),
     UmamiDialect(),
+    SegmentDialect(),
 )
 """Every protocol that events come in by. What the public reaches is listed in nginx too."""
 

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final, Literal
+from urllib.parse import parse_qs
 
 from api.collector.dialects.dialect import Headers
 from core.refusal import RefusalReason, Refused
@@ -39,11 +40,14 @@ class WriteKeys:
         return self._sites.get(_digest(key), _UNKNOWN)
 
 
-def find_write_key(headers: Headers) -> str | None:
-    """The key of an Authorization header: Bearer's token, or the name in Basic, as SDKs send it."""
+def find_write_key(headers: Headers, query: bytes = b"") -> str | None:
+    """The key of an Authorization header: Bearer's token, or the name in Basic, as SDKs send it.
+
+    Without one, `writeKey` in the query: a beacon can set no header.
+    """
     authorization = headers.get(b"authorization")
     if authorization is None:
-        return None
+        return _find_in_query(query) if b"writeKey=" in query else None
     scheme, _, value = authorization.partition(b" ")
     match scheme.lower():
         case b"bearer":
@@ -55,6 +59,10 @@ def find_write_key(headers: Headers) -> str | None:
                 return None
         case _:
             return None
+
+
+def _find_in_query(query: bytes) -> str | None:
+    return parse_qs(query.decode("latin-1")).get("writeKey", [None])[0]
 
 
 def parse_write_keys(text: str) -> dict[str, str]:

@@ -82,6 +82,8 @@ def test_each_route_reaches_the_collector_and_nothing_else_does(public: str) -> 
         assert (path, send(public + path, {}, method="POST")[0]) == (path, 404)
     for path in ROUTES:
         for other_path in (path + "/", path + "/x", path + "x", path + "%0a", path.upper()):
+            if other_path.replace("//", "/") in ROUTES:  # nginx reads two slashes as one
+                continue
             assert (other_path, send(public + other_path)[0]) == (other_path, 404)
 
 
@@ -128,6 +130,7 @@ def test_a_body_too_large_is_answered_in_the_collectors_form(public: str) -> Non
     status, headers, body = send(public + "/v1/events", b" " * 2_000_001)
     assert (status, headers["content-type"]) == (413, "application/json")
     assert b'"reason":"too_large"' in body
+    assert b'"code":"too_large","message":' in body, "for RudderStack's SDK"
 
 
 @needs_nginx

@@ -16,19 +16,23 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def process(
-    postgres: EmbeddedServer, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningCollector]:
-    """`python -m api` on a migrated database; it soon gives up a commit that does not come."""
+def database(postgres: EmbeddedServer, template_database: str) -> str:
+    """A migrated database of the SDKs' own."""
     import psycopg
 
     from tests.conftest import with_database
 
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE sdks TEMPLATE {template_database}")
-    database_url = with_database(postgres.url, "sdks")
-    folder = tmp_path_factory.mktemp("sdks")
-    with running_collector(database_url, folder, COMMIT_TIMEOUT="1s") as running:
+    return with_database(postgres.url, "sdks")
+
+
+@pytest.fixture(scope="session")
+def process(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCollector]:
+    """`python -m api` on it; it soon gives up a commit that does not come."""
+    with running_collector(
+        database, tmp_path_factory.mktemp("sdks"), COMMIT_TIMEOUT="1s"
+    ) as running:
         yield running
 
 

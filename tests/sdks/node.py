@@ -16,8 +16,8 @@ MODULES = HERE / "node_modules"
 
 
 def needs_node() -> None:
-    """Skip, visibly, where there is no Node; with Node the packages must be there."""
-    if shutil.which("node") is None:
+    """Skip, visibly, where there is no Node or npm; with both the packages must be there."""
+    if shutil.which("node") is None or (MODULES / ".absent").exists():
         pytest.skip("no Node here")
     installed = MODULES / ".package-lock.json"
     assert installed.is_file(), "make tests/sdks/node_modules/.ready installs them"

@@ -97,6 +97,12 @@ def test_keys_are_parsed() -> None:
     assert parse_write_keys("") == {}
 
 
+def test_a_beacon_says_its_key_in_the_address() -> None:
+    assert find_write_key({}, b"x=1&writeKey=key%2D1") == "key-1"
+    assert find_write_key({}, b"x=1&writeKey=") is None
+    assert find_write_key({b"authorization": b"Bearer key-2"}, b"writeKey=key-1") == "key-2"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

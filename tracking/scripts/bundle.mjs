@@ -9,6 +9,7 @@ const tracking = dirname(dirname(fileURLToPath(import.meta.url)));
 export const committed = {
   dist: join(tracking, "dist"),
   site: join(dirname(tracking), "nginx", "site", "assets"),
+  plugin: join(tracking, "plugin-analytics", "dist"),
 };
 
 const LICENSES = "panel.licenses.txt";
@@ -23,6 +24,13 @@ const bundles = [
     target: "es2022",
     banner: `/*! Includes hyparquet and fzstd (MIT): see ${LICENSES} */`,
   },
+  {
+    entry: "plugin-analytics/src/index.ts",
+    folder: "plugin",
+    file: "sluice-plugin.js",
+    target: "es2019",
+    format: "esm", // its users bundle and minify it with their own
+  },
 ];
 
 /** Build every bundle into these folders; returns what was written. */
@@ -35,13 +43,13 @@ export async function bundleInto(folders) {
   return outputs;
 }
 
-async function bundle({ entry, folder, file, target, banner = "" }) {
+async function bundle({ entry, folder, file, target, format = "iife", banner = "" }) {
   const result = await build({
     entryPoints: [join(tracking, entry)],
     absWorkingDir: tracking,
     bundle: true,
-    minify: true,
-    format: "iife",
+    minify: format === "iife",
+    format,
     target,
     banner: { js: banner },
     legalComments: "none",

@@ -6,7 +6,8 @@ import { bundleInto, committed } from "./bundle.mjs";
 
 const folder = await mkdtemp(join(tmpdir(), "sluice-fresh-"));
 try {
-  const built = await bundleInto({ dist: join(folder, "dist"), site: join(folder, "site") });
+  const elsewhere = Object.keys(committed).map((name) => [name, join(folder, name)]);
+  const built = await bundleInto(Object.fromEntries(elsewhere));
   const stale = [];
   for (const { folder: name, file, contents } of built) {
     const present = await readFile(join(committed[name], file)).catch(() => null);

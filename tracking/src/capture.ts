@@ -7,7 +7,7 @@ import type { Visitor } from "./visitor";
 
 // The contract's limits: a clipped title is better than a refused event.
 export const MAX_NAME_CHARS = 200;
-const MAX_TITLE_CHARS = 1_000;
+export const MAX_TITLE_CHARS = 1_000;
 export const MAX_URL_CHARS = 8_000;
 
 export interface CaptureOptions {
@@ -58,7 +58,7 @@ export function currentTitle(): string {
 }
 
 /** As JSON will have it, and as it is now: the page may go on changing its own object. */
-function copyOf(properties: unknown): { [name: string]: unknown } | undefined {
+export function copyOf(properties: unknown): { [name: string]: unknown } | undefined {
   if (typeof properties !== "object" || !properties || Array.isArray(properties)) return undefined;
   try {
     return JSON.parse(JSON.stringify(properties));

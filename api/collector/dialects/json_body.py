@@ -40,7 +40,7 @@ def decode_json(
     )
     if isinstance(decoded, Refused):
         return decoded
-    return DecodedBody(decoded, write_key=find_write_key(request.headers))
+    return DecodedBody(decoded, write_key=find_write_key(request.headers, request.query))
 
 
 def _is_read(headers: Headers) -> bool:

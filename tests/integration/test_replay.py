@@ -180,6 +180,16 @@ async def test_of_many_replays_at_once_one_takes_a_letter_in(database_url: str, 
     assert ledger_of(database_url) == {"accepted": 40, "too_large": 40}
 
 
+async def test_what_was_decided_at_another_worker_holds_at_once(database_url: str) -> None:
+    new_sites = {"NEW_SITES": "quarantine"}
+    async with serving(database_url, **new_sites) as one, serving(database_url, **new_sites) as two:
+        await collect(one, an_event())
+        assert (await replay_all(two))["refused"][0]["reason"] == "site_quarantined"
+        await one.put("/sites/shop.example", json={"state": "accepted"})
+        assert await replay_all(two) == NOTHING | {"replayed": 1, "accepted": 1}
+    assert ledger_of(database_url) == {"accepted": 1, "site_quarantined": 1}
+
+
 async def test_rows_and_marks_are_written_together_or_not_at_all(database_url: str) -> None:
     async with serving(database_url, **STRICT) as http:
         await collect(http, large())

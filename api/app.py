@@ -165,6 +165,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         connect,
         dialects=intake.routes,
         rule_book=rule_book,
+        rule_watch=rule_watch,
         max_commit_bytes=settings.max_commit_bytes,
     )
     app.state.spool, app.state.spool_replay = spool, replay

@@ -48,7 +48,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     for sink in exporter.sinks:
         every(_LOOK_EVERY, partial(exporter.deliver, sink), f"deliver to {sink.name}")
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
-    every(_TIDY_EVERY, exporter.forget_letters, "forget dead letters")
+    every(_TIDY_EVERY * 6, exporter.forget_letters, "forget dead letters")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")
     scheduler.add_listener(_log_failure, EVENT_JOB_ERROR)
     return scheduler

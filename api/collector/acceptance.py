@@ -132,8 +132,6 @@ class RequestFacts:
     """The header by which the browser says so."""
     has_write_key: bool = False
     """A valid one, of a server: what stands in a page, every visitor of it knows."""
-    keeps_letters: bool = True
-    """Whether what is refused of it may be kept: not where the sender asks not to be tracked."""
     letter_id: UUID | None = None
     """Of the dead letter that it is taken in from once more."""
 

@@ -11,12 +11,14 @@ A request that shows a write key comes from a server, whose headers say nothing 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Literal
 
 from api.collector.dialects.dialect import Headers
 from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
+    from api.collector.acceptance import RequestFacts
     from api.collector.steps import Draft
 
 ConsentMode = Literal["ignore", "respect_signals", "require"]
@@ -45,6 +47,20 @@ def require_consent(draft: Draft) -> Refused | None:
     return None if draft.event.consent == "granted" else _NO_CONSENT
 
 
+def may_keep_unread(payload: bytes, facts: RequestFacts, mode: ConsentMode) -> bool:
+    """Whether to keep what no event could be read from: unless it, or its browser, may forbid it.
+
+    Nobody can tell whose word in it holds for which event; so one that withholds is enough, and
+    where consent is required, one that grants is needed.
+    """
+    if mode == "ignore":
+        return True
+    said = {match[1].decode() for match in _SAID.finditer(payload)}
+    if facts.do_not_track is not None or said & set(_WITHHELD):
+        return False
+    return mode != "require" or "granted" in said
+
+
 def _judge_signal(draft: Draft) -> Refused | None:
     facts, event = draft.facts, draft.event
     signal = facts.do_not_track
@@ -57,6 +73,7 @@ def _judge_signal(draft: Draft) -> Refused | None:
 
 
 _WITHHELD: Final = ("denied", "pending")
+_SAID: Final = re.compile(rb"consent[\"'\s]*[:=][\"'\s]*(granted|denied|pending)\b")
 _NO_CONSENT: Final = Refused(
     RefusalReason.NO_CONSENT, "the visitor has not consented", field="consent"
 )

@@ -180,10 +180,10 @@ class IntakeEndpoint:
         if acceptance.refused:
             acceptance.letters = keep_letters(
                 acceptance.refused,
-                events=() if isinstance(decoded, Refused) else decoded.events,
+                decoded,
                 request=request,
                 facts=facts,
-                redact=policy.redact_letter,
+                policy=policy,
                 most=self._letter_quota.left(),
             )
             self._letter_quota.spend(len(acceptance.letters))

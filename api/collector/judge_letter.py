@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,8 @@ from sqlalchemy import Row
 from api.collector.acceptance import Acceptance, Policy, RequestFacts, accept
 from api.collector.dead_letters import keep_letters
 from api.collector.dialects.dialect import Dialect, IntakeRequest
+from api.collector.redaction.detector import MARKED
+from core.event import Event
 from core.refusal import RefusalReason, Refused
 from database.letter import MAX_LETTERS
 
@@ -58,6 +60,8 @@ def judge_letter(
         refused = Refused(RefusalReason.UNSUPPORTED_TYPE, f"nothing here reads {letter.request}")
         return JudgedLetter(letter, Acceptance(), refused)
     decoded = dialect.decode(request, limits=policy.limits)
+    if not isinstance(decoded, Refused):
+        _forget_marks(decoded.events)
     acceptance = accept(decoded, facts=facts, policy=policy)
     refused_again = acceptance.refused
     if not acceptance.accepted or len(refused_again) > MAX_LETTERS:
@@ -66,14 +70,20 @@ def judge_letter(
     if refused_again:
         # A request of which only a part is accepted: the rest becomes letters of their own.
         acceptance.letters = keep_letters(
-            refused_again,
-            events=() if isinstance(decoded, Refused) else decoded.events,
-            request=request,
-            facts=facts,
-            redact=policy.redact_letter,
+            refused_again, decoded, request=request, facts=facts, policy=policy
         )
         acceptance.refused = []
     return JudgedLetter(letter, acceptance)
+
+
+def _forget_marks(events: Sequence[Event | Refused]) -> None:
+    """A redacted id is none: it would make all events that have it one, or all sites."""
+    for event in events:
+        if isinstance(event, Event):
+            if event.event_id is not None and MARKED.search(event.event_id):
+                event.event_id = None
+            if event.site_id is not None and MARKED.search(event.site_id):
+                event.site_id = None  # the letter knows which it was
 
 
 def _request_of(letter: Row[Any]) -> IntakeRequest:

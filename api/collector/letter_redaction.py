@@ -50,12 +50,14 @@ def redact_payload(payload: bytes, redactor: Redactor) -> str:
 def _redact_pairs(text: str, redactor: Redactor) -> str:
     def json_pair(match: re.Match[str]) -> str:
         found, count = redactor.redact_value({match["name"]: match["value"].strip('"')})
-        return f'{match["start"]}"{found[match["name"]]}"' if count else match[0]
+        (value,) = found.values()  # the name may be redacted itself
+        return f'{match["start"]}"{value}"' if count else match[0]
 
     def form_pair(match: re.Match[str]) -> str:
-        name = unquote_plus(match["name"])
-        found, count = redactor.redact_value({name: unquote_plus(match["value"])})
-        return f"{match['start']}{found[name]}" if count else match[0]
+        pair = {unquote_plus(match["name"]): unquote_plus(match["value"])}
+        found, count = redactor.redact_value(pair)
+        (value,) = found.values()
+        return f"{match['start']}{value}" if count else match[0]
 
     for match in _JSON_OPENING.finditer(text):
         if redactor.redact_value({match["name"]: {"": "x"}})[1]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,8 +26,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.collector.acceptance import Policy, intake_of
 from api.collector.dialects.dialect import Dialect
+from api.collector.judge_again import settle
 from api.collector.judge_letter import JudgedLetter, judge_letter, why_not
 from api.collector.poison import find_poison
+from api.collector.rule_watch import RuleWatch
 from api.collector.rules import RuleBook, Rules
 from core.refusal import RefusalReason, Refused
 from database import dead_letters
@@ -82,12 +84,14 @@ class LetterReplay:
         *,
         dialects: Mapping[str, Dialect],
         rule_book: RuleBook,
+        rule_watch: RuleWatch,
         max_commit_bytes: int,
     ) -> None:
         self._engine = engine
         self._connect = connect
         self._dialects = dialects
         self._rule_book = rule_book
+        self._rule_watch = rule_watch
         self._max_commit_bytes = max_commit_bytes
 
     async def replay_letters(
@@ -140,6 +144,8 @@ class LetterReplay:
 
     async def _replay(self, read: Callable[[], Awaitable[Sequence[Row[Any]]]]) -> Replayed:
         for _ in range(_TRIES):
+            # What rules of long ago refuse would reach no commit that could tell.
+            await self._rule_watch.look()
             letters = await read()
             policy = self._rule_book.policy
             judged = await asyncio.to_thread(self._judge, letters, policy)
@@ -158,7 +164,7 @@ class LetterReplay:
                 extra={"letters": outcome.letters, "refused": len(outcome.refused)},
             )
             return outcome
-        raise ReplayFailed("other replays took the same letters in, again and again")
+        raise ReplayFailed("others replay the same letters, or change the rules, in a loop")
 
     def _judge(self, letters: Sequence[Row[Any]], policy: Policy) -> list[JudgedLetter]:
         """Judge letters, as many as fit into one commit."""
@@ -174,15 +180,13 @@ class LetterReplay:
 
     async def _commit(self, judged: Sequence[JudgedLetter], rules: Rules) -> None:
         """Write what was accepted by these rules; raises StaleRules when they are old by now."""
+        _settle(judged, rules)
         if all(one.refused for one in judged):
             return
         connection = await self._connect()
         try:
             try:
                 await connection.commit(_intake(judged, rules), rules_version=rules.version)
-            except StaleRules:
-                self._rule_book.learn(await connection.read_rules())
-                raise
             except (psycopg.DataError, psycopg.IntegrityError):
                 await _refuse_poison(judged, connection)
                 await connection.commit(_intake(judged, rules), rules_version=rules.version)
@@ -190,16 +194,32 @@ class LetterReplay:
             await connection.close()
 
 
+def _settle(judged: Sequence[JudgedLetter], rules: Rules) -> None:
+    """Refuse what there is no room for when all of them name new sites together."""
+    taken_in = [one for one in judged if one.refused is None]
+    settle([one.acceptance for one in taken_in], rules)
+    for one in taken_in:
+        if one.acceptance.refused:
+            one.refused = one.acceptance.refused[0]
+
+
 def _intake(judged: Sequence[JudgedLetter], rules: Rules) -> Intake:
     taken_in = [one for one in judged if one.refused is None]
-    intake = intake_of([one.acceptance for one in taken_in], rules.sites)
+    intake = intake_of([replace(one.acceptance, letters=[]) for one in taken_in], rules.sites)
+    # What is left of letters was counted when it came.
+    intake.letters = [letter for one in taken_in for letter in one.acceptance.letters]
     intake.replayed_letters = [one.letter.dead_letter_id for one in taken_in]
     return intake
 
 
 async def _refuse_poison(judged: Sequence[JudgedLetter], connection: IntakeConnection) -> None:
     """Keep the letters that hold a row which PostgreSQL refuses out of the next commit."""
-    rows = [(event.row, one) for one in judged for event in one.acceptance.accepted]
+    rows = [
+        (event.row, one)
+        for one in judged
+        if one.refused is None
+        for event in one.acceptance.accepted
+    ]
     poison = await find_poison([row for row, _ in rows], connection.try_rows)
     if not poison:
         raise ReplayFailed("PostgreSQL refuses them, and no row is to blame")

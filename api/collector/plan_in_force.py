@@ -14,7 +14,6 @@ log = logging.getLogger("sluice.collector")
 PlanMode = Literal["observe", "enforce"]
 UnknownTypes = Literal["allow", "violation"]
 
-_LOOK_SECONDS: Final = 30.0
 _NOT_IN_PLAN: Final = Violation(
     "eventType", "not a type of event in the tracking plan", "eventType"
 )
@@ -58,10 +57,10 @@ class PlanInForce:
         self._plan, self.problem = plan, None
         log.info("tracking plan in force", extra={"event_types": len(plan.validators)})
 
-    async def keep_up(self) -> None:
-        """Look at the folder every 30 seconds, for ever."""
+    async def keep_up(self, *, look_seconds: float = 30) -> None:
+        """Look at the folder again and again, for ever."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(look_seconds)
             try:
                 await asyncio.to_thread(self.reload)
             except Exception:

@@ -24,6 +24,8 @@ PRODUCTION = {"SLUICE_ENV": "production", "API_TOKEN": TOKEN}
 PROTECTED = [
     ("GET", "/events/count"),
     ("GET", "/events/recent"),
+    ("GET", "/events/rejected"),
+    ("POST", "/events/rejected/replay"),
     ("POST", "/export/run"),
     ("GET", "/export/runs/019aa1b2-7c1e-7a50-9d3e-3f1b8c2a4d5e"),
     ("GET", "/export/status"),
@@ -34,7 +36,8 @@ PROTECTED = [
     ("POST", "/privacy/suppressions"),
     ("DELETE", "/privacy/suppressions"),
 ]
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
+    "/events/rejected/replay": {"filter": {}},
     "/sites/shop.example": {"state": "refused"},
     "/privacy/suppressions": {"visitor_ids": ["v-1"]},
 }
@@ -181,6 +184,7 @@ async def test_counts_are_exact_by_site_and_reason_before_and_after_dropping(
         after = (await http.get("/events/count")).json()
     assert before == {
         "count": 3, "received": 5, "rejected": 2, "duplicates": 0,
+        "bots": 0, "redacted": 0, "plan_violations": 0,
         "rejected_by_reason": {"invalid_event": 1, "invalid_json": 1},
         "by_site": [
             {"site_id": "shop.example", "accepted": 2, "rejected": 0},
@@ -363,10 +367,11 @@ async def test_production_wants_the_token(read_database_url: str, method: str, p
             {"authorization": TOKEN},
             {"x-forwarded-for": "127.0.0.1"},
         ):
-            answer = await http.request(method, path, headers=headers)
+            answer = await http.request(method, path, headers=headers, json=BODIES.get(path))
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"] == "Bearer"
-        answer = await http.request(method, path, headers={"authorization": f"Bearer {TOKEN}"})
+        allowed = {"authorization": f"Bearer {TOKEN}"}
+        answer = await http.request(method, path, headers=allowed, json=BODIES.get(path))
         assert answer.status_code not in (401, 403)
 
 

@@ -14,7 +14,6 @@ from api.collector.acceptance import accept as accept_decoded
 from api.collector.dead_letters import keep_letters
 from api.collector.dialects.dialect import Headers, IntakeRequest
 from api.collector.dialects.native import NativeDialect
-from core.refusal import Refused
 
 ARRIVED_AT = datetime(2026, 11, 21, 10, 15, 31, 204_000, tzinfo=UTC)
 LIMITS = Limits(
@@ -56,11 +55,7 @@ def accept(
     decoded = NativeDialect().decode(request, limits=policy.limits)
     acceptance = accept_decoded(decoded, facts=facts, policy=policy)
     acceptance.letters = keep_letters(
-        acceptance.refused,
-        events=() if isinstance(decoded, Refused) else decoded.events,
-        request=request,
-        facts=facts,
-        redact=policy.redact_letter,
+        acceptance.refused, decoded, request=request, facts=facts, policy=policy
     )
     return acceptance
 

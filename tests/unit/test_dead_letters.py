@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from api.collector.acceptance import Policy, intake_of
 from api.collector.dead_letters import keep_letters
 from api.collector.decode import decode_body
-from api.collector.dialects.dialect import IntakeRequest
+from api.collector.dialects.dialect import DecodedBody, IntakeRequest
 from api.collector.letter_redaction import redact_payload
+from api.collector.redaction.detector import Detector
+from api.collector.redaction.redactor import Redactor
 from core.event import Event
 from core.event_id import first_id_at, make_id_at
 from core.refusal import POLICY_REASONS, RefusalReason, Refused
@@ -26,9 +28,9 @@ from tests.unit.accepting import ARRIVED_AT, FACTS, LIMITS, accept
 from tests.unit.simple_redactor import SimpleRedactor
 
 REQUEST = IntakeRequest("POST", "/collect", b"", {}, b'{"eventType":"batch","events":[]}')
-PRIVATE_POLICY = Policy(
-    limits=LIMITS, redact_letter=partial(redact_payload, redactor=SimpleRedactor())
-)
+REDACTED = {"redact_letter": partial(redact_payload, redactor=SimpleRedactor())}
+PRIVATE_POLICY = Policy(limits=LIMITS, **REDACTED)
+OURS = Redactor(frozenset(Detector))
 CARD, MAIL, SECRET = "4242424242424242", "jane.doe@mail.example", "correct horse"
 
 
@@ -41,14 +43,14 @@ def letter(body: Any, **different: Any) -> DeadLetter:
     return only
 
 
-def kept(reason: RefusalReason, number: int = 1, **facts: Any) -> list[DeadLetter]:
-    """Letters of events that were decoded and then refused."""
+def kept(reason: RefusalReason, number: int = 1) -> list[DeadLetter]:
+    """Letters of events that were understood and then refused."""
     return keep_letters(
         [Refused(reason, "no", index=place) for place in range(number)],
-        events=[Event(event_type="click") for _ in range(number)],
+        DecodedBody([Event(event_type="click") for _ in range(number)]),
         request=REQUEST,
-        facts=dataclasses.replace(FACTS, **facts),
-        redact=PRIVATE_POLICY.redact_letter,
+        facts=FACTS,
+        policy=PRIVATE_POLICY,
     )
 
 
@@ -103,13 +105,8 @@ def test_a_whole_request_is_kept_as_it_was_sent() -> None:
 
 def test_what_a_get_sends_is_its_query() -> None:
     request = IntakeRequest("GET", "/pixel.gif", b"e=open&token=abc", {}, b"")
-    (found,) = keep_letters(
-        [Refused(RefusalReason.INVALID_EVENT, "no type", field="eventType")],
-        events=(),
-        request=request,
-        facts=FACTS,
-        redact=PRIVATE_POLICY.redact_letter,
-    )
+    refused = Refused(RefusalReason.INVALID_EVENT, "no type", field="eventType")
+    (found,) = keep_letters([refused], refused, request=request, facts=FACTS, policy=PRIVATE_POLICY)
     assert (found.request, found.payload) == ("GET /pixel.gif", "e=open&token=[redacted]")
 
 
@@ -135,8 +132,38 @@ def test_what_policy_refuses_is_counted_and_never_kept(reason: RefusalReason) ->
     assert len(kept(reason)) == (reason not in POLICY_REASONS)
 
 
-def test_nothing_is_kept_of_a_sender_who_asks_for_that() -> None:
-    assert kept(RefusalReason.INVALID_TIME, keeps_letters=False) == []
+BROKEN = b'{"eventType":"a","title":3%s}'
+
+
+@pytest.mark.parametrize(
+    ("said", "signal", "kept_in"),
+    [
+        (b"", None, {"ignore", "respect_signals"}),
+        (b"", "DNT", {"ignore"}),
+        (b',"consent":"granted"', "Sec-GPC", {"ignore"}),
+        (b',"consent":"granted"', None, {"ignore", "respect_signals", "require"}),
+        (b',"consent" : "denied"', None, {"ignore"}),
+        (b',"consent":"pending"', None, {"ignore"}),
+        (b',"properties":{"text":"consent=denied"}', None, {"ignore"}),
+        (b',"consent":"granted","x":{"consent":"denied"}', None, {"ignore"}),
+    ],
+)
+@pytest.mark.parametrize("mode", ["ignore", "respect_signals", "require"])
+def test_nothing_unread_is_kept_of_who_forbids_it_or_may_have(
+    said: bytes, signal: Any, kept_in: set[str], mode: Any
+) -> None:
+    facts = dataclasses.replace(FACTS, do_not_track=signal)
+    for body in (BROKEN % said, b'{"events":[%s]}' % (BROKEN % said)):
+        acceptance = accept(body, facts=facts, consent_mode=mode)
+        assert len(acceptance.refused) == 1
+        assert len(acceptance.letters) == (mode in kept_in)
+
+
+def test_consent_of_what_was_understood_is_judged_before_anything_is_kept() -> None:
+    late = an_event(occurredAt=1e300, consent="denied")
+    acceptance = accept(late, consent_mode="respect_signals")
+    assert [r.reason for r in acceptance.refused] == [RefusalReason.NO_CONSENT]
+    assert acceptance.letters == []
 
 
 def test_a_request_leaves_a_hundred_letters_at_most() -> None:
@@ -144,8 +171,7 @@ def test_a_request_leaves_a_hundred_letters_at_most() -> None:
     assert len(acceptance.refused) == 300
     assert len(acceptance.letters) == MAX_LETTERS == 100
     assert json.loads(acceptance.letters[99].payload) == {"events": [{"title": 99}]}
-    counts = intake_of([acceptance]).counts
-    assert counts == {
+    assert intake_of([acceptance]).counts == {
         LedgerKey("fallback.example", "", "invalid_event"): LedgerCount(300, 0, letters=100)
     }
 
@@ -191,7 +217,7 @@ def test_what_no_text_can_hold_is_taken_out() -> None:
 
 @given(st.binary(max_size=300))
 def test_whatever_is_sent_can_be_stored(body: bytes) -> None:
-    for found in letters(body, policy=PRIVATE_POLICY):
+    for found in letters(body, **REDACTED):
         for text in found:
             if isinstance(text, str):
                 assert "\0" not in text
@@ -210,7 +236,7 @@ def test_whatever_is_sent_can_be_stored(body: bytes) -> None:
     )
 )
 def test_whatever_json_is_sent_can_be_stored(value: Any) -> None:
-    for found in letters(value, policy=PRIVATE_POLICY):
+    for found in letters(value, **REDACTED):
         for text in found:
             if isinstance(text, str):
                 text.encode()
@@ -242,26 +268,31 @@ def test_whatever_json_is_sent_can_be_stored(value: Any) -> None:
         ],
     ],
 )  # fmt: skip
-def test_nothing_private_is_kept(body: Any) -> None:
-    found = letters(body, policy=PRIVATE_POLICY)
+@pytest.mark.parametrize("redactor", [SimpleRedactor(), OURS], ids=["simple", "ours"])
+def test_nothing_private_is_kept(body: Any, redactor: Any) -> None:
+    found = letters(body, redact_letter=partial(redact_payload, redactor=redactor))
     assert found
     everything = json.dumps(found, default=str, ensure_ascii=False)
     for private in (CARD, MAIL, SECRET, "correct+horse", "correct%20horse", CARD[:12], "jane"):
         assert private not in everything
 
 
+def test_a_name_that_is_private_itself_goes_too() -> None:
+    body = f'{{"{MAIL}": "{MAIL}", "x": '.encode()
+    assert letter(body, **REDACTED).payload == '{"[redacted]": "[redacted]", "x": '
+    assert letter(f"{MAIL}={MAIL}".encode(), **REDACTED).payload == "[redacted]=[redacted]"
+
+
 def test_a_message_that_quotes_what_stood_there_is_redacted_too() -> None:
-    found = letter(an_event(consent=MAIL), policy=PRIVATE_POLICY)
+    found = letter(an_event(consent=MAIL), **REDACTED)
     assert found.field == "consent"
     assert found.message == "Invalid enum value '[redacted]'"
-    assert (
-        letter(an_event(eventType=MAIL, title=3), policy=PRIVATE_POLICY).event_type == "[redacted]"
-    )
+    assert letter(an_event(eventType=MAIL, title=3), **REDACTED).event_type == "[redacted]"
 
 
 def test_what_is_redacted_is_still_the_event_that_it_was() -> None:
     sent = an_event(occurredAt=1e300, properties={"note": CARD, "token": SECRET, "n": [1, 2.5]})
-    found = letter(sent, policy=PRIVATE_POLICY)
+    found = letter(sent, **REDACTED)
     event = msgspec.json.decode(found.payload, type=Event)
     assert event.event_id == sent["eventId"]
     assert event.properties == {"note": "[redacted]", "token": "[redacted]", "n": [1, 2.5]}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -9,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.collector.acceptance import Policy, intake_of
 from api.collector.plan_in_force import PlanInForce
+from api.collector.steps import hold_to_plan
 from api.collector.tracking_plan import MAX_VIOLATION_CHARS, PlanBroken, TrackingPlan
-from tests.conftest import ROOT
+from core.refusal import RefusalReason
+from tests.conftest import ROOT, a_batch, an_event
+from tests.unit.accepting import LIMITS, accept, read_row
 
 EXAMPLE = ROOT / "docs" / "examples" / "tracking-plan"
 PRIVATE = "jane.doe@mail.example"
@@ -318,3 +323,48 @@ def test_without_any_plan_everything_is_let_through_until_there_is_one(tmp_path:
     plan.reload()
     assert plan.problem is None
     assert plan.check("product_view", {}) is not None
+
+
+async def test_the_folder_is_looked_at_again_and_again(folder: Path) -> None:
+    plan = in_force(folder)
+    looking = asyncio.create_task(plan.keep_up(look_seconds=0.01))
+    try:
+        for content in ("{", json.dumps({"required": ["sku"]})):
+            a_plan(folder, product_view=content)
+            async with asyncio.timeout(20):
+                while (plan.problem is not None) != (content == "{"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+    finally:
+        looking.cancel()
+    assert str(plan.check("product_view", {})) == 'properties: "sku" is a required property'
+
+
+# --- a step of acceptance -------------------------------------------------------------------------
+
+
+def test_without_a_plan_there_is_no_such_step(folder: Path) -> None:
+    with_plan = Policy(limits=LIMITS, plan=in_force(folder)).steps
+    assert hold_to_plan in with_plan
+    assert Policy(limits=LIMITS).steps == tuple(s for s in with_plan if s is not hold_to_plan)
+
+
+def test_a_violation_is_marked_on_its_event_alone(folder: Path) -> None:
+    events = [
+        an_event(eventType="product_view", properties={"price": price}) for price in (1, -1, 2)
+    ]
+    acceptance = accept(a_batch(*events), plan=in_force(folder))
+    found = [read_row(event.row).payload.get("planViolation") for event in acceptance.accepted]
+    assert found == [None, VIOLATIONS[3][1], None]
+    assert [event.violates_plan for event in acceptance.accepted] == [False, True, False]
+    assert [read_row(e.row).payload["ip"] for e in acceptance.accepted] == ["203.0.113.0"] * 3
+    (count,) = intake_of([acceptance]).counts.values()
+    assert (count.events, count.plan_violations) == (3, 1)
+
+
+def test_an_enforced_plan_refuses_and_keeps(folder: Path) -> None:
+    event = an_event(eventType="product_view", properties={"price": -1})
+    acceptance = accept(event, plan=in_force(folder, mode="enforce"))
+    (refused,) = acceptance.refused
+    assert (refused.reason, refused.field) == (RefusalReason.PLAN_VIOLATION, "properties.price")
+    (letter,) = acceptance.letters
+    assert (letter.reason, letter.field) == ("plan_violation", "properties.price")

@@ -131,7 +131,6 @@ class IntakeEndpoint:
         client = scope.get("client")
         ip = client[0] if client else None
         user_agent = find_user_agent(headers)
-        signal = find_signal(headers)
         from_page = b"origin" in headers or b"referer" in headers
         place = policy.locate(ip) if ip else None
         return RequestFacts(
@@ -147,8 +146,7 @@ class IntakeEndpoint:
             is_cookieless=dialect.cookieless,
             from_page=from_page,
             is_exempt=not from_page and _shows_valid_key(headers, policy),
-            do_not_track=signal,
-            keeps_letters=signal is None or policy.consent_mode == "ignore",
+            do_not_track=find_signal(headers),
         )
 
     def _judge(

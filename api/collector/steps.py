@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from api.collector.acceptance import Policy, RequestFacts
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 # Numbers below this are seconds (until the year 5138), above it milliseconds (since 1973).
 _FIRST_MILLISECONDS: Final = 100_000_000_000
 _LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDER_IDS))
@@ -125,15 +124,18 @@ def place_in_time(draft: Draft) -> Refused | None:
     """
     event, arrived_at = draft.event, draft.facts.arrived_at
     try:
-        occurred_at = event.occurred_at = _instant(event.occurred_at)
-        sent_at = event.sent_at = _instant(event.sent_at)
+        occurred_at, sent_at = _instant(event.occurred_at), _instant(event.sent_at)
+        event.occurred_at, event.sent_at = occurred_at, sent_at
         if occurred_at is None:
             happened_at = arrived_at
-        elif sent_at is None:
-            happened_at = min(occurred_at, arrived_at)
         else:
-            happened_at = min(arrived_at - (sent_at - occurred_at), arrived_at)
-        draft.occurred_at_us = (happened_at - _EPOCH) // _MICROSECOND
+            if sent_at is not None:
+                occurred_at = arrived_at - (sent_at - occurred_at)
+            happened_at = occurred_at if occurred_at < arrived_at else arrived_at
+        since = happened_at - _EPOCH
+        draft.occurred_at_us = (
+            since.days * 86_400 + since.seconds
+        ) * 1_000_000 + since.microseconds
     except (ValueError, OverflowError, OSError):
         return Refused(
             RefusalReason.INVALID_TIME,

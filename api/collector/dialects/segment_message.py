@@ -63,7 +63,10 @@ class Shared:
 
 
 class ReadMessage(NamedTuple):
-    """The event, and the visitor's whole address as the server that forwards it tells it."""
+    """The event, and the visitor's whole address as the server that forwards it tells it.
+
+    The address is empty where none is to be known.
+    """
 
     event: Event | Refused
     ip: str | None = None
@@ -157,9 +160,12 @@ def _convert(wire: Wire, properties: dict[str, Any], own_time: str) -> Event | R
 
 
 def _find_ip(message: dict[str, Any], shared: Shared) -> str | None:
+    """Empty for 0.0.0.0, which is how a sender of theirs asks that none be known."""
     context = message.get("context") or {}
     ip = context.get("ip") or shared.context.get("ip")
-    return ip if isinstance(ip, str) and ip else None
+    if not isinstance(ip, str) or not ip:
+        return None
+    return "" if ip == "0.0.0.0" else ip  # noqa: S104 - nothing is bound
 
 
 def _name_of(message: dict[str, Any], kind: object) -> str:

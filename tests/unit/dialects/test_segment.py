@@ -185,6 +185,10 @@ def test_the_whole_address_is_handed_on_and_kept_nowhere() -> None:
     ] * 3
 
 
+def test_an_address_of_zeros_asks_that_none_be_known() -> None:
+    assert decoded({"batch": [a_call(context={"ip": "0.0.0.0"}), a_call()]}).ips == {0: ""}
+
+
 @pytest.mark.parametrize(
     ("kind", "event_type"),
     [

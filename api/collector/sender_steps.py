@@ -65,7 +65,8 @@ def locate(draft: Draft) -> Refused | None:
     """Country and region, where the event does not bring them; then the address is cut."""
     event, facts = draft.event, draft.facts
     if draft.visitor_ip is None:
-        if event.country is None and facts.country is not None:
+        # Where a server stands says nothing of whom its events are about.
+        if event.country is None and facts.country is not None and not facts.is_server:
             event.country = facts.country
             if event.region is None:
                 event.region = facts.region

@@ -18,7 +18,7 @@ and the entry's counts are corrected in the transaction that writes the rest, so
 accepted + rejected holds whatever a sender was told. So it is with what the rules of intake forbid
 by then: every entry is judged again, and written only by the rules that are in force. An entry
 that cannot be read or written at all is set aside: kept in the spool, told by `/health`, tried
-again when a collector starts.
+again when a collector starts. What can be read of a damaged file comes last.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class SpoolReplay:
         if not entries:
             self.error = None
             await self._disconnect()
-            return _IDLE_SECONDS
+            return 0 if await self._spool.run(Spool.rescue) else _IDLE_SECONDS
         began = time.monotonic()
         await self._replay(leading_run(entries))
         self.error = None

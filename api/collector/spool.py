@@ -2,8 +2,8 @@
 
 One SQLite file in a folder, shared by every collector process of a host. `append` returns when
 the entries are fsynced; they come out in the order of their numbers, and stay until they are
-forgotten. Numbers only rise, also after the spool was emptied: what was replayed is told by the
-last number. File and write-ahead log together stay within `max_bytes`.
+forgotten. Numbers only rise, also after the spool was emptied or brought back from a backup: what
+was replayed is told by the last number. File and write-ahead log together stay within `max_bytes`.
 
 Calls block; they may come from any thread and any process.
 """
@@ -11,6 +11,7 @@ Calls block; they may come from any thread and any process.
 from __future__ import annotations
 
 import fcntl
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -27,18 +28,21 @@ from api.collector.spool_errors import (
     SpoolBroken,
     SpoolDamaged,
     SpoolFull,
-    free_bytes,
     is_damage,
     translated,
 )
 from api.collector.spool_file import (
     MAX_WAL_BYTES,
-    PAGE_BYTES,
     SpoolFile,
     count_damaged,
+    file_in,
+    find_damaged,
+    note_rescue,
     sync_folder,
 )
 from api.collector.spool_lock import FileLock
+from api.collector.spool_rescue import Rescue
+from api.collector.spool_room import SpoolRoom
 from core.clock import Clock, utc_now
 
 __all__ = [
@@ -51,10 +55,10 @@ __all__ = [
     "StoredEntry",
 ]
 
-# The file stops growing before the log has no room; an append into freed pages needs one too.
-_MOST_LOG_BYTES: Final = 64_000_000
-_LARGEST_HEAD: Final = 64
+_RESCUE_BYTES: Final = 1_000_000
 _FEW_PAGES: Final = 64
+
+log = logging.getLogger("sluice.collector")
 
 Result = TypeVar("Result")
 
@@ -75,7 +79,7 @@ class SpoolStatus:
     set_aside_entries: int
     """Entries that could not be replayed and are kept for a person to look at."""
     damaged_files: int
-    """Files that could not be read, kept in folders `damaged-…`."""
+    """Files that were set aside and of which something is missing still."""
 
 
 class Spool:
@@ -84,9 +88,7 @@ class Spool:
     def __init__(self, folder: Path, *, max_bytes: int, min_free_bytes: int, clock: Clock) -> None:
         """See `open`."""
         self._folder = folder
-        self._max_bytes = max_bytes
-        self._max_file_bytes = max_bytes - min(max_bytes // 4, _MOST_LOG_BYTES)
-        self._min_free_bytes = min_free_bytes
+        self._room = SpoolRoom(folder, max_bytes=max_bytes, min_free_bytes=min_free_bytes)
         self._clock = clock
         self._mutex = threading.Lock()
         self._write = FileLock(folder / "write.lock")
@@ -152,6 +154,35 @@ class Spool:
         """Queue again what was set aside: another release may know what to do with it."""
         return self._perform(self._take_back, writing=True)
 
+    def rescue(self) -> bool:
+        """Queue again what can be read of one damaged file; False when there is none.
+
+        Its folder is then called `rescued-…`, or `unreadable-…` when something is missing.
+        """
+        folder = find_damaged(self._folder)
+        if folder is None:
+            return False
+        with translated(self._folder):
+            needed = file_in(folder).stat().st_size
+        # Begun and broken off, it would begin again, and queue what it had queued.
+        if self.status().room_bytes < needed:
+            raise SpoolFull("there is no room to rescue what a damaged file holds")
+        rescue, batch, size = Rescue(file_in(folder)), [], 0
+        for entry in rescue.entries():
+            batch.append(entry)
+            size += len(entry.body)
+            if size > _RESCUE_BYTES:
+                self.append(batch)
+                batch, size = [], 0
+        self.append(batch)
+        with translated(self._folder):
+            kept = note_rescue(folder, is_complete=rescue.is_complete)
+        log.critical(
+            "what can be read of a damaged spool is queued again",
+            extra={"entries": rescue.found, "all": rescue.is_complete, "kept_in": kept.name},
+        )
+        return True
+
     def status(self) -> SpoolStatus:
         """What `/health` says of it; a few reads, however much is in it."""
         return self._perform(self._status)
@@ -170,11 +201,10 @@ class Spool:
                 lock.close()
 
     def _append(self, file: SpoolFile, entries: Sequence[SpoolEntry]) -> None:
-        pages = _pages_for(entries)
-        if file.wal_bytes > 2 * MAX_WAL_BYTES or not self._fits(file, pages):
+        if file.wal_bytes > 2 * MAX_WAL_BYTES or not self._room.is_there(file, entries):
             file.empty_wal()
         with file.transaction() as connection:
-            if not self._fits(file, pages):
+            if not self._room.is_there(file, entries):
                 raise SpoolFull("the spool has reached its limit, or the disk its floor")
             spool_entries.append(connection, entries, now=self._clock().timestamp())
 
@@ -213,38 +243,19 @@ class Spool:
 
     def _status(self, file: SpoolFile) -> SpoolStatus:
         totals = spool_entries.read_totals(file.connection)
-        room, rate = self._room_bytes(file), totals.bytes_a_second(self._clock().timestamp())
+        room, rate = self._room.left_bytes(file), totals.bytes_a_second(self._clock().timestamp())
         oldest = totals.oldest_appended_at
         return SpoolStatus(
             entries=totals.entries,
             events=totals.events,
             bytes=totals.bytes,
             oldest_appended_at=spool_entries.moment(oldest) if oldest is not None else None,
-            max_bytes=self._max_bytes,
+            max_bytes=self._room.max_bytes,
             room_bytes=room,
             seconds_until_full=room / rate if rate else None,
             set_aside_entries=totals.set_aside,
             damaged_files=count_damaged(self._folder),
         )
-
-    def _room_bytes(self, file: SpoolFile) -> int:
-        used = (file.pragma("page_count") - file.pragma("freelist_count")) * PAGE_BYTES
-        disk = free_bytes(self._folder) - self._min_free_bytes
-        return max(0, min(self._max_file_bytes - used, disk))
-
-    def _fits(self, file: SpoolFile, pages: int) -> bool:
-        """Whether so many more pages fit: into the file, into the log first, and on the disk."""
-        size, free = file.pragma("page_count"), file.pragma("freelist_count")
-        added = max(0, pages - free) * PAGE_BYTES
-        grown = size * PAGE_BYTES + added
-        logged = pages * (PAGE_BYTES + 24)  # each with its head
-        if added and grown > self._max_file_bytes:
-            return False
-        if grown + file.wal_bytes + logged > self._max_bytes:
-            return False
-        # What the log holds has yet to be written back, and that must not fail for want of room.
-        owed = max(0, grown - file.path.stat().st_size)
-        return free_bytes(self._folder) - owed - logged >= self._min_free_bytes
 
     def _perform(self, work: Callable[[SpoolFile], Result], *, writing: bool = False) -> Result:
         """Do the work with the file in use; once more with a new one if this one is damaged."""
@@ -272,12 +283,5 @@ class Spool:
             self._file.close()
             self._file = None
         with self._write.held(fcntl.LOCK_EX):
-            self._file = SpoolFile(self._folder, max_file_bytes=self._max_file_bytes)
-            self._file.begin()
-
-
-def _pages_for(entries: Sequence[SpoolEntry]) -> int:
-    """Pages that the entries take at most; a large one begins a page of its own."""
-    size = sum(len(entry.body) + _LARGEST_HEAD for entry in entries)
-    large = sum(1 for entry in entries if len(entry.body) > PAGE_BYTES // 4)
-    return size * 11 // 10 // PAGE_BYTES + large + 8
+            self._file = SpoolFile(self._folder, max_file_bytes=self._room.max_file_bytes)
+            self._file.begin(now=self._clock().timestamp())

@@ -55,6 +55,10 @@ CREATE TABLE spool (
 )
 """
 
+_LAST_NUMBER: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
+_FORGET_LAST_NUMBER: Final = "DELETE FROM sqlite_sequence WHERE name = 'entries'"
+_SET_LAST_NUMBER: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', ?)"
+
 _APPEND: Final = """
 INSERT INTO entries (appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body)
 VALUES (?, ?, ?, ?, ?, ?)
@@ -157,6 +161,17 @@ class Totals:
         return self.filled_bytes / seconds
 
 
+def skip_numbers(connection: sqlite3.Connection, *, now: float) -> None:
+    """Give out no number below the present microsecond; in the caller's transaction.
+
+    A file that is brought back from a backup does not know which numbers it gave out since.
+    """
+    row = connection.execute(_LAST_NUMBER).fetchone()
+    last = max(row[0] if row else 0, int(now * 1_000_000))
+    connection.execute(_FORGET_LAST_NUMBER)
+    connection.execute(_SET_LAST_NUMBER, [last])
+
+
 def append(connection: sqlite3.Connection, entries: Sequence[SpoolEntry], *, now: float) -> None:
     """Add entries and count them; in the caller's transaction."""
     _insert(connection, [_values(entry, now) for entry in entries], now=now)
@@ -169,12 +184,13 @@ def read_first(
     size = 0
     cursor = connection.execute(_FIRST)
     try:
-        for row in cursor:
-            stored = _stored(spool_id, *row)
-            size += len(stored.entry.body)
-            if size > max_bytes and size > len(stored.entry.body):
+        for number, appended_at, events, writer_id, xid, checksum, body in cursor:
+            size += len(body)
+            if size > max_bytes and size > len(body):
                 return
-            yield stored
+            is_intact = zlib.crc32(body) == checksum
+            entry = entry_of(events, writer_id, xid, body)
+            yield StoredEntry(spool_id, number, moment(appended_at), entry, is_intact)
     finally:
         cursor.close()  # whoever reads holds the log up
 
@@ -242,16 +258,7 @@ def _values(entry: SpoolEntry, now: float) -> _Row:
     return now, entry.events, writer_id, xid, zlib.crc32(entry.body), entry.body
 
 
-def _stored(
-    spool_id: UUID,
-    number: int,
-    appended_at: float,
-    events: int,
-    writer_id: int | None,
-    xid: int | None,
-    checksum: int,
-    body: bytes,
-) -> StoredEntry:
+def entry_of(events: int, writer_id: int | None, xid: int | None, body: bytes) -> SpoolEntry:
+    """An entry of its columns."""
     doubt = InDoubt(writer_id, xid) if writer_id is not None and xid is not None else None
-    entry = SpoolEntry(body, events, doubt)
-    return StoredEntry(spool_id, number, moment(appended_at), entry, zlib.crc32(body) == checksum)
+    return SpoolEntry(body, events, doubt)

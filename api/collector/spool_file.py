@@ -21,6 +21,7 @@ from api.collector.spool_entries import (
     CREATE_ENTRIES,
     CREATE_ENTRIES_SET_ASIDE,
     CREATE_TOTALS,
+    skip_numbers,
 )
 from api.collector.spool_errors import SpoolBroken, SpoolDamaged
 from api.collector.spool_lock import BUSY_SECONDS
@@ -33,6 +34,8 @@ MAX_WAL_BYTES: Final = 8_000_000
 """The log is written back beyond this; larger, one append in many waits longer for it."""
 _FILE_NAME: Final = "spool.sqlite3"
 _DAMAGED: Final = "damaged-"
+_RESCUED: Final = "rescued-"
+_LOST: Final = "unreadable-"
 _FORMAT: Final = 1
 
 _SCHEMA: Final = (CREATE_ENTRIES, CREATE_ENTRIES_SET_ASIDE, CREATE_TOTALS)
@@ -51,10 +54,13 @@ class SpoolFile:
         self._inode = self.path.stat().st_ino
         self._has_begun = False
 
-    def begin(self) -> None:
+    def begin(self, *, now: float) -> None:
         """Set it up; raises SpoolDamaged or what `is_damage` knows when it cannot be used."""
         self._configure()
-        self.spool_id = self._identify()
+        self.spool_id = self._identify(now)
+        # A file that somebody mended may have pages of another size.
+        self.page_bytes = self.pragma("page_size")
+        self.pragma(f"max_page_count = {self._max_file_bytes // self.page_bytes}")
         # Now that file and log exist: their names are to survive a power cut, too.
         sync_folder(self.path.parent)
         self._has_begun = True
@@ -81,7 +87,7 @@ class SpoolFile:
             return 0
 
     def pragma(self, name: str) -> int:
-        """A number that SQLite tells."""
+        """A number that SQLite tells, or is told."""
         value: int = self.connection.execute(f"PRAGMA {name}").fetchone()[0]
         return value
 
@@ -136,14 +142,13 @@ class SpoolFile:
         wal_bytes = min(MAX_WAL_BYTES, self._max_file_bytes // 8)
         execute(f"PRAGMA wal_autocheckpoint = {max(1, wal_bytes // PAGE_BYTES)}")
         execute(f"PRAGMA journal_size_limit = {wal_bytes}")
-        execute(f"PRAGMA max_page_count = {self._max_file_bytes // PAGE_BYTES}")
         # Freed pages are cut off with the file; writing zeros over them first doubles the work.
         execute("PRAGMA secure_delete = FAST")
         execute("PRAGMA temp_store = MEMORY")
         if mode != "wal" or self.pragma("synchronous") != 2:
             raise SpoolBroken("SQLite does not fsync here: it has no write-ahead log")
 
-    def _identify(self) -> UUID:
+    def _identify(self, now: float) -> UUID:
         with self.transaction() as connection:
             found = self.pragma("user_version")
             if found == 0 and not self.pragma("schema_version"):  # nobody wrote here before
@@ -155,12 +160,31 @@ class SpoolFile:
                 connection.execute(f"PRAGMA user_version = {_FORMAT}")
             elif found != _FORMAT:
                 raise SpoolDamaged(f"format {found} is not known here")
+            skip_numbers(connection, now=now)
             return UUID(connection.execute("SELECT spool_id FROM spool").fetchone()[0])
 
 
+def find_damaged(folder: Path) -> Path | None:
+    """The folder of a file that was set aside and not looked into yet."""
+    return min(folder.glob(f"{_DAMAGED}*"), default=None)
+
+
 def count_damaged(folder: Path) -> int:
-    """How many files were set aside here and have not been taken away."""
-    return sum(1 for _ in folder.glob(f"{_DAMAGED}*"))
+    """How many files were set aside of which something is missing still."""
+    return sum(1 for _ in folder.glob(f"{_DAMAGED}*")) + sum(1 for _ in folder.glob(f"{_LOST}*"))
+
+
+def file_in(folder: Path) -> Path:
+    """The spool's file in a folder."""
+    return folder / _FILE_NAME
+
+
+def note_rescue(folder: Path, *, is_complete: bool) -> Path:
+    """Name a damaged file's folder after what came of it; nothing in it is deleted."""
+    name = folder.name.removeprefix(_DAMAGED)
+    noted = folder.rename(folder.with_name(f"{_RESCUED if is_complete else _LOST}{name}"))
+    sync_folder(folder.parent)
+    return noted
 
 
 def sync_folder(folder: Path) -> None:

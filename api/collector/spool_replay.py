@@ -18,7 +18,7 @@ and the entry's counts are corrected in the transaction that writes the rest, so
 accepted + rejected holds whatever a sender was told. So it is with what the rules of intake forbid
 by then: every entry is judged again, and written only by the rules that are in force. An entry
 that cannot be read or written at all is set aside: kept in the spool, told by `/health`, tried
-again when a collector starts.
+again when a collector starts. What can be read of a damaged file comes last.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ _PAUSES_WHEN_BUSY: Final = 3.0
 _PAUSES_WHEN_IDLE: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 5.0
+# As in a group commit: every new site that live intake notes changes the rules.
+_MOST_JUDGEMENTS: Final = 10
 
 
 Result = TypeVar("Result")
@@ -92,7 +94,7 @@ class Connection(Protocol):
         """Hang up."""
 
 
-class StillUnderWay(Exception):
+class StillUnderWay(TimeoutError):
     """The transaction that may have written the next entry has not ended."""
 
 
@@ -171,7 +173,7 @@ class SpoolReplay:
         if not entries:
             self.error = None
             await self._disconnect()
-            return _IDLE_SECONDS
+            return 0 if await self._spool.run(Spool.rescue) else _IDLE_SECONDS
         began = time.monotonic()
         await self._replay(leading_run(entries))
         self.error = None
@@ -180,12 +182,13 @@ class SpoolReplay:
         return min(_LONGEST_PAUSE_SECONDS, took * pauses)
 
     async def _take_lead(self) -> bool:
-        self._leads = await self._spool.run(Spool.try_lock_replay)
-        if self._leads:
-            again = await self._spool.run(Spool.take_back_set_aside)
-            if again:
-                log.info("entries that were set aside are tried again", extra={"entries": again})
-        return self._leads
+        if not await self._spool.run(Spool.try_lock_replay):
+            return False
+        again = await self._spool.run(Spool.take_back_set_aside)
+        if again:
+            log.info("entries that were set aside are tried again", extra={"entries": again})
+        self._leads = True
+        return True
 
     async def _replay(self, run: Sequence[StoredEntry]) -> None:
         """Write entries that go together, unless they are written; then forget them."""
@@ -211,7 +214,7 @@ class SpoolReplay:
             connection.was_committed(writer_id=doubt.writer_id, transaction_id=doubt.transaction_id)
         )
         if written is None:
-            raise StillUnderWay
+            raise StillUnderWay("a transaction that may have written it has not ended")
         return written
 
     async def _write(self, run: Sequence[StoredEntry]) -> None:
@@ -255,22 +258,25 @@ class SpoolReplay:
             )
 
     async def _commit(self, intake: Intake, last: StoredEntry) -> None:
+        """Write what the rules in force make of an intake."""
         connection = await self._connected()
         position = await self._read_position(last.spool_id)
-        rules = self._rule_book.rules
-        try:
-            await self._in_time(
-                connection.commit_replayed(
-                    judge_again(intake, rules),
-                    spool_id=last.spool_id,
-                    after=position,
-                    number=last.number,
-                    rules_version=rules.version,
-                )
+        for _ in range(_MOST_JUDGEMENTS):
+            rules = self._rule_book.rules
+            commit = connection.commit_replayed(
+                judge_again(intake, rules),
+                spool_id=last.spool_id,
+                after=position,
+                number=last.number,
+                rules_version=rules.version,
             )
-        except StaleRules:
-            self._rule_book.learn(await self._in_time(connection.read_rules()))
-            raise  # and it is tried again
+            try:
+                await self._in_time(commit)
+                break
+            except StaleRules:
+                self._rule_book.learn(await self._in_time(connection.read_rules()))
+        else:
+            raise StaleRules
         self._position = last.spool_id, last.number
 
     async def _try_rows(self, rows: list[bytes]) -> None:

@@ -87,8 +87,8 @@ class SpoolReading:
             )
         if status is not None and status.damaged_files:
             problems.append(
-                f"{status.damaged_files} damaged spool files are kept in SPOOL_DIR/damaged-…: what"
-                " they hold is not delivered. Rescue what can be read, then move them away."
+                f"{status.damaged_files} damaged spool files are kept in SPOOL_DIR: damaged-… are"
+                " still to be looked into; of unreadable-… something that was acknowledged is lost."
             )
         return problems
 

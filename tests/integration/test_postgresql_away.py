@@ -18,10 +18,12 @@ import httpx
 import psycopg
 import pytest
 
+from database.async_engine import async_engine
 from database.embedded import EmbeddedServer
 from database.engine import sync_engine
 from database.intake import IntakeConnection, PositionMoved
 from database.migrate import migrate
+from database.rule_changes import suppress as suppress_persons
 from tests.conftest import a_batch, an_event
 from tests.integration.building import (
     collect,
@@ -152,6 +154,25 @@ async def test_what_an_earlier_process_left_is_written_by_the_next(
     async with collecting(server.url, tmp_path) as http:
         await until_empty(http)
     assert event_ids(server.url) == earlier.told, "in the order in which they came"
+
+
+async def test_whoever_was_erased_meanwhile_does_not_come_out_of_the_spool(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(server.stop)
+    async with collecting(server.url, tmp_path) as http:
+        sender = Sender(http)
+        await sender.send(events=3, visitorId="v-gone")
+        erased = set(sender.told)
+        await sender.send(events=5, visitorId="v-stays")
+    await asyncio.to_thread(server.start)
+    management = async_engine(server.url, application_name="tests")
+    await suppress_persons(management, [("visitor", "v-gone")])
+    await management.dispose()
+    async with collecting(server.url, tmp_path) as http:
+        await until_empty(http)
+    assert set(event_ids(server.url)) == set(sender.told) - erased
+    assert ledger_of(server.url) == {"accepted": 5, "suppressed": 3}
 
 
 async def test_a_server_that_only_reads_is_as_good_as_away(

@@ -112,13 +112,17 @@ async def test_what_waits_in_a_spool_is_refused_when_it_is_replayed(
     await suppress(management, GONE)
     with pytest.raises(StaleRules):
         await connection.commit_replayed(
-            entry, spool_id=SPOOL, number=1, rules_version=rules.version
+            entry, spool_id=SPOOL, after=0, number=1, rules_version=rules.version
         )
     assert await connection.replayed_through(SPOOL) == 0
     book = a_rule_book()
     book.learn(await connection.read_rules())
     await connection.commit_replayed(
-        judge_again(entry, book.rules), spool_id=SPOOL, number=1, rules_version=book.rules.version
+        judge_again(entry, book.rules),
+        spool_id=SPOOL,
+        after=0,
+        number=1,
+        rules_version=book.rules.version,
     )
     assert await connection.replayed_through(SPOOL) == 1
     await connection.close()

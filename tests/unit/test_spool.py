@@ -48,8 +48,11 @@ def bodies(spool: Spool) -> list[bytes]:
     return [stored.entry.body for stored in all_of(spool)]
 
 
-def forget(spool: Spool, number: int) -> None:
+def forget(spool: Spool, many: int) -> int:
+    """Forget the first entries; returns the last one's number."""
+    number = all_of(spool)[many - 1].number
     spool.forget_through(number, spool_id=spool.spool_id)
+    return number
 
 
 def size_on_disk(folder: Path) -> int:
@@ -60,7 +63,8 @@ def test_entries_come_out_in_the_order_in_which_they_went_in(spool: Spool) -> No
     spool.append(entries(b"a", b"b"))
     spool.append(entries(b"c"))
     assert bodies(spool) == [b"a", b"b", b"c"]
-    assert [s.number for s in all_of(spool)] == [1, 2, 3]
+    first, second, third = [s.number for s in all_of(spool)]
+    assert first < second < third
 
 
 def test_an_entry_comes_out_as_it_went_in(spool: Spool, clock: HandClock) -> None:
@@ -86,37 +90,59 @@ def test_reading_takes_nothing_out(spool: Spool) -> None:
 
 def test_what_is_forgotten_is_gone_and_forgetting_again_is_harmless(spool: Spool) -> None:
     spool.append(entries(b"a", b"b", b"c"))
-    for _ in range(2):
-        forget(spool, 2)
-        assert bodies(spool) == [b"c"]
+    number = forget(spool, 2)
+    assert bodies(spool) == [b"c"]
+    spool.forget_through(number, spool_id=spool.spool_id)
+    assert bodies(spool) == [b"c"]
     assert spool.status().entries == 1
 
 
 def test_numbers_are_never_given_out_again(spool: Spool, folder: Path) -> None:
     spool.append(entries(b"a", b"b"))
-    forget(spool, 2)
+    before = forget(spool, 2)
     spool.append(entries(b"c"))
-    forget(spool, 3)
+    assert forget(spool, 1) > before
     spool.close()
     again = opened(folder)
     again.append(entries(b"d"))
-    assert [s.number for s in all_of(again)] == [4]
+    assert [s.number for s in all_of(again)] == [before + 2]
     again.close()
 
 
 def test_numbers_go_on_when_a_large_file_was_emptied_and_cut(folder: Path) -> None:
     spool = opened(folder)
     spool.append(entries(*[os.urandom(100_000)] * 50))
-    forget(spool, 50)
+    before = forget(spool, 50)
     spool.append(entries(b"x"))
-    assert [s.number for s in all_of(spool)] == [51]
+    assert [s.number for s in all_of(spool)] == [before + 1]
+    spool.close()
+
+
+def test_a_file_that_is_brought_back_gives_out_none_of_the_numbers_it_forgot(
+    folder: Path, clock: HandClock
+) -> None:
+    spool = opened(folder, clock=clock)
+    spool.append(entries(b"in the backup"))
+    spool.close()
+    backup = (folder / "spool.sqlite3").read_bytes()
+    clock.turn(hours=1)
+    spool = opened(folder, clock=clock)
+    spool.append(entries(*[b"since then"] * 1_000))
+    last = forget(spool, 1_001)
+    spool.close()
+    (folder / "spool.sqlite3").write_bytes(backup)
+    clock.turn(hours=1)
+    spool = opened(folder, clock=clock)
+    spool.append(entries(b"new"))
+    old, new = all_of(spool)
+    assert old.number < last < new.number
     spool.close()
 
 
 def test_another_files_numbers_mean_nothing(spool: Spool, tmp_path: Path) -> None:
     other = opened(tmp_path / "other")
     spool.append(entries(b"a"))
-    spool.forget_through(1, spool_id=other.spool_id)
+    spool.forget_through(all_of(spool)[0].number, spool_id=other.spool_id)
     other.close()
     assert bodies(spool) == [b"a"]
 
@@ -202,7 +228,7 @@ def test_a_full_spool_takes_in_again_what_was_made_room_for(folder: Path) -> Non
 
     kept = fill()
     for _ in range(5):
-        forget(spool, all_of(spool)[9].number)
+        forget(spool, 10)
         assert fill() in range(8, 12)
         assert size_on_disk(folder) <= bound + 32_768
     assert abs(len(bodies(spool)) - kept) < 5
@@ -261,11 +287,11 @@ def test_what_was_set_aside_is_queued_again_on_request_and_under_another_number(
     spool.append([SpoolEntry(b"a", 1), doubtful, SpoolEntry(b"c", 1)])
     for stored in all_of(spool)[:2]:
         spool.set_aside(stored, reason="no intake")
-    forget(spool, 3)
+    last = forget(spool, 1)
     assert spool.take_back_set_aside() == 2
     assert bodies(spool) == [b"a", b"b"]
     assert all_of(spool)[1].entry == doubtful
-    assert [s.number for s in all_of(spool)] == [4, 5]
+    assert [s.number for s in all_of(spool)] == [last + 1, last + 2]
     assert spool.status().set_aside_entries == 0
     assert spool.status().events == 6
     assert spool.take_back_set_aside() == 0
@@ -413,6 +439,109 @@ def test_whoever_closes_a_damaged_file_late_leaves_the_new_ones_log_alone(folder
     reader = opened(folder)
     assert bodies(reader) == [b"after"]
     reader.close()
+    spool.close()
+
+
+SCRATCH_PAGES = """
+import os, sys
+with open(sys.argv[1], "r+b") as file:
+    for place in sys.argv[2:]:
+        file.seek(int(place))
+        file.write(os.urandom(16384))
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "many", "places", "most_lost"),
+    [
+        (500, 3_000, (0.5,), 40),
+        (500, 3_000, (0.2, 0.21, 0.5, 0.8), 160),
+        (40_000, 200, (0.3, 0.6), 4),
+    ],
+)
+def test_what_can_be_read_of_a_damaged_file_is_queued_again(
+    folder: Path, size: int, many: int, places: tuple[float, ...], most_lost: int
+) -> None:
+    spool = opened(folder)
+    for start in range(0, many, 100):
+        numbers = range(start, min(many, start + 100))
+        spool.append(entries(*[b"%d " % n + os.urandom(size) for n in numbers]))
+    spool.close()
+    path = folder / "spool.sqlite3"
+    pages = path.stat().st_size // 16_384
+    offsets = [str(int(pages * place) * 16_384) for place in places]
+    subprocess.run([sys.executable, "-c", SCRATCH_PAGES, str(path), *offsets], check=True)
+    spool = opened(folder)
+    intact = [s for s in all_of(spool) if s.is_intact]
+    if not intact:
+        assert spool.status().damaged_files == 1
+        assert spool.rescue()
+        assert not spool.rescue(), "once"
+        intact = all_of(spool)
+    found = [int(s.entry.body.split(b" ", 1)[0]) for s in intact]
+    assert found == sorted(set(found)), "in order"
+    assert many - most_lost <= len(found) < many
+    assert len(list(folder.glob("unreadable-*"))) == spool.status().damaged_files
+    spool.close()
+
+
+def test_a_file_of_which_nothing_is_missing_is_no_longer_told(folder: Path) -> None:
+    spool = opened(folder)
+    doubtful = SpoolEntry(b"b", events=5, in_doubt=InDoubt(1, 2))
+    spool.append([SpoolEntry(b"a", 1), doubtful, SpoolEntry(b"c", 1)])
+    spool.set_aside(all_of(spool)[0], reason="no intake")
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    assert bodies(spool) == []
+    assert spool.rescue()
+    assert [s.entry for s in all_of(spool)] == [doubtful, *entries(b"c", b"a")]
+    assert spool.status().damaged_files == 0
+    assert len(list(folder.glob("rescued-*"))) == 1
+    spool.close()
+
+
+def test_a_rescue_is_not_begun_without_room_for_it(folder: Path) -> None:
+    spool = opened(folder, max_bytes=10 * MEGABYTE)
+    for _ in range(40):
+        spool.append(entries(os.urandom(100_000)))
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    for _ in range(40):
+        spool.append(entries(b"x" * 100_000))
+    with pytest.raises(SpoolFull):
+        spool.rescue()
+    assert spool.status().entries == 40
+    forget(spool, 40)
+    assert spool.rescue()
+    assert spool.status().entries == 40
+    spool.close()
+
+
+def test_a_file_of_which_nothing_can_be_read_stays_told(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "spool.sqlite3").write_bytes(b"not a database, but long enough" * 1_000)
+    spool = opened(folder)
+    assert spool.rescue()
+    assert not spool.rescue()
+    assert spool.status().damaged_files == 1
+    spool.close()
+
+
+def test_a_file_that_somebody_mended_is_gone_on_with(folder: Path) -> None:
+    spool = opened(folder)
+    spool.append(entries(b"a", b"b"))
+    spool_id = spool.spool_id
+    spool.close()
+    mended = sqlite3.connect(folder / "spool.sqlite3", isolation_level=None)
+    mended.execute("PRAGMA journal_mode = DELETE")
+    mended.execute("PRAGMA page_size = 4096")
+    mended.execute("VACUUM")
+    mended.close()
+    spool = opened(folder, max_bytes=8 * MEGABYTE)
+    assert spool.spool_id == spool_id
+    with suppress(SpoolFull):
+        while True:
+            spool.append(entries(os.urandom(100_000)))
+    assert 5 * MEGABYTE < size_on_disk(folder) <= 8 * MEGABYTE + 32_768
+    assert bodies(spool)[:2] == [b"a", b"b"]
     spool.close()
 
 

@@ -69,6 +69,13 @@ class Leftovers:
         async with self.replaying():
             await until(lambda: self.status().entries == 0)
 
+    def numbers(self) -> list[int]:
+        spool = self.open()
+        try:
+            return [stored.number for stored in spool.first(max_bytes=10**9)]
+        finally:
+            spool.close()
+
     def status(self) -> SpoolStatus:
         spool = self.open()
         try:
@@ -114,11 +121,12 @@ def leftovers(tmp_path: Path) -> Leftovers:
 async def test_what_was_left_is_written_in_order_and_forgotten(leftovers: Leftovers) -> None:
     left = [clicks(n) for n in range(1, 6)]
     leftovers.leave(*left)
+    last = leftovers.numbers()[-1]
     await leftovers.replay_all()
     assert leftovers.rows == rows_of(*left)
     assert leftovers.buffer.counts[CLICKS] == 15
     assert leftovers.buffer.commits == [15], "small entries share a transaction"
-    assert list(leftovers.buffer.positions.values()) == [5]
+    assert list(leftovers.buffer.positions.values()) == [last]
 
 
 async def test_a_transaction_is_no_larger_than_it_should_be(leftovers: Leftovers) -> None:
@@ -140,7 +148,7 @@ async def test_what_was_written_before_a_crash_is_forgotten_unwritten(leftovers:
     leftovers.leave(clicks(1), clicks(2))
     spool = leftovers.open()
     # The process died between the commit and the forgetting.
-    leftovers.buffer.positions[spool.spool_id] = 2
+    leftovers.buffer.positions[spool.spool_id] = leftovers.numbers()[1]
     spool.close()
     leftovers.leave(clicks(3))
     await leftovers.replay_all()
@@ -300,3 +308,16 @@ async def test_it_keeps_no_connection_while_there_is_nothing_to_do(leftovers: Le
     async with leftovers.replaying():
         await asyncio.sleep(0.2)
     assert leftovers.buffer.opened == 0
+
+
+async def test_what_can_be_read_of_a_damaged_spool_is_written_too(leftovers: Leftovers) -> None:
+    before, after = clicks(2), clicks(3)
+    leftovers.leave(before)
+    spool = leftovers.open()
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    spool.close()
+    leftovers.leave(after)
+    async with leftovers.replaying():
+        await until(lambda: len(leftovers.rows) == 5)
+        await until(lambda: leftovers.status().damaged_files == 0)
+    assert leftovers.rows == rows_of(after, before)

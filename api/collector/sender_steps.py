@@ -22,8 +22,9 @@ def flag_bot(draft: Draft) -> Refused | None:
     facts = draft.facts
     agent = draft.event.user_agent
     reason = None if agent is None else detect_bot_of_event(agent)
-    if reason is None and not facts.is_server:
-        # What a server sends requests with says nothing of whom its events are about.
+    if reason is None and not facts.is_server and (agent is None or facts.from_page):
+        # What a server sends requests with says nothing of whom its events are about; and a
+        # server it is that names another's user agent.
         reason = facts.bot_reason
     if reason is None:
         return None

@@ -57,11 +57,13 @@ def track(name: str, **options: Any) -> str:
 
 
 def told(row: Row) -> dict[str, Any]:
-    """What the sender said: it makes up no id, and tells no time."""
+    """What the sender said: it makes up no id, and tells no time; the test's browser is a bot."""
     assert abs(row.occurred_at - datetime.now(UTC)) < timedelta(minutes=1)
     payload = dict(row.payload)
     assert "Chrome" in payload.pop("userAgent")
     assert payload.pop("eventId")
+    assert payload.pop("visitorId") == row.visitor_id
+    assert payload.pop("isBot") and payload.pop("botReason") == "headless:HeadlessChrome"
     return payload
 
 
@@ -99,7 +101,9 @@ def test_every_field_of_every_call(collector: Collector, shop: ShopPage, script:
     }  # fmt: skip
     del shared["referrer"]
     assert engagement == shared | {"eventType": "engagement"}
-    assert {row.visitor_id for row in rows} == {row.session_id for row in rows} == {None}
+    assert {row.session_id for row in rows} == {None}
+    (visitor_id,) = {row.visitor_id for row in rows}
+    assert visitor_id is not None and visitor_id.startswith("daily-")
     assert shop.page.evaluate("window.statuses") == [202, 202, 202, 202]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 _PREFLIGHT_SECONDS: Final = 86_400
 # Above this, decoding takes long enough to be felt by the others on the event loop.
 _LARGE_BODY_BYTES: Final = 200_000
+# Redaction takes up to 10 µs a byte of what was written to make it work hard (measured).
+_LARGE_SUSPECT_BYTES: Final = 6_000
+# Each one more makes the event loop wait for its turn once more. They are nobody else's, so that
+# such bodies wait for each other only.
+_THREADS: Final = 2
 
 
 class IntakeEndpoint:
@@ -68,6 +74,7 @@ class IntakeEndpoint:
         self._body_limits = body_limits
         self._origins = frozenset(origin.encode() for origin in origins)
         self._clock = clock
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="judge")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request to one of `routes`."""
@@ -120,9 +127,15 @@ class IntakeEndpoint:
         if isinstance(body, Refused):
             return request, self._accept_decoded(body, request, facts, policy)
         whole = IntakeRequest(request.method, request.path, request.query, request.headers, body)
-        if len(body) > _LARGE_BODY_BYTES:
-            return whole, await asyncio.to_thread(self._judge, dialect, whole, facts, policy)
-        return whole, self._judge(dialect, whole, facts, policy)
+        size = len(body) + len(request.query)
+        if size <= _LARGE_BODY_BYTES:
+            facts.is_suspect = _is_suspect(dialect, whole, policy.redactor)
+            if not facts.is_suspect or size <= _LARGE_SUSPECT_BYTES:
+                return whole, self._judge(dialect, whole, facts, policy)
+        judging = asyncio.get_running_loop().run_in_executor(
+            self._threads, self._judge_large, dialect, whole, facts, policy
+        )
+        return whole, await judging
 
     def _facts(
         self, dialect: Dialect, request: IntakeRequest, scope: Scope, policy: Policy
@@ -149,6 +162,12 @@ class IntakeEndpoint:
             do_not_track=find_signal(headers),
         )
 
+    def _judge_large(
+        self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts, policy: Policy
+    ) -> Acceptance:
+        facts.is_suspect = _is_suspect(dialect, request, policy.redactor)
+        return self._judge(dialect, request, facts, policy)
+
     def _judge(
         self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts, policy: Policy
     ) -> Acceptance:
@@ -162,9 +181,6 @@ class IntakeEndpoint:
                     limited, site_id=facts.fallback_site_id, events=len(decoded.events)
                 )
         self._throttle.charge_sites(decoded, facts.fallback_site_id)
-        if not dialect.name and policy.redactor is not None:
-            # Of Sluice's own JSON the bytes tell; what others pack is looked at event by event.
-            facts.is_suspect = _is_suspect(request, policy.redactor)
         return self._accept_decoded(decoded, request, facts, policy)
 
     def _accept_decoded(
@@ -194,8 +210,12 @@ class IntakeEndpoint:
         return [(b"access-control-allow-origin", origin), *_ALLOWED]
 
 
-def _is_suspect(request: IntakeRequest, redactor: Redactor) -> bool:
+def _is_suspect(dialect: Dialect, request: IntakeRequest, redactor: Redactor | None) -> bool:
     """Whether anything of a request that stands on a row may have to be redacted."""
+    if redactor is None:
+        return False
+    if dialect.name:
+        return True  # what others pack the bytes do not tell: it is looked at event by event
     if redactor.suspects(request.body):
         return True
     return _header_is_suspect(request.headers.get(b"user-agent", b""), redactor)

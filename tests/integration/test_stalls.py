@@ -1,0 +1,46 @@
+"""One request, however much work it makes, does not keep the event loop from the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.integration.building import collect, serving
+
+
+def _batch(text: str, *, events: int) -> bytes:
+    properties = {"text": text}
+    return json.dumps({"events": [{"eventType": "a", "properties": properties}] * events}).encode()
+
+
+async def _waits_beside(work: asyncio.Task[object]) -> tuple[float, float]:
+    """The longest that another task had to wait meanwhile, and how long the work took."""
+    loop = asyncio.get_running_loop()
+    began, longest = loop.time(), 0.0
+    while not work.done():
+        before = loop.time()
+        await asyncio.sleep(0.001)
+        longest = max(longest, loop.time() - before)
+    return longest, loop.time() - began
+
+
+@pytest.mark.parametrize("unit", ["token=a1 ", "1.2.3.4 ip=", "+1+1+1"])
+async def test_a_body_full_of_what_may_be_private(read_database_url: str, unit: str) -> None:
+    body = _batch(unit * (14_000 // len(unit)), events=13)
+    async with serving(read_database_url, RATE_LIMIT_PER_IP="0") as http:
+        sending = asyncio.create_task(collect(http, body))
+        longest, took = await _waits_beside(sending)
+        assert (await sending).status_code in (200, 400, 413)
+    # A ratio, since the machine may have other things to do: without threads it is nearly one.
+    assert longest < took / 2
+
+
+async def test_a_query_full_of_it(read_database_url: str) -> None:
+    query = "&".join(f"k{number}={'4 1 1 1 ' * 40}" for number in range(199)).replace(" ", "+")
+    async with serving(read_database_url, RATE_LIMIT_PER_IP="0") as http:
+        sending = asyncio.create_task(http.get(f"/pixel.gif?{query}"))
+        longest, took = await _waits_beside(sending)
+        assert (await sending).status_code == 200
+    assert longest < took / 2

@@ -290,9 +290,8 @@ def test_nothing_private_is_kept(body: Any, redactor: Any) -> None:
     ],
 )
 def test_a_value_that_another_field_names_goes_too(body: bytes) -> None:
-    assert (
-        "hunter2" not in letter(body, redact_letter=partial(redact_payload, redactor=OURS)).payload
-    )
+    found = letter(body, redact_letter=partial(redact_payload, redactor=OURS))
+    assert "hunter2" not in found.payload
 
 
 @pytest.mark.parametrize("head", ["cx=", '{"cx":"', '{"eventType":1,"cx":"'])
@@ -306,9 +305,7 @@ def test_json_in_base64_is_opened_and_packed_again(head: str) -> None:
     assert redact_payload(clean.encode(), OURS) == clean
 
 
-@given(
-    st.binary(max_size=60), st.sampled_from([b"eyJ", b"W3s", b'{"name":"token","value":"', b"{"])
-)
+@given(st.binary(max_size=60), st.sampled_from([b"eyJ", b"W3s", b'{"name":"token","value":"']))
 def test_whatever_resembles_packed_json_is_read_without_failing(data: bytes, head: bytes) -> None:
     redact_payload(head + data, OURS)
     redact_payload(head + base64.b64encode(data), OURS)

@@ -124,7 +124,7 @@ def _letter(refused: Refused, sent: _Sent, facts: RequestFacts, redact: Redact) 
         payload=payload,
         payload_bytes=len(sent.payload),
         is_cut=is_cut,
-        user_agent=storable(facts.user_agent) if facts.user_agent else None,
+        user_agent=_short(facts.user_agent, redact) if facts.user_agent else None,
         ip=facts.ip,
     )
 

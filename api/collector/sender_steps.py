@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from api.collector.bots import detect_bot_of_event
-from api.collector.cookieless import make_visitor_id
+from api.collector.cookieless import DAILY_PREFIX, make_visitor_id
 from api.collector.rules import SUPPRESSED
 from api.collector.sender import ip_to_store
 from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
     from api.collector.steps import Draft
+    from core.event import Event
 
 BotMode = Literal["flag", "drop"]
 CookielessMode = Literal["off", "dialects", "missing", "always"]
@@ -22,9 +23,9 @@ def flag_bot(draft: Draft) -> Refused | None:
     facts = draft.facts
     agent = draft.event.user_agent
     reason = None if agent is None else detect_bot_of_event(agent)
+    # What a server sends requests with says nothing of whom its events are about: it shows a key,
+    # or comes from no page and names a browser.
     if reason is None and not facts.is_server and (agent is None or facts.from_page):
-        # What a server sends requests with says nothing of whom its events are about; and a
-        # server it is that names another's user agent.
         reason = facts.bot_reason
     if reason is None:
         return None
@@ -47,19 +48,33 @@ def name_visitor(draft: Draft) -> Refused | None:
         case _:
             if event.visitor_id is not None or not facts.is_cookieless:
                 return None
-    if facts.is_server and draft.visitor_ip is None:
-        return None  # all that is known is the server's own address
+    if draft.visitor_ip is None:
+        # Of a server's request all that is known is the server's own address.
+        ip = None if facts.is_server else facts.whole_ip
+    else:
+        ip = draft.visitor_ip
+    if not ip:
+        # The browser alone would make one visitor of all who have the same.
+        if policy.cookieless == "always" and not facts.is_server:
+            _forget_lasting_id(event)
+        return None
     assert policy.salts is not None, "a step of policies with salts"
     event.visitor_id = make_visitor_id(
         policy.salts.salt_for(facts.arrived_at.date()),
         site_id=draft.site_id,
-        ip=facts.whole_ip if draft.visitor_ip is None else draft.visitor_ip,
+        ip=ip,
         user_agent=event.user_agent or facts.user_agent,
     )
     suppressions = policy.rules.suppressions
     if suppressions and suppressions.covers(visitor_id=event.visitor_id, user_id=None):
         return SUPPRESSED
     return None
+
+
+def _forget_lasting_id(event: Event) -> None:
+    """Out of a dead letter comes an id that was made when its event did."""
+    if event.visitor_id is not None and not event.visitor_id.startswith(DAILY_PREFIX):
+        event.visitor_id = None
 
 
 def locate(draft: Draft) -> Refused | None:
@@ -85,7 +100,10 @@ def redact(draft: Draft) -> Refused | None:
         return None
     redactor = draft.policy.redactor
     assert redactor is not None, "a step of policies with a redactor"
-    found = redactor.redact_event(draft.event, site_id=draft.site_id)
+    event = draft.event
+    if event.user_agent is None:  # the header's stands on the row as well, and may say anything
+        event.user_agent = draft.facts.user_agent
+    found = redactor.redact_event(event, site_id=draft.site_id)
     if found:
         draft.mark().redactions = found
     return None

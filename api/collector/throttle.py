@@ -6,6 +6,7 @@ Each process counts for itself, with its share of what the settings allow the wh
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -36,19 +37,23 @@ class Throttle:
         self._addresses = _buckets(per_ip, processes, _MAX_ADDRESSES)
         self._sites = _buckets(per_site, processes, _MAX_SITES)
         self._monotonic = monotonic
+        # Large bodies are judged in threads of their own.
+        self._lock = threading.Lock()
 
     def turn_away(self, ip: str | None) -> Refused | None:
         """Before the body is read: whether an address has nothing left."""
         if self._addresses is None or ip is None:
             return None
-        wait = self._addresses.empty_for(_sender_of(ip), self._monotonic())
+        with self._lock:
+            wait = self._addresses.empty_for(_sender_of(ip), self._monotonic())
         return _refuse("this address", wait) if wait else None
 
     def charge_ip(self, ip: str | None, events: int) -> Refused | None:
         """Take a request's events from its address's bucket."""
         if self._addresses is None or ip is None or not events:
             return None
-        wait = self._addresses.take(_sender_of(ip), events, self._monotonic())
+        with self._lock:
+            wait = self._addresses.take(_sender_of(ip), events, self._monotonic())
         return _refuse("this address", wait) if wait else None
 
     def charge_sites(self, decoded: DecodedBody, fallback_site_id: str) -> None:
@@ -60,9 +65,10 @@ class Throttle:
             None if isinstance(event, Refused) else event.site_id or fallback_site_id
             for event in events
         ]
-        now = self._monotonic()
         for site_id, number in Counter(s for s in sites if s is not None).items():
-            if wait := self._sites.take(site_id, number, now):
+            with self._lock:
+                wait = self._sites.take(site_id, number, self._monotonic())
+            if wait:
                 refused = _refuse("this site", wait)
                 decoded.events = events = [
                     refused if site == site_id else event

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from datetime import timedelta
@@ -277,6 +278,39 @@ def test_nothing_private_is_kept(body: Any, redactor: Any) -> None:
         assert private not in everything
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"eventType":"a","f":[{"name":"password","value":"hunter2"}], oops',
+        b'{"eventType":"a","f":[{"value": "hunter2", "name": "password" , oops',
+        b'{"eventType":"a","f":[{"name":"password","value":["hunter2", "x", oops',
+        b'{"eventType":"a","f":[{"name":"password","value":{"x":"hunter2", oops',
+        rb'{"eventType":"a","text":"{\"name\":\"password\",\"value\":\"hunter2\"}", oops',
+        b"p=%7B%22name%22%3A%22password%22%2C%22value%22%3A%22hunter2%22",
+    ],
+)
+def test_a_value_that_another_field_names_goes_too(body: bytes) -> None:
+    found = letter(body, redact_letter=partial(redact_payload, redactor=OURS))
+    assert "hunter2" not in found.payload
+
+
+@pytest.mark.parametrize("head", ["cx=", '{"cx":"', '{"eventType":1,"cx":"'])
+def test_json_in_base64_is_opened_and_packed_again(head: str) -> None:
+    packed = base64.urlsafe_b64encode(b'[{"password":"hunter2","n":"??>>"}]').decode().rstrip("=")
+    found = redact_payload(f"{head}{packed}".encode(), OURS)
+    at = found.index("W3s")
+    opened = base64.urlsafe_b64decode(found[at:] + "=" * (-len(found[at:]) % 4))
+    assert json.loads(opened) == [{"password": "[redacted:secret]", "n": "??>>"}]
+    clean = f"{head}{packed.replace('cGFzc3', 'bm90Zm')}"
+    assert redact_payload(clean.encode(), OURS) == clean
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"eyJ", b"W3s", b'{"name":"token","value":"']))
+def test_whatever_resembles_packed_json_is_read_without_failing(data: bytes, head: bytes) -> None:
+    redact_payload(head + data, OURS)
+    redact_payload(head + base64.b64encode(data), OURS)
+
+
 def test_a_name_that_is_private_itself_goes_too() -> None:
     body = f'{{"{MAIL}": "{MAIL}", "x": '.encode()
     assert letter(body, **REDACTED).payload == '{"[redacted]": "[redacted]", "x": '
@@ -288,6 +322,11 @@ def test_a_message_that_quotes_what_stood_there_is_redacted_too() -> None:
     assert found.field == "consent"
     assert found.message == "Invalid enum value '[redacted]'"
     assert letter(an_event(eventType=MAIL, title=3), **REDACTED).event_type == "[redacted]"
+
+
+def test_what_the_browser_calls_itself_is_redacted_too() -> None:
+    facts = dataclasses.replace(FACTS, user_agent=f"Shop/7 ({MAIL})")
+    assert letter(b"{", facts=facts, **REDACTED).user_agent == "Shop/7 ([redacted])"
 
 
 def test_what_is_redacted_is_still_the_event_that_it_was() -> None:

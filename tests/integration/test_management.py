@@ -184,7 +184,7 @@ async def test_counts_are_exact_by_site_and_reason_before_and_after_dropping(
         after = (await http.get("/events/count")).json()
     assert before == {
         "count": 3, "received": 5, "rejected": 2, "duplicates": 0,
-        "bots": 0, "redacted": 0, "plan_violations": 0,
+        "bots": 3, "redacted": 0, "plan_violations": 0,
         "rejected_by_reason": {"invalid_event": 1, "invalid_json": 1},
         "by_site": [
             {"site_id": "shop.example", "accepted": 2, "rejected": 0},

@@ -60,7 +60,8 @@ class RunningStack:
         ]  # fmt: skip
         self._command = [part.replace("{port}", str(self.port)) for part in self._command]
         self._cwd = cwd
-        self._settings = settings or {}
+        # All senders of a test come from one address.
+        self._settings = {"RATE_LIMIT_PER_IP": "0"} | (settings or {})
         self.output = data.parent / f"{data.name}.out"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -40,7 +40,7 @@ from api.collector.plan_in_force import PlanInForce
 from api.collector.policy_of import policy_of
 from api.collector.rule_watch import RuleWatch
 from api.collector.rules import RuleBook
-from api.collector.salt_renewal import keep_salts
+from api.collector.salt_renewal import keep_salts, try_to_renew
 from api.collector.spool import Spool
 from api.collector.spool_replay import SpoolReplay
 from api.collector.throttle import Throttle
@@ -114,6 +114,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         if plan is not None:
             upkeep.append(asyncio.create_task(plan.keep_up()))
         if settings.cookieless != "off":
+            await try_to_renew(salts, settings.database_url, clock=clock)
             upkeep.append(
                 asyncio.create_task(keep_salts(salts, settings.database_url, clock=clock))
             )

@@ -16,24 +16,35 @@ log = logging.getLogger("sluice.collector")
 
 _EVERY_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 5.0
+_LONGEST_SECONDS: Final = 2.0
 
 
 async def keep_salts(salts: SaltKeeper, database_url: str, *, clock: Clock) -> None:
     """Renew again and again, for ever; sooner again while PostgreSQL is away."""
     while True:
-        try:
-            await renew_once(salts, database_url, clock=clock)
-            pause = _EVERY_SECONDS
-        except (psycopg.Error, OSError) as exc:
-            log.warning("salts not renewed", extra={"error": type(exc).__name__})
-            pause = _AGAIN_SECONDS
-        await asyncio.sleep(pause)
+        is_renewed = await try_to_renew(salts, database_url, clock=clock)
+        await asyncio.sleep(_EVERY_SECONDS if is_renewed else _AGAIN_SECONDS)
 
 
-async def renew_once(salts: SaltKeeper, database_url: str, *, clock: Clock) -> None:
+async def try_to_renew(salts: SaltKeeper, database_url: str, *, clock: Clock) -> bool:
+    """Renew once, if PostgreSQL answers soon.
+
+    A collector does so before it takes anything in: an event that came sooner would be given an
+    id by a salt that no other collector has.
+    """
+    try:
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            await _renew(salts, database_url, clock=clock)
+    except (psycopg.Error, OSError) as exc:  # TimeoutError is one
+        log.warning("salts not renewed", extra={"error": type(exc).__name__})
+        return False
+    return True
+
+
+async def _renew(salts: SaltKeeper, database_url: str, *, clock: Clock) -> None:
     """Store what is missing, and learn what the others have stored."""
     today = clock().date()
     async with await psycopg.AsyncConnection.connect(
-        database_url, application_name="sluice salts", connect_timeout=5
+        database_url, application_name="sluice salts"
     ) as connection:
         salts.adopt(await renew_salts(connection, salts.offer(today), today=today), today=today)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -69,7 +70,7 @@ class Throttle:
             with self._lock:
                 wait = self._sites.take(site_id, number, self._monotonic())
             if wait:
-                refused = _refuse("this site", wait)
+                refused = replace(_refuse("this site", wait), site_id=site_id)
                 decoded.events = events = [
                     refused if site == site_id else event
                     for site, event in zip(sites, events, strict=True)

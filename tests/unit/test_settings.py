@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from api.collector.redaction import Detector
 from api.settings import ApiSettings
 from core.settings import CommonSettings, SettingsError, masked, read_settings
 from exporter.settings import ExporterSettings
@@ -199,3 +200,47 @@ def test_the_default_rules_let_every_site_in() -> None:
     assert settings.site_policy.allows("anything at all")
     assert settings.site_policy.new_sites == "accept"
     assert "signed_up" in settings.identity_event_names
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"REDACT": "card,iris"}, "REDACT: 'iris' is not a valid Detector; there are card, ssn,"),
+        ({"REDACT": "none,card"}, "REDACT: 'none' is not a valid Detector"),
+        ({"REDACT_ALLOW": "sku"}, "REDACT_ALLOW: 'sku' is no site=field"),
+        ({"REDACT_ALLOW": "shop.example=sku,=sku"}, "REDACT_ALLOW: '=sku' is no site=field"),
+        ({"REDACT_ALLOW": "shop.example= "}, "REDACT_ALLOW: 'shop.example=' is no site=field"),
+        ({"IP_MODE": "whole"}, "IP_MODE='whole': must be one of truncate, drop"),
+        ({"BOTS": "ignore"}, "BOTS='ignore': must be one of flag, drop"),
+        ({"COOKIELESS": "on"}, "COOKIELESS='on': must be one of off, dialects, missing, always"),
+        ({"RATE_LIMIT_PER_IP": "-1"}, "RATE_LIMIT_PER_IP='-1': must be at least 0"),
+        ({"MAX_STRING_CHARS": "99"}, "MAX_STRING_CHARS='99': must be at least 100"),
+        ({"BODY_TIMEOUT": "0s"}, "BODY_TIMEOUT"),
+    ],
+)
+def test_bad_settings_of_privacy_and_limits(variables: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(ApiSettings, API | variables)
+    assert problem in str(raised.value)
+
+
+def test_what_is_wrong_with_redaction_is_named_all_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(ApiSettings, API | {"REDACT": "iris", "REDACT_ALLOW": "sku"})
+    for name in ("REDACT: ", "REDACT_ALLOW: "):
+        assert name in str(raised.value)
+
+
+def test_what_is_redacted_and_what_is_allowed() -> None:
+    def read(**variables: str) -> ApiSettings:
+        return read_settings(ApiSettings, API | variables)
+
+    assert read().redaction_detectors == frozenset(Detector)
+    assert read(REDACT="").redaction_detectors == frozenset(Detector)
+    assert read(REDACT=" Card, ssn ,").redaction_detectors == {Detector.CARD, Detector.SSN}
+    assert read(REDACT="none").redaction_detectors == frozenset()
+    allowed = read(REDACT_ALLOW="*=sku, a.example=order.code,a.example = ean")
+    assert allowed.redaction_allow_list == {
+        "*": {"sku"},
+        "a.example": {"order.code", "ean"},
+    }

@@ -105,7 +105,9 @@ def test_an_event_without_a_site_counts_for_the_requests() -> None:
     throttle.charge_sites(events(*[None] * 10), "shop.example")
     decoded = events("shop.example")
     throttle.charge_sites(decoded, "fallback")
-    assert isinstance(decoded.events[0], Refused)
+    (refused,) = decoded.events
+    assert isinstance(refused, Refused)
+    assert refused.site_id == "shop.example"
 
 
 def test_whole_seconds_to_wait_and_the_longest_of_them() -> None:

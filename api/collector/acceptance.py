@@ -198,6 +198,8 @@ class Acceptance:
     """Of the rules that its events were judged by."""
     letters: list[DeadLetter] = field(default_factory=list)
     sites: list[NewSite] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    """The same by name, while events are accepted: a batch may name thousands."""
     links: list[IdentityLink] = field(default_factory=list)
 
     @property
@@ -298,10 +300,11 @@ def _note_site(
     site_id = event.site_id
     assert site_id is not None  # filled in by `check_site`
     state = sites.judge(site_id).note_as
-    if state is None or any(site.site_id == site_id for site in acceptance.sites):
+    if state is None or site_id in acceptance.named:
         return None
     if len(acceptance.sites) >= sites.room:
         return sites.full()
+    acceptance.named.add(site_id)
     acceptance.sites.append(new_site(site_id, state, dialect=facts.dialect, url=event.url))
     return None
 

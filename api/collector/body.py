@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from api.collector.decompress import GZIP_MAGIC, Coding, decompress
 from api.collector.dialects.dialect import Headers
+from api.collector.waiting import QueueFull
 from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive
+
+
+class Receiving:
+    """Bytes of all bodies that have begun to arrive and are not whole yet, within a bound."""
+
+    def __init__(self, max_bytes: int = 128_000_000) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def take(self, size: int) -> None:
+        """Hold some more; raises QueueFull, and holds none of it."""
+        if self._bytes + size > self._max_bytes:
+            raise QueueFull
+        self._bytes += size
+
+    def give_back(self, size: int) -> None:
+        """They are whole, or gone."""
+        self._bytes -= size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +41,7 @@ class BodyLimits:
     max_body_bytes: int
     max_decompressed_bytes: int
     timeout_seconds: float
+    receiving: Receiving = field(default_factory=Receiving)
 
 
 class SenderGone(Exception):
@@ -40,7 +60,8 @@ _SMALL_DECOMPRESSED_BYTES: Final = 128_000
 async def read_body(receive: Receive, *, headers: Headers, limits: BodyLimits) -> bytes | Refused:
     """The whole body, decompressed.
 
-    Raises SenderGone when the sender hangs up. Only what has arrived whole is decompressed: a
+    Raises SenderGone when the sender hangs up, and QueueFull when too much of other bodies is on
+    its way already. Only what has arrived whole is decompressed: a
     sender that dawdles holds no more than its own bytes.
     """
     coding = find_coding(headers) if b"content-encoding" in headers else None
@@ -108,14 +129,21 @@ async def _receive_in_time(
 async def _receive_rest(
     receive: Receive, first: bytes, begun: Awaitable[Message] | None, limits: BodyLimits
 ) -> bytes | Refused:
-    body, more = bytearray(first), True
-    while more:
-        chunk, more = _take(await (begun or receive()))
-        begun = None
-        if len(body) + len(chunk) > limits.max_body_bytes:
-            return _too_large(limits)
-        body += chunk
-    return bytes(body)
+    body, more, held = bytearray(first), True, 0
+    try:
+        limits.receiving.take(len(first))
+        held = len(first)
+        while more:
+            chunk, more = _take(await (begun or receive()))
+            begun = None
+            if len(body) + len(chunk) > limits.max_body_bytes:
+                return _too_large(limits)
+            limits.receiving.take(len(chunk))
+            held += len(chunk)
+            body += chunk
+        return bytes(body)
+    finally:
+        limits.receiving.give_back(held)
 
 
 async def _decompress(body: bytes, coding: Coding, *, max_bytes: int) -> bytes | Refused:

@@ -36,6 +36,7 @@ from api.collector.sender import find_site_id, find_user_agent, ip_to_store
 from api.collector.throttle import Throttle, retry_after
 from api.collector.write_keys import find_write_key
 from core.clock import Clock
+from core.event import MAX_TEXT_CHARS
 from core.refusal import Refused
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ def _is_suspect(dialect: Dialect, request: IntakeRequest, redactor: Redactor | N
         return True  # what others pack the bytes do not tell: it is looked at event by event
     if redactor.suspects(request.body):
         return True
-    return _header_is_suspect(request.headers.get(b"user-agent", b""), redactor)
+    # As much of it as is kept, which is also all that the cache is to hold.
+    return _header_is_suspect(request.headers.get(b"user-agent", b"")[:MAX_TEXT_CHARS], redactor)
 
 
 @lru_cache(maxsize=10_000)

@@ -38,7 +38,7 @@ from api.collector.acceptance import Acceptance, intake_of
 from api.collector.async_spool import AsyncSpool
 from api.collector.brief import brief
 from api.collector.deadline import in_time
-from api.collector.judge_again import settle
+from api.collector.judge_again import is_much, settle
 from api.collector.poison import find_poison
 from api.collector.probe import until_writable
 from api.collector.rules import RuleBook
@@ -273,7 +273,7 @@ class GroupCommit:
         assert self._spool is not None
         everybody = [waiting for group in groups for waiting in group]
         try:
-            intakes = [self._judged([w.acceptance for w in group])[0] for group in groups]
+            intakes = [(await self._judged([w.acceptance for w in group]))[0] for group in groups]
             await self._spool.run(lambda spool: _append(spool, intakes, in_doubt))
         except Exception as exc:  # whatever it is, the senders get an answer
             log.warning("spooling failed", extra={"requests": len(everybody), "error": brief(exc)})
@@ -319,7 +319,7 @@ class GroupCommit:
     async def _write(self, group: list[Acceptance]) -> None:
         connection = await self._connected()
         for _ in range(_MOST_JUDGEMENTS):
-            intake, version = self._judged(group)
+            intake, version = await self._judged(group)
             try:
                 await in_time(
                     connection.commit(
@@ -337,12 +337,15 @@ class GroupCommit:
         if group:
             log.info("Bulk inserted %d events", len(intake.rows), extra={"requests": len(group)})
 
-    def _judged(self, group: list[Acceptance]) -> tuple[Intake, int | None]:
+    async def _judged(self, group: list[Acceptance]) -> tuple[Intake, int | None]:
         """What is to be written by the newest rules that are known, and their version."""
         if self._rule_book is None:
             return intake_of(group), None
         rules = self._rule_book.rules
-        settle(group, rules)
+        if is_much(group, rules):
+            await asyncio.to_thread(settle, group, rules)
+        else:
+            settle(group, rules)
         return intake_of(group, rules.sites), rules.version
 
     async def _learn_rules(self, connection: Connection) -> None:

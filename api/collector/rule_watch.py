@@ -55,4 +55,7 @@ class RuleWatch:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # whatever it is: without the watch, what was loosened stays refused
+                log.exception("rules of intake not read")

@@ -12,6 +12,10 @@ from core.event import MAX_NAME_CHARS, MAX_TEXT_CHARS
 
 IpMode = Literal["truncate", "drop"]
 
+# Caches below are by what senders say: none may be longer than what is kept of it, or ten thousand
+# headers of 16 kB would stay in memory.
+_MOST_HOST_BYTES: Final = 1_000
+
 _IPV4_BITS: Final = 24
 _IPV6_BITS: Final = 48
 
@@ -38,9 +42,9 @@ def find_site_id(headers: Headers) -> str:
     """The site a request comes from: Origin's host, else Referer's, else the one it asked for."""
     for name in (b"origin", b"referer"):
         value = headers.get(name)
-        if value and value != b"null" and (host := _host(value)):
+        if value and value != b"null" and (host := _host(value[:_MOST_HOST_BYTES])):
             return host
-    return _host(b"//" + headers.get(b"host", b"")) or "unknown"
+    return _host(b"//" + headers.get(b"host", b"")[:_MOST_HOST_BYTES]) or "unknown"
 
 
 @lru_cache(maxsize=10_000)
@@ -59,4 +63,4 @@ def _user_agent(value: bytes) -> str | None:
 
 def find_user_agent(headers: Headers) -> str | None:
     """The User-Agent header, cut to the contract's limit."""
-    return _user_agent(headers.get(b"user-agent", b""))
+    return _user_agent(headers.get(b"user-agent", b"")[:MAX_TEXT_CHARS])

@@ -263,8 +263,10 @@ class SpoolReplay:
         position = await self._read_position(last.spool_id)
         for _ in range(_MOST_JUDGEMENTS):
             rules = self._rule_book.rules
+            # An entry may hold tens of thousands of rows, and letters, each a long read.
+            judged = await asyncio.to_thread(judge_again, intake, rules)
             commit = connection.commit_replayed(
-                judge_again(intake, rules),
+                judged,
                 spool_id=last.spool_id,
                 after=position,
                 number=last.number,

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.collector.body import BodyLimits, SenderGone, read_body
+from api.collector.body import BodyLimits, Receiving, SenderGone, read_body
 from api.collector.decompress import STEP_BYTES
+from api.collector.waiting import QueueFull
 from core.refusal import RefusalReason, Refused
 from tests.unit.compressing import BOMBS, FORMATS, gzip
 
@@ -181,3 +182,36 @@ async def test_a_bomb_is_refused_for_the_price_of_its_limit(name: str) -> None:
     tracemalloc.stop()
     assert outcome is RefusalReason.TOO_LARGE
     assert peak <= limits.max_decompressed_bytes + 4 * STEP_BYTES + 2 * len(bomb) + 100_000
+
+
+async def test_bodies_on_their_way_are_bounded_together() -> None:
+    never = asyncio.Event()
+    limits = BodyLimits(
+        max_body_bytes=1_000,
+        max_decompressed_bytes=1_000,
+        timeout_seconds=10,
+        receiving=Receiving(max_bytes=1_500),
+    )
+
+    def dawdling() -> Receive:
+        chunks: list[dict[str, Any]] = [
+            {"type": "http.request", "body": b" " * 900, "more_body": True}
+        ]
+
+        async def receive() -> dict[str, Any]:
+            if not chunks:
+                await never.wait()
+            return chunks.pop()
+
+        return receive
+
+    first = asyncio.create_task(read_body(dawdling(), headers={}, limits=limits))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull):
+        await read_body(dawdling(), headers={}, limits=limits)
+    first.cancel()
+    await asyncio.wait({first})
+    second = asyncio.create_task(read_body(dawdling(), headers={}, limits=limits))
+    await asyncio.sleep(0.05)
+    assert not second.done(), "what the first one held is free again"
+    second.cancel()

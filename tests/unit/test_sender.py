@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from ipaddress import ip_address
 
 import pytest
@@ -74,3 +75,16 @@ def test_a_user_agent_fits_the_contract(value: bytes) -> None:
     found = find_user_agent({b"user-agent": value})
     assert found is None or (1 <= len(found) <= 1_000 and "\0" not in found)
     assert find_user_agent({}) is None
+
+
+def test_no_cache_holds_more_of_a_header_than_is_kept_of_it() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            long = b"%d" % number + b"x" * 16_000
+            find_user_agent({b"user-agent": long})
+            find_site_id({b"origin": b"https://" + long, b"referer": b"https://r" + long})
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 15_000_000, "2,000 requests with three headers of 16 kB each"

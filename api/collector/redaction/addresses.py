@@ -6,7 +6,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-_CANDIDATE: Final = re.compile(r"[0-9A-Fa-f:.]{3,45}")
+_CANDIDATE: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f:.]{3,45}(?![\w:.])")
 _WITH_PORT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(:\d{1,5})?")
 
 

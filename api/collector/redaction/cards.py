@@ -9,7 +9,7 @@ announced as one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from api.collector.redaction.digits import Chain, is_attached
 
 
 @dataclass(frozen=True, slots=True)
-class Issuer:
+class _Issuer:
     """What an issuer's numbers begin with, and how long they are."""
 
     prefixes: tuple[str, ...]
@@ -26,11 +26,11 @@ class Issuer:
     rare: frozenset[int]
 
 
-def _issuer(prefixes: str, usual: set[int], rare: set[int] | None = None) -> Issuer:
-    return Issuer(tuple(prefixes.split()), frozenset(usual), frozenset(rare or ()))
+def _issuer(prefixes: str, usual: set[int], rare: set[int] | None = None) -> _Issuer:
+    return _Issuer(tuple(prefixes.split()), frozenset(usual), frozenset(rare or ()))
 
 
-ISSUERS: Final = (
+_ISSUERS: Final = (
     _issuer("4", {16}, {13, 19}),  # Visa
     _issuer("5[1-5] 222[1-9] 22[3-9] 2[3-6] 27[01] 2720", {16}),  # Mastercard
     _issuer("3[47]", {15}),  # American Express
@@ -39,7 +39,8 @@ ISSUERS: Final = (
     _issuer("352[89] 35[3-8]", {16}, {17, 18, 19}),  # JCB
     _issuer("62", {16, 17, 18, 19}),  # UnionPay
     _issuer("81", set(), {16, 17, 18, 19}),  # UnionPay, hardly issued
-    _issuer("5018 5020 5038 5612 5893 6304 6390 6759 676[1-37] 6799", set(range(12, 20))),  # Maestro
+    # Maestro
+    _issuer("5018 5020 5038 5612 5893 6304 6390 6759 676[1-37] 6799", set(range(12, 20))),
     _issuer("220[0-4]", {16}),  # Mir
     _issuer("508[5-9] 6069 607 608[0-4]", {16}),  # RuPay
     _issuer("506[0167] 5090 636[23] 504175", {16}),  # Verve, Elo
@@ -54,89 +55,108 @@ GROUPINGS: Final = frozenset(
     }
 )  # fmt: skip
 _MOST_GROUPS: Final = max(map(len, GROUPINGS))
-_LENGTHS: Final = range(12, 20)
-_PATTERNS: Final = tuple(
-    (re.compile("|".join(issuer.prefixes)), issuer.usual, issuer.rare) for issuer in ISSUERS
-)
+MIN_DIGITS: Final = 12
+_LENGTHS: Final = range(MIN_DIGITS, 20)
+
+
+def _prefixes_by_length(lengths: Callable[[_Issuer], frozenset[int]]) -> dict[int, re.Pattern[str]]:
+    return {
+        length: re.compile(
+            "|".join(p for i in _ISSUERS if length in lengths(i) for p in i.prefixes)
+        )
+        for length in _LENGTHS
+        if any(length in lengths(i) for i in _ISSUERS)
+    }
+
+
+_USUAL: Final = _prefixes_by_length(lambda issuer: issuer.usual)
+_POSSIBLE: Final = _prefixes_by_length(lambda issuer: issuer.usual | issuer.rare)
+_FIRST_DIGITS: Final = frozenset("2345689")
 _ANNOUNCED: Final = re.compile(
-    r"(?:card|visa|karte|carte|carta|tarjeta|amex|cc|pan)\W{0,3}(?:no|nr|num|number)?\W{0,3}$", re.I
+    r"(?<!redacted:)(?:card|visa|karte|carte|carta|tarjeta|amex|cc|pan)\W{0,3}(?:no|nr|num|number)?\W{0,3}$",
+    re.I,
 )
-_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_DOUBLED: Final = str.maketrans("0123456789", "0246813579")
 
 
 def is_card(digits: str, *, is_announced: bool = False) -> bool:
     """Whether these digits, and nothing but them, are a card's number."""
-    length = len(digits)
-    for prefixes, usual, rare in _PATTERNS:
-        if (length in usual or (is_announced and length in rare)) and prefixes.match(digits):
-            return _passes_luhn(digits)
-    return False
+    prefixes = (_POSSIBLE if is_announced else _USUAL).get(len(digits))
+    return prefixes is not None and prefixes.match(digits) is not None and _passes_luhn(digits)
 
 
 def _passes_luhn(digits: str) -> bool:
-    values = [ord(c) - 48 for c in reversed(digits)]
-    return (sum(values[::2]) + sum(_DOUBLED[v] for v in values[1::2])) % 10 == 0
+    single, double = digits[::-2], digits[-2::-2]
+    return (sum(map(int, single)) + sum(map(int, double.translate(_DOUBLED)))) % 10 == 0
 
 
 def find_cards(text: str, chain: Chain) -> Iterator[Span]:
     """The cards among these digits: in one piece, or in groups as they stand on the card."""
-    at = 0
-    while at < len(chain.groups):
-        count = _card_at(text, chain, at)
+    at = behind_card = 0
+    while at < len(chain.starts):
+        count = 0
+        if text[chain.starts[at]] in _FIRST_DIGITS:
+            may_begin = at == behind_card or not _goes_on(chain, at)
+            count = _card_at(text, chain, at, may_begin=may_begin)
         if count:
-            start, end = chain.groups[at][0], chain.groups[at + count - 1][1]
-            yield Span(start, end, mark(Detector.CARD))
+            behind_card = at + count
+            yield Span(chain.starts[at], chain.end(behind_card - 1), mark(Detector.CARD))
         at += count or 1
 
 
-def _card_at(text: str, chain: Chain, at: int) -> int:
+def _goes_on(chain: Chain, at: int) -> bool:
+    """Whether this group and the one before are of one longer number, as parcels have."""
+    if not 0 < at < len(chain.gaps):
+        return False
+    return chain.gaps[at - 1] == chain.gaps[at] and chain.sizes[at - 1] == chain.sizes[at]
+
+
+def _card_at(text: str, chain: Chain, at: int, *, may_begin: bool) -> int:
     """How many groups, from this one on, make a card; 0 when they make none."""
-    start, end = chain.groups[at]
-    if end - start in _LENGTHS:
-        announced = bool(_ANNOUNCED.search(text, max(0, start - 24), start))
-        is_one = is_card(text[start:end], is_announced=announced)
-        return int(is_one and not is_attached(text, start, end))
-    if end - start <= 2:
-        return _spelt_out_at(text, chain, at)
-    return _grouped_at(text, chain, at)
+    size = chain.sizes[at]
+    if size in _LENGTHS:
+        return int(_is_whole_card(text, chain.starts[at], chain.end(at)))
+    if not may_begin or at == len(chain.gaps):
+        return 0
+    return _spelt_out_at(text, chain, at) if size <= 2 else _grouped_at(text, chain, at)
+
+
+def _is_whole_card(text: str, start: int, end: int) -> bool:
+    digits = text[start:end]
+    if not is_card(digits, is_announced=True) or is_attached(text, start, end):
+        return False
+    return is_card(digits) or _ANNOUNCED.search(text, max(0, start - 24), start) is not None
 
 
 def _grouped_at(text: str, chain: Chain, at: int) -> int:
-    gap = chain.gaps[at] if at < len(chain.gaps) else ""
-    if at and chain.gaps[at - 1] == gap and chain.size(at - 1) == 4:
-        return 0  # the middle of a longer number
-    sizes = [chain.size(at)]
     best = 0
-    for index in range(at + 1, min(at + _MOST_GROUPS, len(chain.groups))):
-        if chain.gaps[index - 1] != gap:
+    for last in range(at + 1, min(at + _MOST_GROUPS, len(chain.starts))):
+        if chain.gaps[last - 1] != chain.gaps[at]:
             break
-        sizes.append(chain.size(index))
-        if tuple(sizes) in GROUPINGS and _is_card_between(text, chain, at, index):
+        sizes = tuple(chain.sizes[at : last + 1])
+        if sizes in GROUPINGS and _is_card_between(text, chain, at, last):
             best = len(sizes)
     return best
 
 
 def _spelt_out_at(text: str, chain: Chain, at: int) -> int:
     """`4 1 1 1 …` or `41 11 …`: every group of one size, all of them the card."""
-    size, gap = chain.size(at), chain.gaps[at] if at < len(chain.gaps) else ""
-    if at and chain.gaps[at - 1] == gap and chain.size(at - 1) == size:
-        return 0
-    index = at
+    size, gap = chain.sizes[at], chain.gaps[at]
+    last = at
     while (
-        index + 1 < len(chain.groups)
-        and index - at < _LENGTHS.stop
-        and chain.gaps[index] == gap
-        and chain.size(index + 1) == size
+        last < len(chain.gaps)
+        and last - at < _LENGTHS.stop
+        and chain.gaps[last] == gap
+        and chain.sizes[last + 1] == size
     ):
-        index += 1
-    total = size * (index - at + 1)
-    if total in _LENGTHS and _is_card_between(text, chain, at, index):
-        return index - at + 1
+        last += 1
+    total = size * (last - at + 1)
+    if total in _LENGTHS and _is_card_between(text, chain, at, last):
+        return last - at + 1
     return 0
 
 
 def _is_card_between(text: str, chain: Chain, first: int, last: int) -> bool:
-    digits = "".join(text[s:e] for s, e in chain.groups[first : last + 1])
-    if not is_card(digits, is_announced=True):
+    if not is_card(chain.digits(text, first, last), is_announced=True):
         return False
-    return not is_attached(text, chain.groups[first][0], chain.groups[last][1])
+    return not is_attached(text, chain.starts[first], chain.end(last))

@@ -10,7 +10,7 @@ from typing import Final
 _DIGITS: Final = re.compile(r"[0-9]+")
 _GAP_CHARS: Final = frozenset(" .-+/()")
 _MAX_GAP: Final = 3
-_WORD: Final = re.compile(r"[A-Za-z0-9_]")
+_WORD: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _WORD_BEFORE: Final = re.compile(r"[A-Za-z0-9]{1,40}\Z")
 _WORD_AFTER: Final = re.compile(r"[A-Za-z0-9]{1,40}")
 
@@ -19,39 +19,42 @@ _WORD_AFTER: Final = re.compile(r"[A-Za-z0-9]{1,40}")
 class Chain:
     """Groups of digits with at most a few separators between each two of them."""
 
-    groups: list[tuple[int, int]] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
 
-    def size(self, index: int) -> int:
-        """How many digits the group has."""
-        start, end = self.groups[index]
-        return end - start
+    def end(self, index: int) -> int:
+        """Where the group ends."""
+        return self.starts[index] + self.sizes[index]
+
+    def digits(self, text: str, first: int, last: int) -> str:
+        """The digits from one group to another, nothing between them."""
+        return "".join(text[self.starts[i] : self.end(i)] for i in range(first, last + 1))
 
 
-def find_chains(text: str) -> Iterator[Chain]:
-    """The text's digits in chains. Digits within a word (`a1b2`, `SM-G960F`) belong to none."""
+def find_chains(text: str, *, at_least: int) -> Iterator[Chain]:
+    """The text's digits in chains of so many digits or more.
+
+    Digits within a word (`a1b2`, `SM-G960F`) belong to none.
+    """
     chain = Chain()
+    behind = -1
     for match in _DIGITS.finditer(text):
         start, end = match.span()
-        if _is_word(text, start - 1) or _is_word(text, end):
-            if chain.groups:
+        gap = text[behind:start] if 0 <= behind >= start - _MAX_GAP else "x"
+        is_word = (start and text[start - 1] in _WORD) or text[end : end + 1] in _WORD
+        if is_word or not _GAP_CHARS.issuperset(gap):
+            if sum(chain.sizes) >= at_least:
                 yield chain
-                chain = Chain()
-            continue
-        if chain.groups:
-            gap = text[chain.groups[-1][1] : start]
-            if len(gap) <= _MAX_GAP and _GAP_CHARS.issuperset(gap):
-                chain.gaps.append(gap)
-            else:
-                yield chain
-                chain = Chain()
-        chain.groups.append((start, end))
-    if chain.groups:
+            chain = Chain()
+        elif chain.starts:
+            chain.gaps.append(gap)
+        if not is_word:
+            chain.starts.append(start)
+            chain.sizes.append(end - start)
+            behind = end
+    if sum(chain.sizes) >= at_least:
         yield chain
-
-
-def _is_word(text: str, index: int) -> bool:
-    return 0 <= index < len(text) and _WORD.match(text, index) is not None
 
 
 def is_attached(text: str, start: int, end: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from api.collector.redaction.detector import Detector, Span, mark
 
-STRUCTURES: Final = {
+_STRUCTURES: Final = {
     "AD": "8n12c", "AE": "19n", "AL": "8n16c", "AT": "16n", "AZ": "4a20c", "BA": "16n",
     "BE": "12n", "BG": "4a6n8c", "BH": "4a14c", "BR": "23n1a1c", "BY": "4c4n16c", "CH": "5n12c",
     "CR": "18n", "CY": "8n16c", "CZ": "20n", "DE": "18n", "DK": "14n", "DO": "4c20n", "EE": "16n",
@@ -29,17 +29,17 @@ _CLASSES: Final = {"n": "[0-9]", "a": "[A-Z]", "c": "[0-9A-Z]"}
 _PART: Final = re.compile(r"(\d+)([nac])")
 
 
-def spell_out(structure: str) -> list[str]:
+def _spell_out(structure: str) -> list[str]:
     """A structure as one class of characters for each place."""
     return [_CLASSES[kind] for n, kind in _PART.findall(structure) for _ in range(int(n))]
 
 
-_PLACES: Final = {country: spell_out(s) for country, s in STRUCTURES.items()}
+_PLACES: Final = {country: _spell_out(s) for country, s in _STRUCTURES.items()}
 _PATTERNS: Final = {
     country: re.compile(country + "[0-9]{2}" + "".join(places))
     for country, places in _PLACES.items()
 }
-_BEGINNING: Final = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=[Ii][Bb][Aa][Nn]))[A-Za-z]{2}[0-9]{2}")
+_BEGINNING: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}")
 _SEPARATORS: Final = frozenset(" -+.")
 
 
@@ -47,16 +47,23 @@ def find_ibans(text: str) -> Iterator[Span]:
     """The IBANs in a text: in one piece or in groups, in capitals or not."""
     for match in _BEGINNING.finditer(text):
         country = match[0][:2].upper()
-        if country in _PATTERNS:
+        if country in _PATTERNS and _may_begin(text, match.start()):
             end = _end_of_iban(text, match.start(), country)
             if end:
                 yield Span(match.start(), end, mark(Detector.IBAN))
 
 
+def _may_begin(text: str, start: int) -> bool:
+    """Whether no word goes on here; `IBANCH93…` is what forms make of a label and a value."""
+    before = text[max(0, start - 4) : start]
+    last = before[-1:]
+    return not (last.isascii() and last.isalnum()) or before.lower() == "iban"
+
+
 def _end_of_iban(text: str, start: int, country: str) -> int:
     """Where the IBAN that begins here ends; 0 when it is none."""
     wanted = 4 + len(_PLACES[country])
-    at, chars = start, []
+    at, chars = start, ""
     while len(chars) < wanted:
         char = text[at : at + 1]
         if char in _SEPARATORS and chars and text[at - 1] not in _SEPARATORS:
@@ -64,15 +71,17 @@ def _end_of_iban(text: str, start: int, country: str) -> int:
             continue
         if not (char.isascii() and char.isalnum()):
             return 0
-        chars.append(char)
+        chars += char
         at += 1
     following = text[at : at + 1]
     if following.isascii() and following.isalnum():
         return 0
-    number = "".join(chars).upper()
+    number = chars.upper()
     return at if _PATTERNS[country].fullmatch(number) and _checks(number) else 0
 
 
 def _checks(number: str) -> bool:
+    if number[2:4] in ("00", "01", "99"):
+        return False  # never made: the rule gives 02 to 98
     moved = number[4:] + number[:4]
     return int("".join(str(int(c, 36)) for c in moved)) % 97 == 1

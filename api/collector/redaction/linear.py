@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import re2  # type: ignore[import-untyped]
 
 _MAX_MEMORY = 64 << 20
 # The automaton is built while it runs; with too little room it is thrown away and built again.
-
-
-class LinearPattern:
-    """A pattern over text."""
-
-    def __init__(self, pattern: str) -> None:
-        self._finditer = re2.compile(pattern, _options()).finditer
-
-    def find_spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Start and end of each match, in characters; half of a surrogate pair matches nothing."""
-        for match in self._finditer(text):
-            yield match.span()
 
 
 class LinearBytes:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from api.collector.redaction.digits import Chain
+
 _GAP: Final = r"(?:\) ?|[-+./ ]| - | / )"
 
 _NORTH_AMERICAN: Final = re.compile(
-    r"(?:1[-+. ])?(?:\([2-9]\d\d\)[-+. ]?[2-9]\d\d[-+. ]?|[2-9]\d\d([-+. ])[2-9]\d\d(?:\1|[-.]))\d{4}"
+    r"(?:1[-+. ])?"
+    r"(?:\([2-9]\d\d\)[-+. ]?[2-9]\d\d[-+. ]?|[2-9]\d\d([-+. ])[2-9]\d\d(?:\1|[-.]))\d{4}"
 )
-_TRUNK_ZERO: Final = re.compile(rf"\(?0[1-9]\d{{0,4}}(?:{_GAP}\d{{1,8}}){{1,5}}")
+_TRUNK_ZERO: Final = re.compile(rf"\(?0[1-9]\d{{0,4}}(?:{_GAP}\d{{1,9}}){{1,5}}")
 _BRACKETS: Final = re.compile(rf"\((\d{{1,5}})\)[-+ ]?\d{{3,8}}(?:{_GAP}\d{{2,4}}){{0,3}}")
 _UNIFORM: Final = (
-    re.compile(r"[6-9]\d\d([- +])\d\d\1\d\d\1\d\d"),  # Spain
-    re.compile(r"[1-9]\d([- +])\d{3}\1\d\d\1\d\d"),  # Spain, Poland, Switzerland without its zero
-    re.compile(r"1[3-9]\d([- +])\d{4}\1\d{4}"),  # China's mobiles
-    re.compile(r"8[-+ ]?\(?\d{3}\)?[-+ ]\d{3}[-+ ]\d\d[-+ ]?\d\d"),  # Russia
+    ("6789", re.compile(r"[6-9]\d\d([- +])\d\d\1\d\d\1\d\d")),  # Spain
+    ("123456789", re.compile(r"[1-9]\d([- +])\d{3}\1\d\d\1\d\d")),  # Spain, Poland
+    ("1", re.compile(r"1[3-9]\d([- +])\d{4}\1\d{4}")),  # China's mobiles
+    ("8", re.compile(r"8[-+ ]?\(?\d{3}\)?[-+ ]\d{3}[-+ ]\d\d[-+ ]?\d\d")),  # Russia
 )
+_BEGINNINGS: Final = frozenset({(3, 3), (1, 3), (3, 2), (2, 3), (3, 4)})
+"""Sizes of the first two groups, where neither a zero nor a bracket opens the number."""
+_NORTH_AMERICAN_STARTS: Final = "123456789("
 _GROUPS: Final = re.compile(r"\d+")
 _GAPS: Final = re.compile(r"\D+")
 _LAST_GROUP: Final = re.compile(r"(\d+)[ +]\Z")
@@ -34,13 +40,26 @@ DASHED: Final = frozenset(
 """Groups of numbers with dashes only, which order numbers and dates have as well."""
 
 
-def end_of_local_number(text: str, start: int) -> int:
-    """Where the number that begins at these digits ends; 0 when none does."""
-    if start and text[start - 1] == "(":
-        start -= 1
+def end_of_local_number(text: str, chain: Chain, at: int) -> int:
+    """Where the number that begins with this group ends; 0 when none does."""
+    start = chain.starts[at]
+    if at == len(chain.gaps):
+        return 0  # nobody writes one in a single group
+    if chain.sizes[at] == 1 and text[start] == "0":
+        return 0  # a trunk zero stands with its area's digits
+    if start and text[start - 1] == "(" and (end := _end_from(text, start - 1)):
+        return end
+    if text[start] == "0" or tuple(chain.sizes[at : at + 2]) in _BEGINNINGS:
+        return _end_from(text, start)
+    return 0
+
+
+def _end_from(text: str, start: int) -> int:
     if not may_begin(text, start):
         return 0
     for end in _candidates(text, start):
+        if text[start] == "(" and text.find(")", start, end) < 0:
+            continue  # the bracket is around the number, and none of it
         if _may_end(text, end) and not goes_on(text, start, end):
             return end
     return 0
@@ -65,24 +84,26 @@ def _may_end(text: str, end: int) -> bool:
 def goes_on(text: str, start: int, end: int) -> bool:
     """Whether it is the middle of a longer number in groups of the same size."""
     sizes = [len(group) for group in _GROUPS.findall(text[start:end])]
+    at_least = 3 if len(set(sizes)) == 1 else 4
     before, after = _LAST_GROUP.search(text, max(0, start - 9), start), _NEXT_GROUP.match(text, end)
-    return (before is not None and len(before[1]) == sizes[0] > 3) or (
-        after is not None and len(after[1]) == sizes[-1] > 3
+    return (before is not None and len(before[1]) == sizes[0] >= at_least) or (
+        after is not None and len(after[1]) == sizes[-1] >= at_least
     )
 
 
 def _candidates(text: str, start: int) -> list[int]:
     """Ends of what may be a number, the longest first."""
     ends = []
-    if (match := _NORTH_AMERICAN.match(text, start)) and _is_north_american(text, *match.span()):
-        ends.append(match.end())
-    if match := _TRUNK_ZERO.match(text, start):
+    first = text[start]
+    if first in _NORTH_AMERICAN_STARTS and (match := _NORTH_AMERICAN.match(text, start)):
+        ends += [match.end()] if _is_north_american(text, *match.span()) else []
+    if first in "0(" and (match := _TRUNK_ZERO.match(text, start)):
         ends += _with_trunk_zero(match[0], start)
-    if (match := _BRACKETS.match(text, start)) and _is_bracketed(match[0], match[1]):
-        ends.append(match.end())
-    for pattern in _UNIFORM:
-        if match := pattern.match(text, start):
-            ends.append(match.end())
+    if first == "(" and (match := _BRACKETS.match(text, start)):
+        ends += [match.end()] if _is_bracketed(match[0], match[1]) else []
+    for starts, pattern in _UNIFORM:
+        if first in starts and (match := pattern.match(text, start)):
+            ends += [] if _is_listed(text, *match.span()) else [match.end()]
     return sorted(ends, reverse=True)
 
 
@@ -90,9 +111,14 @@ def _is_north_american(text: str, start: int, end: int) -> bool:
     digits = re.sub(r"\D", "", text[start:end])[-10:]
     if digits[1:3] == "11" or digits[4:6] == "11":
         return False
-    # `320 480 1024 1440` is a list of widths.
-    apart = text[start:end].replace("+", " ").count(" ") == 2
-    return not (apart and (text[max(0, start - 2) : start] + text[end : end + 2]).strip(" +").isdigit())
+    return not _is_listed(text, start, end)
+
+
+def _is_listed(text: str, start: int, end: int) -> bool:
+    """`320 480 1024 1440`: whether spaces alone make it, and tie it to more numbers."""
+    if not set(_GAPS.findall(text[start:end])) <= {" ", "+"}:
+        return False
+    return any(c.isdigit() for c in text[max(0, start - 2) : start] + text[end : end + 2])
 
 
 def _with_trunk_zero(written: str, start: int) -> list[int]:
@@ -104,7 +130,7 @@ def _has_trunk_zero(written: str) -> bool:
     groups = _GROUPS.findall(written)
     gaps = _GAPS.findall(written.lstrip("("))
     sizes = tuple(map(len, groups))
-    if sum(sizes) not in _TOTAL or _is_date(groups, sizes):
+    if sum(sizes) not in _TOTAL or sizes == (3, 2, 4) or _is_date(groups, sizes):
         return False
     if len(groups) < 2 or sizes[-1] < 2 or (1 in sizes and sizes[1] != 1):
         return False

@@ -11,7 +11,7 @@ from typing import Final
 class NameKind(StrEnum):
     """What stands under a name, and so which values of it are replaced."""
 
-    SECRET = "secret"  # any value
+    SECRET = "secret"  # noqa: S105  # any value
     CODE = "code"  # a short code with digits: `pin`, `cvv`, `otp`
     CREDENTIAL = "credential"  # what looks like one: `auth` may also say "email-link"
     CARD = "card"
@@ -28,8 +28,8 @@ _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z\u00df-\u024f]+|[0-9]+")
 
 # Patterns over the name's words, lower case, each between underscores: `_user_password_2_`.
 _SECRET: Final = re.compile(
-    r"(?:password|passwd|passphrase|passcode|passwort|kennwort|secret|token|jwt|apikey)s?_"
-    r"|_pass_(?:word|wd|phrase|code)_|pwd_|_password[a-z]+_|_contrase[nñ]a_|_senha_|_mdp_"
+    r"(?:password|passwd|passphrase|passcode|passwort|kennwort|secret|token|apikey)s?_"
+    r"|_jwt_|_pass_(?:word|wd|phrase|code)_|pwd_|_password[a-z]+_|_contrase[nñ]a_|_senha_|_mdp_"
     r"|_mot_de_passe_|_motdepasse_|_wachtwoord_|_credentials?_|_[cx]srf[a-z]*_|sessid_|jsessionid_"
     r"|_(?:api|access|private|secret|signing|encryption|auth)_key_"
     r"|(?:access|private|secret|signing|encryption)key_"
@@ -54,19 +54,25 @@ _IP: Final = re.compile(
     r"_(?:client|user|remote|visitor|real|source|src)?ips?_(?:(?:v|addr(?:ess)?|[0-9]+)_)*$"
     r"|_ip(?:v|addr(?:ess)?)_(?:[0-9]+_)?$|_remote_?(?:addr(?:ess)?|host)_$|_forwarded_for_$"
 )
-_ASKS: Final = frozenset(
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ASKS: Final = _words(
     "is has had show hide use uses with without needs requires allow enable can"
-    " should did was num count total max min toggle".split()
+    " should did was num count total max min toggle"
 )
 """First words of a name that is a question or a count: `has_password`, `max_token`."""
-_DESCRIBES: Final = frozenset(
+_DESCRIBES: Final = _words(
     "type types count counts length len strength policy reset changed at date time visible"
     " visibility expires expiry expired exp expiration ttl valid validity invalid status state ok"
     " error errors required enabled disabled attempt attempts tries score label placeholder page"
     " url uri link href path field fields form button name names method mode provider consent"
     " banner notice preferences settings accepted limit limits usage used color colour icon"
     " position size width height version ver scheme format model brand os rules min max"
-    " requirements match mismatch present set exists updated created verified id last".split()
+    " requirements match mismatch present set exists updated created verified id last"
 )
 """Last words of a name that tells of the secret, and is none: `password_strength`."""
 

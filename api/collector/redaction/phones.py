@@ -18,38 +18,38 @@ from api.collector.redaction.detector import Detector, Span, mark
 from api.collector.redaction.digits import Chain
 from api.collector.redaction.local_phones import end_of_local_number, goes_on, may_begin
 
-_MIN_DIGITS: Final = 7
+MIN_DIGITS: Final = 7
 _MAX_DIGITS: Final = 15  # ITU-T E.164
 _ANNOUNCED: Final = re.compile(
-    r"(?:(?:\b|_)(?:tel|telefono?|telefone|teléfono|téléphone|(?:cell|mobile|tele)?phone"
+    r"(?:(?<!redacted:)(?:\b|_)(?:tel|telefono?|telefone|teléfono|téléphone|(?:cell|mobile|tele)?phone"
     r"|mobile?|móvil|movil|celular|cell|fax|whatsapp|handy|natel|gsm|msisdn|rufnummer|sms|callto)"
     r"(?:[^\w,{}&]{0,3}(?:nr|no|num|number|nummer|is|at|us|me))?[^\w,{}&]{0,4}|wa\.me/)[(+]?\Z",
     re.IGNORECASE,
 )
 _PLUS: Final = re.compile(r"(?:\A|[^0-9A-Za-z+])(?:\(\+|\+\(|\+) ?\Z")
 _ANNOUNCEMENT_CHARS: Final = 32
-_DECIMAL: Final = re.compile(r"\d+\.\d{5}")
+_DECIMAL: Final = re.compile(r"\d+\.\d{5,}+(?!\.\d)")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:[ .]\d{3})+")
 
 
 def find_phones(text: str, chain: Chain) -> Iterator[Span]:
     """The phone numbers among these digits."""
     at = 0
-    while at < len(chain.groups):
+    while at < len(chain.starts):
+        start = chain.starts[at]
         end = _end_of_number(text, chain, at)
         if end == 0:
             at += 1
             continue
-        start = chain.groups[at][0]
         while start and text[start - 1] in "+(":
             start -= 1
         yield Span(start, end, mark(Detector.PHONE))
-        while at < len(chain.groups) and chain.groups[at][0] < end:
+        while at < len(chain.starts) and chain.starts[at] < end:
             at += 1
 
 
 def _end_of_number(text: str, chain: Chain, at: int) -> int:
-    start, end = chain.groups[at]
+    start, end = chain.starts[at], chain.end(at)
     if _is_international(text, start):
         return _end_of_international(text, chain, at, skip=0)
     if text.startswith("00", start, end) and may_begin(text, start):
@@ -57,36 +57,37 @@ def _end_of_number(text: str, chain: Chain, at: int) -> int:
         # Bare, it is a number padded with zeros.
         if found > end and not goes_on(text, start, found):
             return found
-    announced = text[max(0, start - _ANNOUNCEMENT_CHARS) : start]
-    if announced[-1:] in _BEFORE_NUMBER and _ANNOUNCED.search(announced):
-        return _end_of_announced(chain, at)
-    return end_of_local_number(text, start)
-
-
-_BEFORE_NUMBER: Final = frozenset(" :=.#/-(+\t\n\"'>")
+    if at == 0 and _ANNOUNCED.search(text, max(0, start - _ANNOUNCEMENT_CHARS), start):
+        return _end_of_announced(chain)
+    return end_of_local_number(text, chain, at)
 
 
 def _is_international(text: str, start: int) -> bool:
     """Whether a plus stands before these digits that is no sign and no space of a query."""
-    return _PLUS.search(text, max(0, start - 4), start) is not None
+    before = max(0, start - 4)
+    return "+" in text[before:start] and _PLUS.search(text, before, start) is not None
 
 
 def _end_of_international(text: str, chain: Chain, at: int, *, skip: int) -> int:
     """The end of the longest valid number that begins here; 0 when there is none."""
-    best, digits, index = 0, "", at
-    in_query = all(gap == "+" for gap in chain.gaps[at : at + 2])
-    while index < len(chain.groups):
-        if index > at and "+" in chain.gaps[index - 1] and not in_query:
-            break
-        start, end = chain.groups[index]
+    best, digits = 0, ""
+    for index in range(at, len(chain.starts)):
+        gaps = chain.gaps[at:index]
+        if "+" in "".join(gaps) and not _are_from_a_query(gaps):
+            break  # the next number's sign
+        start, end = chain.starts[index], chain.end(index)
         if not _is_trunk_zero(text, start, end):
             digits += text[start:end]
         if len(digits) - skip > _MAX_DIGITS:
             break
-        if _is_convincing(text[chain.groups[at][0] : end], digits[skip:]):
+        if _is_convincing(text[chain.starts[at] : end], digits[skip:]):
             best = end
-        index += 1
     return best
+
+
+def _are_from_a_query(gaps: list[str]) -> bool:
+    """Whether a plus among these can be a space: nothing is a space there, and none is doubled."""
+    return not any(" " in gap or gap.count("+") > 1 for gap in gaps)
 
 
 def _is_trunk_zero(text: str, start: int, end: int) -> bool:
@@ -95,7 +96,7 @@ def _is_trunk_zero(text: str, start: int, end: int) -> bool:
 
 
 def _is_convincing(written: str, digits: str) -> bool:
-    if len(digits) < _MIN_DIGITS or not is_valid_number(digits):
+    if len(digits) < MIN_DIGITS or not is_valid_number(digits):
         return False
     if _DECIMAL.match(written):
         return False  # +47.3768871 is a latitude
@@ -117,14 +118,13 @@ def is_valid_number(digits: str) -> bool:
 def _plans(country_code: int) -> tuple[re.Pattern[str], ...]:
     patterns = []
     for region in COUNTRY_CODE_TO_REGION_CODE.get(country_code, ()):
-        metadata = (
-            PhoneMetadata.metadata_for_nongeo_region(country_code)
-            if region == "001"
-            else PhoneMetadata.metadata_for_region(region)
-        )
-        pattern = metadata and metadata.general_desc and metadata.general_desc.national_number_pattern
-        if pattern:
-            patterns.append(re.compile(pattern))
+        if region == "001":  # of no country: satellites, freephone
+            metadata = PhoneMetadata.metadata_for_nongeo_region(country_code)
+        else:
+            metadata = PhoneMetadata.metadata_for_region(region)
+        numbers = metadata and metadata.general_desc
+        if numbers and numbers.national_number_pattern:
+            patterns.append(re.compile(numbers.national_number_pattern))
     return tuple(patterns)
 
 
@@ -134,14 +134,13 @@ def load_numbering_plans() -> None:
         _plans(country_code)
 
 
-def _end_of_announced(chain: Chain, at: int) -> int:
+def _end_of_announced(chain: Chain) -> int:
     """After `Tel.`: all groups up to the longest number there is."""
-    count = 0
-    best = 0
-    for start, end in chain.groups[at:]:
-        count += end - start
+    best = count = 0
+    for index, size in enumerate(chain.sizes):
+        count += size
         if count > _MAX_DIGITS:
             break
-        if count >= _MIN_DIGITS:
-            best = end
+        if count >= MIN_DIGITS:
+            best = chain.end(index)
     return best

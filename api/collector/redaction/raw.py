@@ -37,8 +37,9 @@ JUNK: Final = rb'(?:[^0-9A-Za-z"]|' + ENCODED + b")*"
 
 UNUSUAL: Final = (
     rb"%(?:25)*(?:2[dDeE]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa])"
-    b"|" + BACKSLASH + rb"u00(?:2[05bBdDeE89fF]|3[0-9aA]|4[0-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])"
-)
+    b"|" + BACKSLASH
+    + rb"u00(?:2[05bBdDeE89fF]|3[0-9aA]|4[0-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])"
+)  # fmt: skip
 """Characters that no encoder has a reason to encode. Whoever does is looked at closely."""
 
 

@@ -61,9 +61,8 @@ _ADDRESSES: Final = any_of(
 )
 
 _NAMED: Final = (
-    QUOTE + rb"(?:name|key|field|id|label|param|parameter|header)" + QUOTE + rb"\s*:\s*" + QUOTE
-    + rb'[^",{}]*'
-)  # fmt: skip
+    QUOTE + rb"(?:name|key|field|id|label|param|parameter|header)" + QUOTE + rb"\s*:[^,{}]*"
+)
 """`{"name": "password", "value": …}`, up to the name's own words."""
 _IN_A_NAME: Final = rb"[0-9A-Za-z_.:$ \-\[\]\x80-\xff]*"
 _AFTER_A_NAME: Final = rb"""(?:[=%\\:]|["']\s*[:=])"""

@@ -63,7 +63,7 @@ def cards() -> bytes:
             LEFT_OF_WHOLE + any_of(whole) + RIGHT,
             LEFT + any_of(grouped) + RIGHT,
             _CARD_WORDS + between + rb"[2-9][0-9]{11,18}" + RIGHT,
-            rb"[:,\[\s]-?[0-9]+(?:\.[0-9]+)?[eE][+\-]?[0-9]",
+            rb"(?:^|[:,\[\s])-?[0-9]+(?:\.[0-9]+)?[eE][+\-]?[0-9]",
         )
     )
 
@@ -80,7 +80,8 @@ def ibans() -> bytes:
     shapes = (
         (b"AE AT BA BE BR CR CZ DE DK EE EG ES FI FO GL HR HU IL IS LT LY ME MR NO PL PT RS SD SE"
          b" SI SK ST TL TN VA XK", digit * 11),
-        (b"BH BG GB GI IE IQ JO KW LC LV MT MU NL PK PS QA RO SC SV VG AZ", letter * 4 + any_place * 7),
+        (b"BH BG GB GI IE IQ JO KW LC LV MT MU NL PK PS QA RO SC SV VG AZ",
+         letter * 4 + any_place * 7),
         (b"IT SM", letter + digit * 10),
         (b"GE", letter * 2 + digit * 9),
         (b"CH LI KZ LU SA MK", digit * 2 + any_place * 9),
@@ -104,9 +105,10 @@ def phones() -> bytes:
     )
     exchange = rb"[2-9][0-9]{2}"
     in_brackets = OPEN + exchange + CLOSE + MAYBE_GAP + exchange + MAYBE_GAP + _digits(4)
+    north_american = any_of((_groups(exchange + GAP + exchange, 4), in_brackets))
     local = (
         OPEN + b"?0[1-9]" + trunk,
-        rb"(?:1" + GAP + b")?" + any_of((exchange + GAP + exchange + GAP + _digits(4), in_brackets)),
+        rb"(?:1" + GAP + b")?" + north_american,
         _groups(rb"[6-9][0-9]{2}", 2, 2, 2),
         _groups(rb"[1-9][0-9]", 3, 2, 2),
         _groups(rb"1[3-9][0-9]", 4, 4),

@@ -12,16 +12,20 @@ from api.collector.redaction.allow import AllowList
 from api.collector.redaction.detector import Detector
 from api.collector.redaction.phones import load_numbering_plans
 from api.collector.redaction.prefilter import make_prefilter
-from api.collector.redaction.text import MIN_CHARS, redact_scanned
+from api.collector.redaction.text import encode_text, is_plain, redact_suspect
 from api.collector.redaction.tree import TreeRules, redact_tree
-from core.event import Event, wire_fields
-
-_WIRE_NAMES: Final = wire_fields()
+from core.event import Event
 
 # An id that is changed joins nothing any more, and makes two events one; a site is whom to bill.
 _UNTOUCHED: Final = frozenset({"event_id", "site_id", "consent"})
 _IDS: Final = frozenset({"session_id", "visitor_id"})
 _ONLY_EMAIL: Final = frozenset({Detector.EMAIL})
+_TEXT_FIELDS: Final = tuple(
+    (field.name, frozenset({field.name, field.encode_name}))
+    for field in msgspec.structs.fields(Event)
+    if field.name not in _UNTOUCHED | {"properties", "occurred_at", "sent_at"}
+)
+"""Fields that may be texts, with the names that an allow-list may call them by."""
 
 _NOTHING: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 _MAX_NESTING: Final = 5
@@ -56,20 +60,16 @@ class Redactor:
             return 0
         rules = self._rules(site_id)
         count = 0
-        for name in event.__struct_fields__:
-            value = getattr(event, name)
-            wire_name = _WIRE_NAMES.get(name, name)
-            if name in _UNTOUCHED or not isinstance(value, str | dict):
-                continue
-            if not rules.allowed.isdisjoint((name, wire_name)):
-                continue
-            if name in _IDS:
-                redacted, found = redact_scanned(value, self._detectors & _ONLY_EMAIL)
-            else:
-                redacted, found = redact_tree(value, rules, name=wire_name)
-            if found:
-                setattr(event, name, redacted)
-                count += found
+        for name, names in _TEXT_FIELDS:
+            text = getattr(event, name)
+            if type(text) is str and not is_plain(text) and rules.allowed.isdisjoint(names):
+                redacted, found = self._redact_field(name, text, rules)
+                if found:
+                    setattr(event, name, redacted)
+                    count += found
+        if event.properties:
+            event.properties, found = redact_tree(event.properties, rules, name="properties")
+            count += found
         return count
 
     def redact_value(self, value: Any, *, site_id: str = "") -> tuple[Any, int]:
@@ -94,8 +94,15 @@ class Redactor:
         )
         return rules
 
+    def _redact_field(self, name: str, text: str, rules: TreeRules) -> tuple[str, int]:
+        if name not in _IDS:
+            return self._redact_string(text, rules, nesting=0)
+        if not self.suspects(encode_text(text)):
+            return text, 0
+        return redact_suspect(text, self._detectors & _ONLY_EMAIL, suspects=self.suspects)
+
     def _redact_string(self, text: str, rules: TreeRules, *, nesting: int) -> tuple[str, int]:
-        if len(text) < MIN_CHARS or not self.suspects(text.encode("utf-8", "surrogatepass")):
+        if is_plain(text) or not self.suspects(encode_text(text)):
             return text, 0
         count = 0
         if nesting < _MAX_NESTING and _may_be_json(text):
@@ -108,7 +115,7 @@ class Redactor:
                 text = _encode(value).decode() if count else text
                 if rules.allowed:
                     return text, count  # as text, it would not know which fields are allowed
-        text, found = redact_scanned(text, self._detectors)
+        text, found = redact_suspect(text, self._detectors, suspects=self.suspects)
         return text, count + found
 
 

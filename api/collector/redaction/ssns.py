@@ -13,24 +13,22 @@ _SEPARATORS: Final = ("-", " ", "+")  # a plus is a space in a query string
 
 def find_ssns(text: str, chain: Chain) -> Iterator[Span]:
     """The numbers of this shape among these digits."""
-    for at in range(len(chain.groups) - 2):
-        gap = chain.gaps[at]
-        if gap not in _SEPARATORS or chain.gaps[at + 1] != gap:
-            continue
-        if [chain.size(at + n) for n in range(3)] != [3, 2, 4] or _continues(chain, at, gap):
-            continue
-        (start, a), (b, c), (d, end) = chain.groups[at : at + 3]
-        if _was_issued(text[start:a], text[b:c], text[d:end]) and not is_attached(text, start, end):
-            yield Span(start, end, mark(Detector.SSN))
+    for at, size in enumerate(chain.sizes):
+        if size == 3 and chain.sizes[at + 1 : at + 3] == [2, 4] and _is_separated(chain, at):
+            start, end = chain.starts[at], chain.end(at + 2)
+            number = chain.digits(text, at, at + 2)
+            if _was_issued(number) and not is_attached(text, start, end):
+                yield Span(start, end, mark(Detector.SSN))
 
 
-def _continues(chain: Chain, at: int, gap: str) -> bool:
-    """Whether the same separator ties it to more digits."""
-    return (at > 0 and chain.gaps[at - 1] == gap) or (
-        at + 2 < len(chain.gaps) and chain.gaps[at + 2] == gap
-    )
+def _is_separated(chain: Chain, at: int) -> bool:
+    """Whether one separator stands twice in it, and does not tie it to more digits."""
+    gap = chain.gaps[at]
+    around = chain.gaps[max(0, at - 1) : at] + chain.gaps[at + 2 : at + 3]
+    return gap in _SEPARATORS and chain.gaps[at + 1] == gap and gap not in around
 
 
-def _was_issued(area: str, group: str, serial: str) -> bool:
+def _was_issued(number: str) -> bool:
     # Rules of the Social Security Administration, which outlived the randomisation of 2011.
+    area, group, serial = number[:3], number[3:5], number[5:]
     return area not in ("000", "666") and area[0] != "9" and group != "00" and serial != "0000"

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from api.collector.redaction.cards import find_cards
+from api.collector.redaction import cards, phones
 from api.collector.redaction.detector import Detector, Span, is_in_authority
 from api.collector.redaction.digits import find_chains
 from api.collector.redaction.emails import find_emails
 from api.collector.redaction.ibans import find_ibans
-from api.collector.redaction.pairs import find_pairs, find_user_info
-from api.collector.redaction.phones import find_phones
+from api.collector.redaction.pairs import find_named
 from api.collector.redaction.ssns import find_ssns
-from api.collector.redaction.view import plain, read_closer
+from api.collector.redaction.view import View, plain, read_closer
 
-MIN_CHARS: Final = 6
-"""Nothing shorter holds anything: `a@b.cd`."""
+_TELLING: Final = re.compile(r"[@%\\=:\d]|[^\x00-\x7f]")
+_MIN_CHARS: Final = 5  # pwd=x
 
+_BY_DIGITS: Final = (
+    (Detector.CARD, cards.MIN_DIGITS, cards.find_cards),
+    (Detector.SSN, 9, find_ssns),
+    (Detector.PHONE, phones.MIN_DIGITS, phones.find_phones),
+)
 _MAX_PASSES: Final = 5
+_APART: Final = frozenset({"", "&", "=", "#", '"', "'", "<", ">", "\n"})
 
 
-def redact_scanned(text: str, detectors: Collection[Detector]) -> tuple[str, int]:
+def is_plain(text: str) -> bool:
+    """Whether a look is enough to know that nothing is in it: no digit, no sign that tells."""
+    return len(text) < _MIN_CHARS or _TELLING.search(text) is None
+
+
+def redact_suspect(
+    text: str, detectors: Collection[Detector], *, suspects: Callable[[bytes], bool]
+) -> tuple[str, int]:
     """Replace what the detectors find in a text; returns it and how many pieces were replaced.
 
     What was tied to a piece that is gone can be found without it, hence more than one pass: the
@@ -32,9 +45,22 @@ def redact_scanned(text: str, detectors: Collection[Detector]) -> tuple[str, int
         spans = _merge(_find(text, detectors))
         if not spans:
             break
-        text = _replace(text, spans)
         count += len(spans)
+        is_done = all(_stands_alone(text, span) for span in spans)
+        text = _replace(text, spans)
+        if is_done or not suspects(encode_text(text)):
+            break
     return text, count
+
+
+def _stands_alone(text: str, span: Span) -> bool:
+    """Whether nothing around it can have been tied to it."""
+    return text[span.start - 1 : span.start] in _APART and text[span.end : span.end + 1] in _APART
+
+
+def encode_text(text: str) -> bytes:
+    """UTF-8; half of a surrogate pair, which UTF-8 cannot hold, as if it could."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _find(text: str, detectors: Collection[Detector]) -> Iterator[Span]:
@@ -43,20 +69,16 @@ def _find(text: str, detectors: Collection[Detector]) -> Iterator[Span]:
     A parameter's value ends where the reading that shows its name says so; a half-decoded number
     resembles other numbers.
     """
-    named = not {Detector.SECRET, Detector.PHONE, Detector.IP}.isdisjoint(detectors)
+    view = View(text)
     for view in read_closer(text):
-        last = view
-        spans: Iterator[Span] = iter(())
-        if named:
-            spans = find_pairs(view.text, detectors)
-        for start, end, replacement in spans:
-            yield Span(*view.original(start, end), replacement)
-        if Detector.SECRET in detectors:
-            for start, end, replacement in find_user_info(view.text):
-                yield Span(*view.original(start, end), replacement)
-    last = plain(last)
-    for start, end, replacement in _find_shapes(last.text, detectors):
-        yield Span(*last.original(start, end), replacement)
+        yield from _in_original(view, find_named(view.text, detectors))
+    view = plain(view)
+    yield from _in_original(view, _find_shapes(view.text, detectors))
+
+
+def _in_original(view: View, spans: Iterator[Span]) -> Iterator[Span]:
+    for start, end, replacement in spans:
+        yield Span(*view.original(start, end), replacement)
 
 
 def _find_shapes(text: str, detectors: Collection[Detector]) -> Iterator[Span]:
@@ -64,15 +86,10 @@ def _find_shapes(text: str, detectors: Collection[Detector]) -> Iterator[Span]:
         yield from find_emails(text)
     if Detector.IBAN in detectors:
         yield from find_ibans(text)
-    by_digits = (
-        (Detector.CARD, find_cards),
-        (Detector.SSN, find_ssns),
-        (Detector.PHONE, find_phones),
-    )
-    finders = [find for detector, find in by_digits if detector in detectors]
+    finders = [finder for finder in _BY_DIGITS if finder[0] in detectors]
     if finders:
-        for chain in find_chains(text):
-            for find in finders:
+        for chain in find_chains(text, at_least=min(count for _, count, _ in finders)):
+            for _, _, find in finders:
                 yield from find(text, chain)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.collector.redaction.allow import is_allowed
+from api.collector.redaction.allow import MAX_PATH_NAMES, is_allowed
 from api.collector.redaction.cards import is_card
 from api.collector.redaction.detector import Detector, mark
 from api.collector.redaction.names import NameKind, classify
@@ -39,19 +39,19 @@ class _Place:
 
     container: Any
     kind: NameKind | None
-    path: str
+    path: tuple[str, ...]
     nesting: int
 
 
 def redact_tree(
-    value: Any, rules: TreeRules, *, name: str = "", path: str = "", nesting: int = 0
+    value: Any, rules: TreeRules, *, name: str = "", nesting: int = 0
 ) -> tuple[Any, int]:
     """The tree with what was found replaced, and how often; what was given is left as it is.
 
     `nesting` counts how many JSON texts the tree itself was found in. There is no recursion, since
     what was sent may be nested deeper than Python's stack.
     """
-    root = _Place({name: value}, None, path, nesting)
+    root = _Place({name: value}, None, (), nesting)
     count = 0
     open_places = [root]
     while open_places:
@@ -64,14 +64,16 @@ def redact_tree(
 def _redact_container(place: _Place, rules: TreeRules, open_places: list[_Place]) -> int:
     container = place.container
     is_list = isinstance(container, list)
-    announced = None if is_list else _kind_announced(container)
+    announced = None
+    if not is_list and not _VALUE_FIELDS.isdisjoint(container):
+        announced = _kind_announced(container)
     count = 0
     for key, child in list(enumerate(container) if is_list else container.items()):
         kind, path = place.kind, place.path
         if not is_list:
             kind = _kind_of(key, place.kind, announced)
             if rules.allowed:
-                path = f"{path}.{key}" if path else key
+                path = (*path, key)[-MAX_PATH_NAMES:]
                 if is_allowed(path, rules.allowed):
                     continue
         if isinstance(child, dict | list):
@@ -106,9 +108,12 @@ def _redact_leaf(
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
-        if kind and (replacement := replace_named(kind, value, rules.detectors)) is not None:
+        replacement = replace_named(kind, value, rules.detectors) if kind else None
+        if replacement is not None and kind is not NameKind.IP:
             return replacement, 1
-        text, count = rules.redact_text(value, nesting)
+        # An address is cut, not replaced: something else may stand beside it.
+        text, count = rules.redact_text(replacement or value, nesting)
+        count += replacement is not None
         return (text, count) if count else None
     digits = _digits_of(value)
     if kind and (replacement := replace_named(kind, digits, rules.detectors)) is not None:

@@ -24,13 +24,8 @@ _OTHER_DIGITS: Final = "".join(chr(zero + n) for zero in DIGIT_BLOCKS for n in r
 _NUMBER: Final = re.compile(f"[{_OTHER_DIGITS}]{{3}}")
 _SPACES: Final = (0xA0, *range(0x2000, 0x2010), *range(0x202A, 0x2030), 0x205F, 0x3000, 0xFEFF)
 _DASHES: Final = (0xAD, *range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D)
-_PUNCTUATION: Final = {ord(wide): narrow for wide, narrow in zip("＠．＋（）／", "@.+()/", strict=True)}
-_PLAIN: Final = (
-    {c: "\ufffd" for c in range(0xD800, 0xE000)}  # half of a surrogate pair: RE2 reads UTF-8
-    | _PUNCTUATION
-    | dict.fromkeys(_SPACES, " ")
-    | dict.fromkeys(_DASHES, "-")
-)
+_PUNCTUATION: Final = str.maketrans("＠．＋（）／", "@.+()/")
+_PLAIN: Final = _PUNCTUATION | dict.fromkeys(_SPACES, " ") | dict.fromkeys(_DASHES, "-")
 _PLAIN_DIGITS: Final = _PLAIN | {ord(c): str(i % 10) for i, c in enumerate(_OTHER_DIGITS)}
 
 

@@ -29,7 +29,7 @@ SENTENCES = (
     "お客様情報：{}、よろしくお願いします",
     "客户留言：{}。",
     "Сообщение: {}",
-    "He said \"{}\" and left\nthen came back",
+    'He said "{}" and left\nthen came back',
     "first line\n{}\tlast column",
     "<p>Contact</p><b>{}</b>",
     "input was '{}' (rejected)",

@@ -62,7 +62,9 @@ def uuid7(rng: random.Random) -> str:
     return str(uuid.UUID(int=value & ~(0xF << 76) | 0x7 << 76))
 
 
-def ean13(rng: random.Random, prefixes: tuple[str, ...] = ("40", "41", "45", "49", "54", "76")) -> str:
+def ean13(
+    rng: random.Random, prefixes: tuple[str, ...] = ("40", "41", "45", "49", "54", "76")
+) -> str:
     body = (rng.choice(prefixes) + digits(rng, 12))[:12]
     total = sum(int(d) * (3 if i % 2 else 1) for i, d in enumerate(body))
     return body + str(-total % 10)
@@ -113,6 +115,8 @@ _NUMBERS: dict[str, Maker] = {
         rng, lambda r: f"{digits(r, 3)}-{digits(r, 7)}-{digits(r, 7)}"
     ),
     "order number of 13 digits": lambda rng: {"order_id": int("5" + digits(rng, 12))},
+    # One in 43 of these is a card's number for whoever looks at it.
+    "order number of 16 digits": lambda rng: spread(rng, lambda r: digits(r, 16)),
     "invoice number": lambda rng: spread(rng, lambda r: f"INV-{moment(r):%Y}-{digits(r, 5)}"),
     "EAN-13": lambda rng: spread(rng, ean13),
     "EAN-13 named": lambda rng: {rng.choice(("ean", "gtin", "sku", "barcode")): ean13(rng)},
@@ -190,6 +194,7 @@ def _wrong_card(rng: random.Random) -> Any:
     return rng.choice((number, int(number), groups, {"url": f"/x?n={groups.replace(' ', '%20')}"}))
 
 
+# ruff: noqa: E501  # as browsers write them
 _AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{0}.0.{1}.{2} Safari/537.36",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.{2} Safari/605.1.15",
@@ -329,7 +334,8 @@ _FLAT_NAMES: tuple[tuple[str, Any], ...] = (
     ("megaphone", "12345678"), ("phone_price", 129900000), ("automobile", "1234567"),
     ("secretariat", "b2"), ("csc_enabled", True), ("otp_method", "sms"), ("pin_color", "#ff0000"),
     ("map_pin", {"lat": 47.376887, "lng": 8.541694}), ("sessionId", "4111111111111111a"),
-    ("session_index", 4), ("username", "jdoe99"), ("user_id", "u_12345"), ("account_id", "123456789"),
+    ("session_index", 4), ("username", "jdoe99"), ("user_id", "u_12345"),
+    ("account_id", "123456789"),
     ("customer_number", "100200300"), ("transaction_id", "txn_1a2b3c"), ("order_no", "2026-000123"),
     ("hash", "d41d8cd98f00b204e9800998ecf8427e"), ("etag", 'W/"5e-17a3"'), ("nonce", "a1b2c3"),
     ("accessibility", "AA 2.2"), ("access_level", "3"), ("private", "1"), ("public_key_id", "k1"),

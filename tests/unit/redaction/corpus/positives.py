@@ -34,9 +34,7 @@ def positives(*, seed: int) -> list[Sample]:
     ]
 
 
-def _carried(
-    rng: random.Random, label: str, forms: dict[str, Form], count: int
-) -> list[Sample]:
+def _carried(rng: random.Random, label: str, forms: dict[str, Form], count: int) -> list[Sample]:
     samples = []
     names = list(forms)
     for index in range(count):
@@ -44,6 +42,8 @@ def _carried(
         name, carrier = rng.choice(EVERYWHERE)
         secret = forms[form](rng)
         value, gone = carrier(rng, secret)
+        if "<" in secret:  # Jane Doe <jane@…>: she may stay
+            gone += (secret[secret.index("<") + 1 : -1],)
         samples.append(Sample(label, f"{form} in {name}", value, gone))
     return samples
 
@@ -221,8 +221,10 @@ _SECRET_NAMES = (
     "aws_secret_access_key", "secretKey", "bearer_token", "passcode", "resetPasswordToken",
     "stripe_token", "credentials",
 )  # fmt: skip
-_CODE_NAMES = ("cvv", "CVV", "cvc", "cvv2", "card_cvc", "cardCvv", "csc", "pin", "user_pin",
-               "newPin", "otp", "otp_code", "securityCode", "security_code", "pin_code")  # fmt: skip
+_CODE_NAMES = (
+    "cvv", "CVV", "cvc", "cvv2", "card_cvc", "cardCvv", "csc", "pin", "user_pin", "newPin", "otp",
+    "otp_code", "securityCode", "security_code", "pin_code",
+)  # fmt: skip
 
 
 def _secret(rng: random.Random) -> str:

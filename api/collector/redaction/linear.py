@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 _MAX_MEMORY = 64 << 20
 # The automaton is built while it runs; with too little room it is thrown away and built again.

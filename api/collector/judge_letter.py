@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from api.collector.acceptance import Acceptance, Policy, RequestFacts, accept
+from api.collector.bots import detect_bot_of_event
 from api.collector.dead_letters import keep_letters
 from api.collector.dialects.dialect import Dialect, IntakeRequest
 from api.collector.redaction.detector import MARKED
@@ -62,6 +63,9 @@ def judge_letter(
     decoded = dialect.decode(request, limits=policy.limits)
     if not isinstance(decoded, Refused):
         _forget_marks(decoded.events)
+        if not any(isinstance(e, Event) and e.user_agent for e in decoded.events):
+            # A program's events stay a program's, though they waited for their site.
+            facts.bot_reason = detect_bot_of_event(letter.user_agent)
     acceptance = accept(decoded, facts=facts, policy=policy)
     refused_again = acceptance.refused
     if not acceptance.accepted or len(refused_again) > MAX_LETTERS:

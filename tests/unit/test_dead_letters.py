@@ -5,6 +5,7 @@ import dataclasses
 import json
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -16,9 +17,13 @@ from api.collector.acceptance import Policy, intake_of
 from api.collector.dead_letters import keep_letters
 from api.collector.decode import decode_body
 from api.collector.dialects.dialect import DecodedBody, IntakeRequest
+from api.collector.dialects.native import NativeDialect
+from api.collector.judge_letter import judge_letter
 from api.collector.letter_redaction import redact_payload
 from api.collector.redaction.detector import Detector
 from api.collector.redaction.redactor import Redactor
+from api.collector.rules import Rules
+from api.collector.sites import SitePolicy, SiteRules
 from core.event import Event
 from core.event_id import first_id_at, make_id_at
 from core.refusal import POLICY_REASONS, RefusalReason, Refused
@@ -354,3 +359,16 @@ def test_a_row_becomes_the_event_that_it_was_made_from() -> None:
     assert (found.site_id, found.event_type, found.request) == ("shop.example", "page_view", "")
     assert (found.dialect, found.ip) == ("segment", "203.0.113.0")
     assert found.message == "PostgreSQL refused it: why"
+
+
+def test_a_programs_event_that_waited_for_its_site_is_a_programs_still() -> None:
+    waiting = Rules(sites=SiteRules(SitePolicy(new_sites="quarantine"), {}))
+    facts = dataclasses.replace(FACTS, user_agent="curl/8.1", bot_reason="tool:curl")
+    found = letter(an_event(), facts=facts, rules=waiting)
+    judged = judge_letter(
+        SimpleNamespace(**found._asdict(), replayed_at=None),  # type: ignore[arg-type]
+        dialects={"/collect": NativeDialect()},
+        policy=Policy(limits=LIMITS),
+    )
+    (event,) = judged.acceptance.accepted
+    assert event.is_bot

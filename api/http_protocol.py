@@ -22,7 +22,11 @@ class PromptHttpProtocol(HttpToolsProtocol):
     STALL_TIMEOUT_SECONDS = 30.0
     """For a reader to take what waits for it, before and after the connection is closed."""
 
+    MAX_HEAD_BYTES = 65_536
+    """Of a head that has not come to its end; nginx takes half of that."""
+
     _head_timer: TimerHandle | None = None
+    _head_bytes = 0
     _stall_timer: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -46,8 +50,12 @@ class PromptHttpProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete or cycle.scope is not self.scope:
             if self._head_timer is None:
                 self._await_head()
+            self._head_bytes += len(data)
+            if self._head_bytes > self.MAX_HEAD_BYTES:
+                self.transport.abort()
         elif self._head_timer is not None:
             self._cancel_head_timer()
+            self._head_bytes = 0
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.HEAD_TIMEOUT_SECONDS, self._end_head)

@@ -66,15 +66,16 @@ class Throttle:
             None if isinstance(event, Refused) else event.site_id or fallback_site_id
             for event in events
         ]
+        limited: dict[str | None, Refused] = {}
         for site_id, number in Counter(s for s in sites if s is not None).items():
             with self._lock:
                 wait = self._sites.take(site_id, number, self._monotonic())
             if wait:
-                refused = replace(_refuse("this site", wait), site_id=site_id)
-                decoded.events = events = [
-                    refused if site == site_id else event
-                    for site, event in zip(sites, events, strict=True)
-                ]
+                limited[site_id] = replace(_refuse("this site", wait), site_id=site_id)
+        if limited:
+            decoded.events = [
+                limited.get(site, event) for site, event in zip(sites, events, strict=True)
+            ]
 
 
 def retry_after(refused: list[Refused]) -> int | None:

@@ -278,7 +278,7 @@ async def test_a_full_spool_is_told_and_nothing_is_acknowledged_that_does_not_fi
     await asyncio.to_thread(server.stop)
     async with collecting(server.url, tmp_path, SPOOL_MAX_BYTES="10_000_000") as http:
         sender = Sender(http)
-        filler = {"x": "y" * 20_000}
+        filler = {"x": "y" * 10_000, "z": "y" * 10_000}
         with pytest.raises(AssertionError, match="buffer_unavailable"):
             await sender.send(batches=1_000, properties=filler)
         status, health = await health_of(http)

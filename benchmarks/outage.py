@@ -36,6 +36,8 @@ class Round:
     replaying: Sent
     replayed_per_second: float
     """While the load went on."""
+    longest_stall_seconds: float
+    """Of any worker's event loop, in the minute before the end."""
     left: int
     """When it ended; were there none, the ratio would say little."""
     emptied_per_second: float
@@ -68,6 +70,7 @@ def main() -> None:
         spooled_events_per_second=round(median(r.away.events_per_second for r in rounds)),
         replayed_events_per_second=round(median(r.replayed_per_second for r in rounds)),
         replayed_events_per_second_without_load=round(median(r.emptied_per_second for r in rounds)),
+        longest_stall_seconds=max(r.longest_stall_seconds for r in rounds),
         left_when_measured=[r.left for r in rounds],
         live_p99_ms=median(r.live.p99_ms for r in rounds),
         spool_p99_ms=median(r.away.p99_ms for r in rounds),
@@ -86,10 +89,13 @@ def _measure(server: EmbeddedServer, port: int, load: list[bytes]) -> Round:
     began = time.monotonic()
     replaying = send(port, load, seconds=SECONDS)
     left, ended = _spool(port)["events"], time.monotonic()
+    # Whichever worker answers: a few questions meet all of them.
+    stall = max(_health(port)["longest_stall_seconds"] for _ in range(12))
     while _spool(port)["events"]:
         time.sleep(0.2)
     emptied = left / (time.monotonic() - ended)
-    return Round(live, away, replaying, (waiting - left) / (ended - began), left, emptied)
+    replayed = (waiting - left) / (ended - began)
+    return Round(live, away, replaying, replayed, stall, left, emptied)
 
 
 def _median(ratios: Iterable[float]) -> float:

@@ -21,9 +21,9 @@ SEED = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(2**3
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[RunningStack]:
-    running = RunningStack(
-        tmp_path / "data", settings={"EXPORT_INTERVAL": "2s", "COMMIT_TIMEOUT": "1s"}
-    )
+    # All senders have one address here.
+    settings = {"EXPORT_INTERVAL": "2s", "COMMIT_TIMEOUT": "1s", "RATE_LIMIT_PER_IP": "0"}
+    running = RunningStack(tmp_path / "data", settings=settings)
     running.start()
     yield running
     running.signal_postgres(signal.SIGCONT)  # whatever a failed test left

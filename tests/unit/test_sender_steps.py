@@ -41,9 +41,12 @@ def a_draft(
     visitor_ip: str | None = None,
     **policy: Any,
 ) -> Draft:
-    policy = {"salts": SALTS, "locate": lambda ip: PLACES.get(ip, Place(None, None))} | policy
+    given: dict[str, Any] = {
+        "salts": SALTS,
+        "locate": lambda ip: PLACES.get(ip, Place(None, None)),
+    } | policy
     event = event or Event(event_type="a")
-    draft = Draft(event, 0, facts or of_request(), Policy(limits=LIMITS, **policy), visitor_ip)
+    draft = Draft(event, 0, facts or of_request(), Policy(limits=LIMITS, **given), visitor_ip)
     draft.site_id = event.site_id or "shop.example"
     return draft
 
@@ -192,7 +195,7 @@ def located(draft: Draft) -> tuple[str | None, str | None]:
     ],
 )
 def test_where_an_event_is_from(
-    event: dict[str, str], facts: dict[str, Any], visitor_ip: str | None, place: tuple[str, str]
+    event: dict[str, Any], facts: dict[str, Any], visitor_ip: str | None, place: tuple[str, str]
 ) -> None:
     draft = a_draft(
         Event(event_type="a", **event), facts=of_request(**facts), visitor_ip=visitor_ip

@@ -17,8 +17,8 @@ from tests.unit.compressing import FORMATS
 KEY = "a-key-of-a-server-0123456789"
 PAGE = {"origin": "https://shop.example"}
 # Ten events at once, then one a second.
-SLOW = {"RATE_LIMIT_PER_IP": "1", "API_WORKERS": "1"}
-SLOW_SITE = {"RATE_LIMIT_PER_SITE": "1", "API_WORKERS": "1"}
+SLOW: dict[str, Any] = {"RATE_LIMIT_PER_IP": "1", "API_WORKERS": "1"}
+SLOW_SITE: dict[str, Any] = {"RATE_LIMIT_PER_SITE": "1", "API_WORKERS": "1"}
 
 
 def events(number: int, **different: Any) -> bytes:
@@ -208,10 +208,10 @@ async def test_a_body_that_does_not_come_is_given_up(database_url: str) -> None:
 async def test_an_origin_that_is_not_allowed_is_told_nothing_and_reads_nothing(
     database_url: str,
 ) -> None:
-    allowed = {"ALLOWED_ORIGINS": "https://shop.example", **SLOW}
+    allowed: dict[str, Any] = {"ALLOWED_ORIGINS": "https://shop.example", **SLOW}
     stranger = {"origin": "https://stranger.example"}
 
-    def told(answer: httpx.Response) -> str | None:
+    def told(answer: httpx.Response) -> Any:
         return answer.headers.get("access-control-allow-origin")
 
     async with serving(database_url, **allowed) as http:

@@ -27,7 +27,7 @@ from tests.integration.planting import (
 )
 
 CLIENT = (WHOLE_IPS[0], 50_000)
-MAY_ASK = {"LOCAL_NETWORKS": "203.0.113.0/24"}
+MAY_ASK: dict[str, Any] = {"LOCAL_NETWORKS": "203.0.113.0/24"}
 PLANTED = list(planted_requests())
 OF_THE_TEST = {"httpx", "httpcore"}  # the sender's own log names what it asks for
 
@@ -80,7 +80,7 @@ async def test_no_secret_of_an_accepted_event_is_stored_or_logged(
     ids=["before redaction", "after it"],
 )
 async def test_no_secret_of_a_refused_event_is_stored_or_logged(
-    database_url: str, caplog: pytest.LogCaptureFixture, setting: dict[str, str]
+    database_url: str, caplog: pytest.LogCaptureFixture, setting: dict[str, Any]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with serving(database_url, client=CLIENT, **setting) as http:

@@ -14,12 +14,12 @@ from tests.conftest import ROOT, HandClock, a_batch, an_event
 from tests.integration.building import Exporting, collect, ledger_of, query, serving
 from tests.integration.planting import everything_in
 
-GEO = {"GEO_DATABASE": str(ROOT / "tests/data/geo-test.mmdb")}
+GEO: dict[str, Any] = {"GEO_DATABASE": str(ROOT / "tests/data/geo-test.mmdb")}
 SWISS, GERMAN, BRITISH, FRENCH = "192.0.2.77", "192.0.2.177", "198.51.100.77", "2001:db8:1:2::77"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:147.0) Gecko/20100101 Firefox/147.0"
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 KEY = "a-key-of-a-server-0123456789"
-PAGE = {"origin": "https://shop.example", "user-agent": BROWSER}
+PAGE: dict[str, Any] = {"origin": "https://shop.example", "user-agent": BROWSER}
 
 
 def stored(database_url: str, *fields: str) -> list[tuple[Any, ...]]:
@@ -124,7 +124,7 @@ async def test_a_servers_own_place_is_not_its_visitors(database_url: str) -> Non
 async def test_a_visitor_is_the_same_for_a_day_and_a_site(
     database_url: str, clock: HandClock
 ) -> None:
-    setting = {"COOKIELESS": "missing", "RATE_LIMIT_PER_IP": "0"}
+    setting: dict[str, Any] = {"COOKIELESS": "missing", "RATE_LIMIT_PER_IP": "0"}
     event = an_event(visitorId=None)
 
     async def send(http: httpx.AsyncClient, **different: str) -> None:
@@ -192,7 +192,7 @@ async def test_salts_of_today_and_tomorrow_are_all_there_are_and_they_never_leav
 
 async def test_an_id_of_the_day_can_be_suppressed(database_url: str) -> None:
     event = an_event(visitorId=None)
-    local = {"LOCAL_NETWORKS": "192.0.2.0/24", "COOKIELESS": "missing"}
+    local: dict[str, Any] = {"LOCAL_NETWORKS": "192.0.2.0/24", "COOKIELESS": "missing"}
     async with serving(database_url, client=(SWISS, 1), **local) as http:
         await collect(http, event, **PAGE)
         ((visitor_id,),) = stored(database_url, "visitorId")

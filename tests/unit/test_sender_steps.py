@@ -26,6 +26,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:147.0) Gecko/20100101 Firefox/147.
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 IP, OTHER_IP = "203.0.113.77", "198.51.100.9"
 SALTS = SaltKeeper()
+NOWHERE = Place(None, None)
 PLACES = {IP: Place("US", "CA"), OTHER_IP: Place("GB", "ENG")}
 
 
@@ -41,9 +42,11 @@ def a_draft(
     visitor_ip: str | None = None,
     **policy: Any,
 ) -> Draft:
-    policy = {"salts": SALTS, "locate": lambda ip: PLACES.get(ip, Place(None, None))} | policy
+    given: dict[str, Any] = {"salts": SALTS, "locate": lambda ip: PLACES.get(ip, NOWHERE)}
     event = event or Event(event_type="a")
-    draft = Draft(event, 0, facts or of_request(), Policy(limits=LIMITS, **policy), visitor_ip)
+    draft = Draft(
+        event, 0, facts or of_request(), Policy(limits=LIMITS, **(given | policy)), visitor_ip
+    )
     draft.site_id = event.site_id or "shop.example"
     return draft
 
@@ -192,7 +195,7 @@ def located(draft: Draft) -> tuple[str | None, str | None]:
     ],
 )
 def test_where_an_event_is_from(
-    event: dict[str, str], facts: dict[str, Any], visitor_ip: str | None, place: tuple[str, str]
+    event: dict[str, Any], facts: dict[str, Any], visitor_ip: str | None, place: tuple[str, str]
 ) -> None:
     draft = a_draft(
         Event(event_type="a", **event), facts=of_request(**facts), visitor_ip=visitor_ip

@@ -13,7 +13,7 @@ import msgspec
 from api.collector.identity import previous_id
 from api.collector.rules import SUPPRESSED
 from core.event import Event, ServerFacts
-from core.event_id import PLACEHOLDER_IDS, identity, make_event_id
+from core.event_id import identity, is_placeholder, make_event_id
 from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Numbers below this are seconds (until the year 5138), above it milliseconds (since 1973).
 _FIRST_MILLISECONDS: Final = 100_000_000_000
-_LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDER_IDS))
 _NUL_IN_JSON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -99,9 +98,9 @@ def identify(draft: Draft) -> Refused | None:
     """Keep the client's id; make one where there is none, or where a bug stands in its place."""
     event = draft.event
     given = event.event_id
-    if given is not None and given.lower() not in PLACEHOLDER_IDS:
+    if given is not None and not is_placeholder(given):
         found = identity(given, site_id=draft.site_id)
-        if any(found):  # the nil UUID is a placeholder too
+        if any(found):  # the nil UUID, in whatever spelling
             draft.event_id = found
             return None
     letter_id = draft.facts.letter_id
@@ -110,10 +109,6 @@ def identify(draft: Draft) -> Refused | None:
     event.event_id = str(made)
     draft.event_id = made.bytes
     return None
-
-
-def _is_placeholder(given: str) -> bool:
-    return given.lower() in PLACEHOLDER_IDS
 
 
 def place_in_time(draft: Draft) -> Refused | None:

@@ -16,7 +16,7 @@ FILE = ROOT / ".env.example"
 # What only compose, PostgreSQL's container and nginx read.
 COMPOSE_ONLY = re.compile(
     r"POSTGRES_\w+|COMPOSE_\w+|\w+_IMAGE|\w+_MEMORY|HTTPS?_PORT|TLS_\w+"
-    r"|SITE_ROOT|LOCAL_NETWORKS|NETWORK_PREFIX|DEMO_BUCKET_VOLUME|SLUICE_VERSION"
+    r"|SITE_ROOT|GEO_FOLDER|LOCAL_NETWORKS|NETWORK_PREFIX|DEMO_BUCKET_VOLUME|SLUICE_VERSION"
 )
 SETTINGS = {
     field.name.upper(): field

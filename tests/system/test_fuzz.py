@@ -67,7 +67,8 @@ def test_what_the_api_describes_and_what_it_forbids_get_an_answer(stack: Running
     print(f"FUZZ_SEED={SEED}")
     schema = schemathesis.openapi.from_url(f"{stack.url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
-    each = max(2, REQUESTS // 2 // (2 * len(operations)))
+    # About half of them find nothing to make wrong, or are rare.
+    each = max(2, REQUESTS // (2 * len(operations)))
     statuses: Counter[int] = Counter()
     with requests.Session() as session:
         for operation in operations:
@@ -99,7 +100,7 @@ def test_a_mangled_body_gets_an_answer_and_its_events_are_counted(stack: Running
     connection = HTTPConnection("127.0.0.1", stack.port, timeout=30)
 
     @hypothesis.seed(SEED)
-    @fuzzing(REQUESTS // 2)
+    @fuzzing(REQUESTS * 3 // 5)
     @given(body=mangled_bodies() | mangled_trees(), headers=mangled_headers())
     def send(body: bytes, headers: dict[str, str]) -> None:
         connection.request("POST", "/collect", body=body, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -25,7 +26,20 @@ def application() -> Application:
     configure_logging(settings.log_level, file=settings.log_file)
     if multiprocessing.parent_process() is not None:
         die_with_parent()
-    return create_app(settings)
+    created = create_app(settings)
+    _collect_seldom()
+    return created
+
+
+def _collect_seldom() -> None:
+    """Leave what stands for the life of the process out of every garbage collection.
+
+    What a request makes is freed by its references; cycles are few. Collecting as often as is
+    usual took 5 % of the collector's time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def main() -> None:

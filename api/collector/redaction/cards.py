@@ -108,7 +108,9 @@ def _goes_on(chain: Chain, at: int) -> bool:
     """Whether this group and the one before are of one longer number, as parcels have."""
     if not 0 < at < len(chain.gaps):
         return False
-    return chain.gaps[at - 1] == chain.gaps[at] and chain.sizes[at - 1] == chain.sizes[at]
+    return (
+        chain.separators[at - 1] == chain.separators[at] and chain.sizes[at - 1] == chain.sizes[at]
+    )
 
 
 def _card_at(text: str, chain: Chain, at: int, *, may_begin: bool) -> int:
@@ -131,7 +133,7 @@ def _is_whole_card(text: str, start: int, end: int) -> bool:
 def _grouped_at(text: str, chain: Chain, at: int) -> int:
     best = 0
     for last in range(at + 1, min(at + _MOST_GROUPS, len(chain.starts))):
-        if chain.gaps[last - 1] != chain.gaps[at]:
+        if chain.separators[last - 1] != chain.separators[at]:
             break
         sizes = tuple(chain.sizes[at : last + 1])
         if sizes in GROUPINGS and _is_card_between(text, chain, at, last):
@@ -141,12 +143,12 @@ def _grouped_at(text: str, chain: Chain, at: int) -> int:
 
 def _spelt_out_at(text: str, chain: Chain, at: int) -> int:
     """`4 1 1 1 …` or `41 11 …`: every group of one size, all of them the card."""
-    size, gap = chain.sizes[at], chain.gaps[at]
+    size, gap = chain.sizes[at], chain.separators[at]
     last = at
     while (
         last < len(chain.gaps)
         and last - at < _LENGTHS.stop
-        and chain.gaps[last] == gap
+        and chain.separators[last] == gap
         and chain.sizes[last + 1] == size
     ):
         last += 1

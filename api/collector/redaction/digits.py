@@ -22,6 +22,8 @@ class Chain:
     starts: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    separators: list[str] = field(default_factory=list)
+    """The gaps, where a plus alone is a space, as in a query string."""
 
     def end(self, index: int) -> int:
         """Where the group ends."""
@@ -49,6 +51,7 @@ def find_chains(text: str, *, at_least: int) -> Iterator[Chain]:
             chain = Chain()
         elif chain.starts:
             chain.gaps.append(gap)
+            chain.separators.append(" " if gap == "+" else gap)
         if not is_word:
             chain.starts.append(start)
             chain.sizes.append(end - start)

@@ -10,7 +10,7 @@ from api.collector.redaction.detector import Detector, Span, is_in_authority, ma
 
 # Letters and digits of every script: internationalised addresses (RFC 6531, RFC 5890).
 _AT: Final = re.compile("@")
-_LOCAL: Final = re.compile(r"[\w.%+'!$*^~-]+\Z")
+_LOCAL: Final = re.compile(r"[\w.%+'!$*^~-]+")
 _DOMAIN: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _LAST_LABEL: Final = re.compile(r"(?:xn--[a-z0-9-]+|[^\W\d_]{2,63})(?![^\W_])", re.IGNORECASE)
 _VERSION: Final = re.compile(r"\d+\.\d+")
@@ -31,10 +31,11 @@ def find_emails(text: str) -> Iterator[Span]:
     for sign in _AT.finditer(text):
         at = sign.start()
         domain = _DOMAIN.match(text, at + 1, at + 1 + _MAX_DOMAIN_CHARS)
-        local = domain and _LOCAL.search(text, max(0, at - _MAX_LOCAL_CHARS), at)
+        # Read backwards: from the front, each beginning would be tried in turn.
+        local = domain and _LOCAL.match(text[max(0, at - _MAX_LOCAL_CHARS) : at][::-1])
         if not local or not domain:
             continue
-        start = at - len(local[0].lstrip(_LEADING))
+        start = at - len(local[0].rstrip(_LEADING))
         end = at + 1 + len(_reachable(domain[0]))
         if start < at and end > at + 1 and not _is_user_info(text, start, end):
             yield Span(start, end, mark(Detector.EMAIL))

@@ -21,6 +21,8 @@ _COLON: Final = re.compile(
     rf"""(?<![\w.\-\[\]$%"']){_NO_MARK}([\w.\-\[\]$]{{1,80}}+):(?:\s{{1,4}}|(?=["']))"""
 )
 
+_AFTER_COLON: Final = re.compile(r""":[\s"']""")
+
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1)[^\\]|\\.)*+)""", re.DOTALL)
 _PARAMETER: Final = re.compile(r"""(?:[^\s&#"'<>\\]|\\[^"'\s])*+""")
 _LITERAL: Final = re.compile(r"[^\s,}\]\"'&<>]*+")
@@ -43,8 +45,9 @@ def find_named(text: str, detectors: Collection[Detector]) -> Iterator[Span]:
         return
     if "=" in text:
         yield from _find_parameters(text, detectors)
-    if ":" in text:
+    if '"' in text or "'" in text:
         yield from _find_json_pairs(text, detectors)
+    if _AFTER_COLON.search(text):
         yield from _find_headers(text, detectors)
     if "://" in text and Detector.SECRET in detectors:
         yield from _find_user_info(text)

@@ -26,7 +26,7 @@ _ANNOUNCED: Final = re.compile(
     r"(?:[^\w,{}&]{0,3}(?:nr|no|num|number|nummer|is|at|us|me))?[^\w,{}&]{0,4}|wa\.me/)[(+]?\Z",
     re.IGNORECASE,
 )
-_PLUS: Final = re.compile(r"(?:\A|[^0-9A-Za-z+])(?:\(\+|\+\(|\+) ?\Z")
+_PLUS: Final = re.compile(r"(?:\A|[^0-9A-Za-z])(?:\(\+|\+\(|\+) ?\Z")
 _ANNOUNCEMENT_CHARS: Final = 32
 _DECIMAL: Final = re.compile(r"\d+\.\d{5,}+(?!\.\d)")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:[ .]\d{3})+")

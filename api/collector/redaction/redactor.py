@@ -60,13 +60,11 @@ class Redactor:
             return 0
         rules = self._rules(site_id)
         count = 0
-        for name, names in _TEXT_FIELDS:
-            text = getattr(event, name)
-            if type(text) is str and not is_plain(text) and rules.allowed.isdisjoint(names):
-                redacted, found = self._redact_field(name, text, rules)
-                if found:
-                    setattr(event, name, redacted)
-                    count += found
+        for name, text in self._suspect_fields(event, rules.allowed):
+            redacted, found = self._redact_field(name, text, rules)
+            if found:
+                setattr(event, name, redacted)
+                count += found
         if event.properties:
             event.properties, found = redact_tree(event.properties, rules, name="properties")
             count += found
@@ -85,6 +83,18 @@ class Redactor:
             return self.suspects(_encode(event))
         except (UnicodeEncodeError, RecursionError):
             return True
+
+    def _suspect_fields(self, event: Event, allowed: frozenset[str]) -> list[tuple[str, str]]:
+        """The event's texts that may hold something; none of them, when all together do not."""
+        texts = [
+            (name, text)
+            for name, names in _TEXT_FIELDS
+            if isinstance(text := getattr(event, name), str)
+            and not is_plain(text)
+            and allowed.isdisjoint(names)
+        ]
+        together = "\n".join(text for _, text in texts)
+        return texts if self.suspects(encode_text(together)) else []
 
     def _rules(self, site_id: str) -> TreeRules:
         rules = TreeRules(

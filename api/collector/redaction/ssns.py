@@ -8,7 +8,7 @@ from typing import Final
 from api.collector.redaction.detector import Detector, Span, mark
 from api.collector.redaction.digits import Chain, is_attached
 
-_SEPARATORS: Final = ("-", " ", "+")  # a plus is a space in a query string
+_SEPARATORS: Final = ("-", " ")
 
 
 def find_ssns(text: str, chain: Chain) -> Iterator[Span]:
@@ -23,9 +23,9 @@ def find_ssns(text: str, chain: Chain) -> Iterator[Span]:
 
 def _is_separated(chain: Chain, at: int) -> bool:
     """Whether one separator stands twice in it, and does not tie it to more digits."""
-    gap = chain.gaps[at]
-    around = chain.gaps[max(0, at - 1) : at] + chain.gaps[at + 2 : at + 3]
-    return gap in _SEPARATORS and chain.gaps[at + 1] == gap and gap not in around
+    first, second = chain.separators[at : at + 2]
+    around = chain.separators[max(0, at - 1) : at] + chain.separators[at + 2 : at + 3]
+    return first in _SEPARATORS and first == second and first not in around
 
 
 def _was_issued(number: str) -> bool:

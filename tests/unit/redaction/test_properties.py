@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.collector.redaction import Detector, Redactor
-from tests.unit.redaction.writing import encoded_texts, texts, trees, write_json
+from api.collector.redaction.view import read_closer
+from tests.unit.redaction.writing import encoded_texts, planted, texts, trees, write_json
 
 EVERY = Redactor(frozenset(Detector))
 _ALONE = {detector: Redactor(frozenset({detector})) for detector in Detector}
@@ -62,6 +63,16 @@ def test_no_value_makes_it_fail(value: Any) -> None:
 def test_no_text_makes_it_fail(text: str) -> None:
     redacted, count = EVERY.redact_text(text)
     assert count > 0 or redacted == text
+
+
+@settings(max_examples=600, deadline=None)
+@given(planted())
+def test_nothing_planted_is_left_however_it_was_encoded(secret_and_text: tuple[str, str]) -> None:
+    secret, text = secret_and_text
+    for redacted in (EVERY.redact_text(text)[0], EVERY.redact_value({"q": [text]})[0]["q"][0]):
+        *_, closest = read_closer(redacted)
+        assert secret not in closest.text, text
+        assert secret not in closest.text.replace("+", " "), text
 
 
 @settings(max_examples=300, deadline=None)

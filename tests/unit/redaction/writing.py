@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from hypothesis import strategies as st
+from phonenumbers import PhoneNumberFormat, format_number
 
 from tests.unit.redaction.corpus import numbers as n
 from tests.unit.redaction.corpus import read
@@ -49,22 +50,27 @@ def texts() -> st.SearchStrategy[str]:
 def _made(seed: int) -> str:
     rng = random.Random(seed)
     card = n.card(rng)[1]
+    phone = format_number(n.phone(rng), PhoneNumberFormat.INTERNATIONAL)
     return rng.choice(
         (
             card, n.grouped_card(card, rng.choice(" -.\u00a0")), n.ssn(rng, rng.choice("- ")),
             n.iban(rng), n.grouped_iban(n.iban(rng)), f"a{seed % 99}@example.com",
-            f"+{n.phone(rng).country_code} {n.phone(rng).national_number}",
+            phone,
         )
     )  # fmt: skip
 
 
+def planted() -> st.SearchStrategy[tuple[str, str]]:
+    """A secret, and a text that holds it, encoded in up to three ways."""
+    letters = st.text("abc xyzäß", max_size=12)
+    secret = st.integers(0, 2**32).map(_made)
+    parts = st.tuples(letters, secret, letters, st.lists(st.sampled_from(_WAYS), max_size=3))
+    return parts.map(lambda p: (p[1], _apply((f"{p[0]} {p[1]} {p[2]}", p[3]))))
+
+
 def encoded_texts() -> st.SearchStrategy[str]:
     """Texts, percent-encoded or written as JSON, up to thrice."""
-    ways = (
-        quote, quote_plus, lambda t: quote(t, safe=""), json.dumps, _percent_some,
-        lambda t: json.dumps(t, ensure_ascii=False), lambda t: json.dumps({"k": t}),
-    )  # fmt: skip
-    return st.tuples(texts(), st.lists(st.sampled_from(ways), max_size=3)).map(_apply)
+    return st.tuples(texts(), st.lists(st.sampled_from(_WAYS), max_size=3)).map(_apply)
 
 
 def _apply(text_and_ways: tuple[str, list[Any]]) -> str:
@@ -82,6 +88,12 @@ def _percent_some(text: str) -> str:
     return "".join(
         "".join(f"%{b:02x}" for b in c.encode()) if rng.random() < 0.3 else c for c in text
     )
+
+
+_WAYS: tuple[Any, ...] = (
+    quote, quote_plus, lambda t: quote(t, safe=""), json.dumps, _percent_some,
+    lambda t: json.dumps(t, ensure_ascii=False), lambda t: json.dumps({"k": t}),
+)  # fmt: skip
 
 
 def trees() -> st.SearchStrategy[Any]:

@@ -2,7 +2,7 @@
 
 `python -m tests.unit.redaction.corpus` writes the files from seeds; they are committed, so that
 a figure in the docs can be traced to the lines it was measured on. The held-out files come from
-another seed and other shapes, and nothing was tuned on them.
+another seed and other shapes, and were first measured before anything was tuned on them.
 """
 
 from __future__ import annotations

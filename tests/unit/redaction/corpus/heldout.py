@@ -1,4 +1,4 @@
-"""Other shapes, another seed: written before anything was tuned, measured, never tuned on."""
+"""Other shapes, another seed: first measured before anything was tuned on them."""
 
 from __future__ import annotations
 

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.browser.chromium import open_browser
 from tests.sdks.collector import Collector
 from tests.sdks.gate import Gate
+from tests.sdks.node import needs_node
+from tests.sdks.page import ShopPage, open_shop
 from tests.system.running_collector import RunningCollector, running_collector
 
 if TYPE_CHECKING:
@@ -48,3 +52,20 @@ def gate(collector: Collector) -> Iterator[Gate]:
     gate = Gate(collector.url)
     yield gate
     gate.close()
+
+
+# A module at a time: while it is open, this thread is Playwright's, and no other loop runs on it.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, where there is something to put on a page."""
+    needs_node()
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def shop(browser: Browser) -> Iterator[ShopPage]:
+    """A page of a shop, in which nothing may go wrong."""
+    with open_shop(browser) as shop:
+        yield shop
+        assert shop.errors == []

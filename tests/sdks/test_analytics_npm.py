@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-import pytest
-from playwright.sync_api import Browser
-
-from tests.browser.chromium import open_browser
 from tests.conftest import ROOT
 from tests.sdks.collector import Collector, Row
 from tests.sdks.gate import Gate
-from tests.sdks.node import MODULES, needs_node, run_script
-from tests.sdks.page import REFERRER, ShopPage, open_shop
+from tests.sdks.node import MODULES, run_script
+from tests.sdks.page import REFERRER, ShopPage
 
 ANALYTICS = MODULES / "analytics/dist/analytics.min.js"
 PLUGIN = ROOT / "tracking/plugin-analytics/dist/sluice-plugin.js"
@@ -73,20 +68,6 @@ def test_an_outage_loses_nothing_and_repeats_nothing(collector: Collector, gate:
 
 
 # --- in a browser ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    needs_node()
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def shop(browser: Browser) -> Iterator[ShopPage]:
-    with open_shop(browser) as shop:
-        yield shop
-        assert shop.errors == []
 
 
 def load(url: str) -> str:

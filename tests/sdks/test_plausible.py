@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
 
-from tests.browser.chromium import open_browser
 from tests.sdks.collector import Collector, Row
-from tests.sdks.node import bundle, needs_node
-from tests.sdks.page import REFERRER, ShopPage, open_shop
+from tests.sdks.node import bundle
+from tests.sdks.page import REFERRER, ShopPage
 
 VERSION = {"tracker_version": 36}
 
@@ -24,20 +21,6 @@ VERSION = {"tracker_version": 36}
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle("plausible-browser.mjs", tmp_path_factory.mktemp("plausible"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    needs_node()  # without it, there is nothing to put on the page
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def shop(browser: Browser) -> Iterator[ShopPage]:
-    with open_shop(browser) as shop:
-        yield shop
-        assert shop.errors == []
 
 
 def init(url: str, **settings: Any) -> str:

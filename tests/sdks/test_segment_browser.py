@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser
 
-from tests.browser.chromium import open_browser
 from tests.sdks.collector import Collector
 from tests.sdks.gate import Gate
-from tests.sdks.node import MODULES, needs_node
-from tests.sdks.page import REFERRER, ShopPage, open_shop
+from tests.sdks.node import MODULES
+from tests.sdks.page import REFERRER, ShopPage
 
 SEGMENT = MODULES / "@segment/analytics-next/dist/umd/index.js"
 RUDDER = MODULES / "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    needs_node()  # without it, there is nothing to put on the page
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def shop(browser: Browser) -> Iterator[ShopPage]:
-    with open_shop(browser) as shop:
-        yield shop
-        assert shop.errors == []
 
 
 def load_segment(url: str, more: str = "") -> str:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser
 
-from tests.browser.chromium import open_browser
 from tests.sdks.collector import Collector, Row
-from tests.sdks.node import bundle, needs_node
-from tests.sdks.page import REFERRER, ShopPage, open_shop
+from tests.sdks.node import bundle
+from tests.sdks.page import REFERRER, ShopPage
 
 SNOWPLOW = "iglu:com.snowplowanalytics.snowplow"
 CHECKOUT = "iglu:com.acme/checkout_started/jsonschema/2-0-1"
@@ -33,20 +30,6 @@ CALLS = f"""
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle("snowplow-browser.mjs", tmp_path_factory.mktemp("snowplow"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    needs_node()  # without it, there is nothing to put on the page
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def shop(browser: Browser) -> Iterator[ShopPage]:
-    with open_shop(browser) as shop:
-        yield shop
-        assert shop.errors == []
 
 
 def new_tracker(url: str, settings: str = "") -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Request
+from playwright.sync_api import Request
 
-from tests.browser.chromium import open_browser
 from tests.sdks.collector import Collector, Row
-from tests.sdks.node import needs_node, run_script
-from tests.sdks.page import REFERRER, ShopPage, open_shop
+from tests.sdks.node import run_script
+from tests.sdks.page import REFERRER, ShopPage
 from tests.sdks.umami_script import fetch_umami_script
 
 WEBSITE = "b59e9c65-ae32-47f1-8400-119fcf4861c4"
@@ -24,20 +22,6 @@ DONE = {"cache": ""}
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fetch_umami_script(tmp_path_factory.mktemp("umami"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    needs_node()
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def shop(browser: Browser) -> Iterator[ShopPage]:
-    with open_shop(browser) as shop:
-        yield shop
-        assert shop.errors == []
 
 
 def told(row: Row) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
 
 from api.collector.bots import detect_bot_of_event
 from api.collector.cookieless import DAILY_PREFIX, make_visitor_id
 from api.collector.rules import SUPPRESSED
 from api.collector.sender import ip_to_store
+from api.collector.steps import check_size
 from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 BotMode = Literal["flag", "drop"]
 CookielessMode = Literal["off", "dialects", "missing", "always"]
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def flag_bot(draft: Draft) -> Refused | None:
@@ -101,6 +106,10 @@ def redact(draft: Draft) -> Refused | None:
     redactor = draft.policy.redactor
     assert redactor is not None, "a step of policies with a redactor"
     event = draft.event
+    # One that could not be stored anyway would be seconds of work, and a part of them in calls
+    # that hold every thread.
+    if refused := check_size(len(_encode(event)), draft.policy.limits.max_event_bytes):
+        return refused
     if event.user_agent is None:  # the header's stands on the row as well, and may say anything
         event.user_agent = draft.facts.user_agent
     found = redactor.redact_event(event, site_id=draft.site_id)

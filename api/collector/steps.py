@@ -194,14 +194,18 @@ def _end_with(server_facts: ServerFacts) -> bytes:
     return b"}" if added == b"{}" else b"," + added[1:]
 
 
+def check_size(size: int, limit: int) -> Refused | None:
+    """Of one event, in bytes as it is stored."""
+    if size <= limit:
+        return None
+    return Refused(RefusalReason.TOO_LARGE, f"{size:,} bytes; the limit for one event is {limit:,}")
+
+
 def check_payload(draft: Draft) -> Refused | None:
     """Size, depth and characters, of what would be stored."""
     payload, limits = draft.payload, draft.policy.limits
-    if len(payload) > limits.max_event_bytes:
-        return Refused(
-            RefusalReason.TOO_LARGE,
-            f"{len(payload):,} bytes; the limit for one event is {limits.max_event_bytes:,}",
-        )
+    if refused := check_size(len(payload), limits.max_event_bytes):
+        return refused
     properties = draft.event.properties
     if properties:
         for value in properties.values():

@@ -37,10 +37,14 @@ async def test_a_body_full_of_what_may_be_private(read_database_url: str, unit: 
     assert longest < took / 2
 
 
-async def test_a_query_full_of_it(read_database_url: str) -> None:
-    query = "&".join(f"k{number}={'4 1 1 1 ' * 40}" for number in range(199)).replace(" ", "+")
+async def test_an_event_of_the_size_of_a_whole_body(read_database_url: str) -> None:
+    unit = "token=a1 a@b.cd "
     async with serving(read_database_url, RATE_LIMIT_PER_IP="0") as http:
-        sending = asyncio.create_task(http.get(f"/pixel.gif?{query}"))
-        longest, took = await _waits_beside(sending)
-        assert (await sending).status_code == 200
-    assert longest < took / 2
+        sending = asyncio.create_task(collect(http, _batch(unit * 110_000, events=1)))
+        _, too_large = await _waits_beside(sending)
+        assert (await sending).status_code == 413
+        sending = asyncio.create_task(collect(http, _batch(unit * 1_000, events=110)))
+        _, looked_at = await _waits_beside(sending)
+        await sending
+    # As many bytes; but what cannot be stored is not looked at.
+    assert too_large < looked_at / 4

@@ -225,6 +225,14 @@ def test_the_visitors_address_is_cut(visitor_ip: str, mode: str, stored: str | N
 REDACTOR = Redactor(frozenset(Detector))
 
 
+def test_what_is_too_large_to_be_stored_is_not_read_for_what_is_private() -> None:
+    large = Event(event_type="a", properties={"text": "anna@example.com " * 2_000})
+    draft = a_draft(large, redactor=REDACTOR)
+    refused = redact(draft)
+    assert refused is not None and refused.reason is RefusalReason.TOO_LARGE
+    assert "anna@" in draft.event.properties["text"]  # type: ignore[index]
+
+
 def test_what_was_replaced_is_counted() -> None:
     draft = a_draft(Event(event_type="a", title="anna@example.com"), redactor=REDACTOR)
     assert redact(draft) is None

@@ -76,7 +76,7 @@ def copy_rows(
 
     With `seconds` the rows are written again and again for that long.
     """
-    head = encode_row_head(segment_id, datetime.now(UTC))
+    head = encode_row_head(segment_id, time.time_ns() // 1_000)
     chunks = [
         COPY_HEADER + head.join((b"", *rows[i : i + ROWS_IN_TRANSACTION])) + COPY_TRAILER
         for i in range(0, len(rows), ROWS_IN_TRANSACTION)

@@ -24,7 +24,8 @@ from benchmarks.load import batches, send
 from benchmarks.machine import report
 from benchmarks.serving import serving
 from database.engine import sync_engine
-from database.segments import create_partition, segment_table
+from database.segments import create_partition
+from database.tables import segment_table
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 LOOK_SECONDS = 5.0

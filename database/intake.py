@@ -2,10 +2,13 @@
 
 Order of effects: take the fence shared, learn the open segment, the time and the version of the
 rules, count in the ledger, note what else came (dead letters, new sites, identity links), COPY
-the rows into that segment, commit. Whoever notes a site raises the version of the rules first, and
-only from the one that it read: so two cannot both note the last site that there is room for. A
-crash before the commit leaves nothing; a connection lost during it leaves the outcome unknown:
-`transaction_id` is what to ask PostgreSQL about then.
+the rows into that segment, commit. Where nothing else came, that is three round trips: all up to
+the ledger; `COPY` and `COMMIT`; the rows.
+
+Whoever notes a site raises the version of the rules first, and only from the one that it read: so
+two cannot both note the last site that there is room for. A crash before the commit leaves
+nothing; a connection lost during it leaves the outcome unknown: `transaction_id` is what to ask
+PostgreSQL about then.
 """
 
 from __future__ import annotations
@@ -16,46 +19,48 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Self
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, Self
 from uuid import UUID
 
+import msgspec
 import psycopg
-from psycopg import sql
 
 from core.version import VERSION
 from database.fence import FENCE_KEY
 from database.intake_batch import Intake, LedgerCount, LedgerKey
 from database.intake_rules import RAISE_VERSION_FROM, READ_RULES, StoredRules, stored_rules
+from database.line import Line
 from database.row import COPY_HEADER, COPY_TRAILER, encode_row_head
 from database.tables import segment_table
 
-_BEGIN: Final = f"""
-BEGIN;
-SELECT pg_advisory_xact_lock_shared({FENCE_KEY});
-SELECT segment_id, clock_timestamp(), (SELECT version FROM intake_rules),
-  pg_current_xact_id()::text::bigint
-FROM segments WHERE state = 'open'
-"""  # noqa: S608 - a constant; several statements, each with a snapshot taken after the lock
-
-_COUNT: Final = """
-INSERT INTO ledger
-  (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes,
-   bots, redacted, plan_violations, letters)
-SELECT %(segment_id)s, %(writer_id)s, site_id, date_trunc('hour', %(received_at)s, 'UTC'),
-  event_type, outcome, events, bytes, bots, redacted, plan_violations, letters
-FROM unnest(%(sites)s::text[], %(types)s::text[], %(outcomes)s::text[],
-            %(events)s::bigint[], %(bytes)s::bigint[],
-            %(bots)s::bigint[], %(redacted)s::bigint[], %(plan_violations)s::bigint[],
-            %(letters)s::bigint[])
-  AS counted (site_id, event_type, outcome, events, bytes, bots, redacted, plan_violations,
-              letters)
-ON CONFLICT (segment_id, writer_id, site_id, received_hour, event_type, outcome)
-DO UPDATE SET events = ledger.events + excluded.events, bytes = ledger.bytes + excluded.bytes,
-  bots = ledger.bots + excluded.bots, redacted = ledger.redacted + excluded.redacted,
-  plan_violations = ledger.plan_violations + excluded.plan_violations,
-  letters = ledger.letters + excluded.letters
-"""
+# Each with a snapshot of its own: the second sees what was there when the lock was granted.
+_PREPARE: Final = (
+    f"PREPARE take_fence AS SELECT pg_advisory_xact_lock_shared({FENCE_KEY})",
+    """
+PREPARE begin_counting (bigint, json) AS
+WITH begun AS MATERIALIZED (
+  SELECT segment_id, clock_timestamp() AS received_at FROM segments WHERE state = 'open'
+), counted AS (
+  INSERT INTO ledger
+    (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes,
+     bots, redacted, plan_violations, letters)
+  SELECT segment_id, $1, site_id, date_trunc('hour', received_at, 'UTC'), event_type, outcome,
+    events, bytes, bots, redacted, plan_violations, letters
+  FROM begun, json_to_recordset($2)
+    AS counted (site_id text, event_type text, outcome text, events bigint, bytes bigint,
+                bots bigint, redacted bigint, plan_violations bigint, letters bigint)
+  ON CONFLICT (segment_id, writer_id, site_id, received_hour, event_type, outcome)
+  DO UPDATE SET events = ledger.events + excluded.events, bytes = ledger.bytes + excluded.bytes,
+    bots = ledger.bots + excluded.bots, redacted = ledger.redacted + excluded.redacted,
+    plan_violations = ledger.plan_violations + excluded.plan_violations,
+    letters = ledger.letters + excluded.letters
+)
+SELECT segment_id, (extract(epoch FROM received_at) * 1000000)::bigint,
+  (SELECT version FROM intake_rules), pg_current_xact_id()
+FROM begun
+""",
+)
 
 _KEEP_LETTERS: Final = """
 INSERT INTO dead_letters
@@ -114,13 +119,15 @@ FROM (
 WHERE dead_letters.dead_letter_id = locked.dead_letter_id
 """
 
-_COPY: Final = sql.SQL("""
+_COPY: Final = """
 COPY {segment} (segment_id, received_at, event_id, event_type, site_id, visitor_id, session_id,
                 user_id, occurred_at, payload)
-FROM STDIN (FORMAT binary)
-""")
+FROM STDIN (FORMAT binary); {then}
+"""
+_Ending = Literal["COMMIT", "ROLLBACK"]
 
-_Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +159,15 @@ class _Transaction:
     """What a transaction learns when it begins."""
 
     segment_id: int
-    received_at: datetime
+    received_us: int
+    """Microseconds since 1970."""
     rules_version: int
     transaction_id: int
+
+    @property
+    def received_at(self) -> datetime:
+        """When all of it was received."""
+        return _EPOCH + timedelta(microseconds=self.received_us)
 
 
 class IntakeConnection:
@@ -162,6 +175,7 @@ class IntakeConnection:
 
     def __init__(self, connection: psycopg.AsyncConnection, writer_id: int) -> None:
         self._connection = connection
+        self._line = Line(connection)
         self.writer_id = writer_id
         self.transaction_id: int | None = None
         """Of the transaction under way, or of the last one."""
@@ -180,6 +194,8 @@ class IntakeConnection:
             # A collector that is stopped in mid-transaction must not hold the fence for ever.
             f" -c idle_in_transaction_session_timeout={int(commit_timeout_seconds * 1000)}",
         )
+        for statement in _PREPARE:
+            await connection.execute(statement)
         row = await (await connection.execute("SELECT nextval('writer_ids')")).fetchone()
         assert row is not None
         return cls(connection, row[0])
@@ -203,11 +219,10 @@ class IntakeConnection:
         refuses a row (nothing is written, the connection stays usable) and
         psycopg.OperationalError when it is away.
         """
-        async with self._transaction() as (cursor, begun):
+        async with self._transaction(intake.counts) as begun:
             if rules_version is not None and begun.rules_version != rules_version:
                 raise StaleRules
-            await self._write(cursor, begun, intake, when_sent)
-            await cursor.execute("COMMIT")
+            await self._write(begun, intake, when_sent)
         return Committed(begun.segment_id, begun.received_at)
 
     async def commit_replayed(
@@ -224,15 +239,13 @@ class IntakeConnection:
         Raises PositionMoved when it was written already (nothing is written), and what `commit`
         raises.
         """
-        async with self._transaction() as (cursor, begun):
+        async with self._transaction(intake.counts) as begun:
             if rules_version is not None and begun.rules_version != rules_version:
                 raise StaleRules
             step = {"spool_id": spool_id, "after": after, "number": number}
-            await cursor.execute(_ADVANCE_REPLAY, step)
-            if not cursor.rowcount:
+            if not (await self._connection.execute(_ADVANCE_REPLAY, step)).rowcount:
                 raise PositionMoved
-            await self._write(cursor, begun, intake, lambda: None)
-            await cursor.execute("COMMIT")
+            await self._write(begun, intake, lambda: None)
         return Committed(begun.segment_id, begun.received_at)
 
     async def read_rules(self) -> StoredRules:
@@ -269,9 +282,8 @@ class IntakeConnection:
 
     async def try_rows(self, rows: Iterable[bytes]) -> None:
         """Raise what PostgreSQL would raise for these rows; keep nothing."""
-        async with self._transaction() as (cursor, begun):
-            await self._copy(cursor, begun, rows, lambda: None)
-            await cursor.execute("ROLLBACK")
+        async with self._transaction({}) as begun:
+            await self._copy(begun, rows, lambda: None, then="ROLLBACK")
 
     def abort(self) -> None:
         """Cut the line without a word: what is under way fails, its outcome unknown."""
@@ -282,89 +294,72 @@ class IntakeConnection:
                 line.shutdown(socket.SHUT_RDWR)
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[tuple[_Cursor, _Transaction]]:
-        """Begin under the fence; whoever enters must say COMMIT or ROLLBACK before leaving."""
-        cursor = self._connection.cursor()
+    async def _transaction(
+        self, counts: Mapping[LedgerKey, LedgerCount]
+    ) -> AsyncIterator[_Transaction]:
+        """Begin under the fence, and count; whoever enters must end it before leaving."""
         self.transaction_id = None
         try:
-            await cursor.execute(_BEGIN)
-            cursor.nextset()
-            cursor.nextset()
-            found = await cursor.fetchone()
-            if found is None:
+            result = await self._line.begin(
+                (b"take_fence", ()),
+                (b"begin_counting", (b"%d" % self.writer_id, _encode_counts(counts))),
+            )
+            if not result.ntuples:
                 raise NoOpenSegment("no open segment: run the migrations")
-            begun = _Transaction(*found)
+            begun = _Transaction(*(int(result.get_value(0, n) or 0) for n in range(4)))
             self.transaction_id = begun.transaction_id
-            yield cursor, begun
+            yield begun
         except BaseException:
             await self._roll_back()
             raise
 
     async def _write(
-        self, cursor: _Cursor, begun: _Transaction, intake: Intake, when_sent: Callable[[], None]
+        self, begun: _Transaction, intake: Intake, when_sent: Callable[[], None]
     ) -> None:
-        if intake.counts:
-            await self._count(cursor, begun, intake.counts)
+        """All but the counts, and commit."""
+        execute = self._connection.execute
         if intake.letters:
-            await cursor.execute(_KEEP_LETTERS, _letter_columns(intake, begun))
+            await execute(_KEEP_LETTERS, _letter_columns(intake, begun))
         if intake.sites:
-            await cursor.execute(RAISE_VERSION_FROM, (begun.rules_version,))
-            if not cursor.rowcount:
+            if not (await execute(RAISE_VERSION_FROM, (begun.rules_version,))).rowcount:
                 raise StaleRules
-            await cursor.execute(_NOTE_SITES, _site_columns(intake, begun))
+            await execute(_NOTE_SITES, _site_columns(intake, begun))
         if intake.links:
-            await cursor.execute(_LINK, _link_columns(intake, begun))
+            await execute(_LINK, _link_columns(intake, begun))
         if intake.replayed_letters:
-            await cursor.execute(
-                _MARK_REPLAYED, {"received_at": begun.received_at, "ids": intake.replayed_letters}
-            )
-            if cursor.rowcount != len(intake.replayed_letters):
+            letters = {"received_at": begun.received_at, "ids": intake.replayed_letters}
+            if (await execute(_MARK_REPLAYED, letters)).rowcount != len(intake.replayed_letters):
                 raise AlreadyReplayed
-        await self._copy(cursor, begun, intake.rows, when_sent)
+        await self._copy(begun, intake.rows, when_sent, then="COMMIT")
 
     async def _copy(
         self,
-        cursor: _Cursor,
         begun: _Transaction,
         rows: Iterable[bytes],
         when_sent: Callable[[], None],
+        *,
+        then: _Ending,
     ) -> None:
-        head = encode_row_head(begun.segment_id, begun.received_at)
+        """Write rows, and end the transaction."""
+        head = encode_row_head(begun.segment_id, begun.received_us)
         body = head.join((b"", *rows))
         if not body:
+            await self._line.execute(then.encode())
             return
-        statement = _COPY.format(segment=sql.Identifier(segment_table(begun.segment_id)))
-        async with cursor.copy(statement) as copy:
-            await copy.write(COPY_HEADER + body + COPY_TRAILER)
-            when_sent()
-
-    async def _count(
-        self, cursor: _Cursor, begun: _Transaction, counts: Mapping[LedgerKey, LedgerCount]
-    ) -> None:
-        keys, numbers = list(counts), list(counts.values())
-        await cursor.execute(
-            _COUNT,
-            {
-                "segment_id": begun.segment_id,
-                "writer_id": self.writer_id,
-                "received_at": begun.received_at,
-                "sites": [k.site_id for k in keys],
-                "types": [k.event_type for k in keys],
-                "outcomes": [k.outcome for k in keys],
-                "events": [n.events for n in numbers],
-                "bytes": [n.bytes for n in numbers],
-                "bots": [n.bots for n in numbers],
-                "redacted": [n.redacted for n in numbers],
-                "plan_violations": [n.plan_violations for n in numbers],
-                "letters": [n.letters for n in numbers],
-            },
-        )
+        # A segment's number, and one of two words: no parameter, as COPY has none.
+        statements = _COPY.format(segment=segment_table(begun.segment_id), then=then)
+        data = COPY_HEADER + body + COPY_TRAILER
+        await self._line.copy(statements.encode(), data, when_sent=when_sent)
 
     async def _roll_back(self) -> None:
         try:
             await self._connection.execute("ROLLBACK")
         except psycopg.Error:
             await self._connection.close()
+
+
+def _encode_counts(counts: Mapping[LedgerKey, LedgerCount]) -> bytes:
+    return _encode([key._asdict() | number._asdict() for key, number in counts.items()])
 
 
 def _letter_columns(intake: Intake, begun: _Transaction) -> dict[str, object]:

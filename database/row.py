@@ -78,10 +78,9 @@ def _text(value: str) -> bytes:
     return _LENGTH.pack(len(encoded)) + encoded
 
 
-def encode_row_head(segment_id: int, received_at: datetime) -> bytes:
+def encode_row_head(segment_id: int, received_us: int) -> bytes:
     """What stands before each row: the part that is known only under the fence."""
-    microseconds = (received_at - _EPOCH_2000) // _MICROSECOND
-    return _ROW_HEAD.pack(_ROW_FIELDS, 8, segment_id, 8, microseconds)
+    return _ROW_HEAD.pack(_ROW_FIELDS, 8, segment_id, 8, received_us - _EPOCH_2000_US)
 
 
 def read_row(row: bytes) -> RowFacts:

@@ -62,8 +62,7 @@ def main() -> None:
         log_config=None,
         log_level=settings.log_level.lower(),
         server_header=False,
-        proxy_headers=True,
-        forwarded_allow_ips=settings.trusted_proxies,
+        proxy_headers=False,  # the application sees to them
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=10_000,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.collector.async_spool import AsyncSpool
 from api.collector.body import BodyLimits
@@ -46,8 +47,10 @@ from api.collector.spool_replay import SpoolReplay
 from api.collector.throttle import Throttle
 from api.control import events, export, health, privacy, rejected, sites
 from api.control.access import require_access
+from api.http_answer import Respond
 from api.loop_watch import LoopWatch
 from api.settings import ApiSettings
+from api.trusted_proxies import TrustedProxies
 from api.workers import cores
 from core.clock import Clock, utc_now
 from core.version import VERSION
@@ -157,6 +160,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
             timeout_seconds=settings.body_timeout.total_seconds(),
         ),
         origins=settings.origins,
+        trusted_proxies=TrustedProxies(settings.trusted_proxies),
         clock=clock,
     )
     app.state.group_commit, app.state.loop_watch = group_commit, loop_watch
@@ -183,7 +187,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     app.include_router(protected)
     _document_intake(app)
     _serve_files(app, settings)
-    return Application(app, intake)
+    return Application(app, intake, trusted_proxies=settings.trusted_proxies)
 
 
 def _open_plan(settings: ApiSettings) -> PlanInForce | None:
@@ -199,16 +203,28 @@ def _open_plan(settings: ApiSettings) -> PlanInForce | None:
 class Application:
     """Hands the dialects' paths to their endpoint before anything else: this is the hot path."""
 
-    def __init__(self, management: FastAPI, intake: IntakeEndpoint) -> None:
+    def __init__(
+        self, management: FastAPI, intake: IntakeEndpoint, *, trusted_proxies: str
+    ) -> None:
         self.management = management
+        # Its types are uvicorn's, and stricter than Starlette's.
+        self._behind_proxies: Any = ProxyHeadersMiddleware(
+            cast(Any, management), trusted_hosts=trusted_proxies
+        )
         self._intake = intake
+
+    def answer_whole(self, scope: Scope, body: bytes, respond: Respond) -> bool:
+        """Answer a request that has come whole; False, and nothing done, if that is not so easy."""
+        return scope["path"] in self._intake.routes and self._intake.answer_whole(
+            scope, body, respond
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] == "http" and scope["path"] in self._intake.routes:
             await self._intake(scope, receive, send)
         else:
-            await self.management(scope, receive, send)
+            await self._behind_proxies(scope, receive, send)
 
 
 async def _answer_invalid(_: Request, exc: Exception) -> JSONResponse:

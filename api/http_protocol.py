@@ -1,4 +1,8 @@
-"""uvicorn's HTTP protocol, with a limit in time on senders that dawdle and readers that stall.
+"""uvicorn's HTTP protocol, with two things that it has not: short ways, and limits in time.
+
+An application that has `answer_whole` is asked that first, about a request that has come whole:
+to call it as an ASGI application costs a task, and messages to and fro, which is half of what a
+request with one event takes.
 
 uvicorn itself waits for ever for a request's head, and for a reader that does not read. Bodies
 are limited where they are read (`collector/body.py`), idle connections by uvicorn's keep-alive.
@@ -7,12 +11,25 @@ are limited where they are read (`collector/body.py`), idle connections by uvico
 from __future__ import annotations
 
 from asyncio import BaseTransport, TimerHandle
+from functools import partial
+from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from api.http_answer import FAILED, Answer
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 
 class PromptHttpProtocol(HttpToolsProtocol):
-    """Closes a connection whose next request's head takes too long, or whose answers back up.
+    """Answers whole requests at once, and bounds how long a connection is waited for.
+
+    It is closed when its next request's head takes too long, or its answers back up.
 
     `uvicorn.run(http="api.http_protocol:PromptHttpProtocol", ws="none")`: workers import it too.
     """
@@ -25,6 +42,9 @@ class PromptHttpProtocol(HttpToolsProtocol):
     MAX_HEAD_BYTES = 65_536
     """Of a head that has not come to its end; nginx takes half of that."""
 
+    _is_reading = False
+    _begun: RequestResponseCycle | None = None
+    """The request that began with the bytes that are being read, and waits for the rest of them."""
     _head_timer: TimerHandle | None = None
     _head_bytes = 0
     _stall_timer: TimerHandle | None = None
@@ -40,11 +60,59 @@ class PromptHttpProtocol(HttpToolsProtocol):
         self._cancel_stall_timer()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Time a head that these bytes begin, but do not end; answer a request that they end."""
+        self._is_reading = True
+        super().data_received(data)
+        self._is_reading = False
+        self._watch_head(data)
+        if (begun := self._begun) is not None:
+            self._begun = None
+            if begun.more_body or not self._answer_whole(begun):
+                super()._start_asgi_task(begun, self.app)
+
+    # --- whole requests
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Wait for the rest of what has come first; but not where nothing is to come any more."""
+        if self._is_reading and app is self.app and hasattr(app, "answer_whole"):
+            self._begun = cycle
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _answer_whole(self, cycle: RequestResponseCycle) -> bool:
+        if self.flow.write_paused:
+            return False
+        respond = partial(self._respond, cycle)
+        try:
+            answered: bool = self.app.answer_whole(cycle.scope, bytes(cycle.body), respond)
+        except Exception:
+            self.logger.exception("a request could not be answered")
+            respond(FAILED)
+            return True
+        return answered
+
+    def _respond(self, cycle: RequestResponseCycle, answer: Answer) -> None:
+        """Write an answer in one piece, and be done with its request, as its `send` would be."""
+        cycle.response_started = cycle.response_complete = True
+        on_response, cycle.on_response = cycle.on_response, _nothing  # which refers to ourselves
+        if cycle.disconnected:
+            return
+        lines = [STATUS_LINE[answer.status]]
+        for name, value in (*cycle.default_headers, *answer.headers):
+            lines += (name, b": ", value, b"\r\n")
+        if answer is FAILED:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join((*lines, b"\r\n", answer.body)))
+        if not cycle.keep_alive:
+            self.transport.close()
+        on_response()
+
     # --- slow senders: a request that comes whole, as nearly all do, sets no timer
 
-    def data_received(self, data: bytes) -> None:
-        """Time a head that these bytes begin, but do not end."""
-        super().data_received(data)
+    def _watch_head(self, data: bytes) -> None:
         cycle = self.cycle
         # A head that has begun has a scope already, and no cycle yet.
         if cycle is None or cycle.response_complete or cycle.scope is not self.scope:
@@ -108,3 +176,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
+
+
+def _nothing() -> None:
+    """Nobody is to be told."""

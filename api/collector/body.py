@@ -57,6 +57,15 @@ _SMALL_COMPRESSED_BYTES: Final = 16_000
 _SMALL_DECOMPRESSED_BYTES: Final = 128_000
 
 
+def is_as_sent(body: bytes, *, headers: Headers, limits: BodyLimits) -> bool:
+    """Whether a body that is here already is not compressed, nor too large."""
+    return not (
+        b"content-encoding" in headers
+        or body.startswith(GZIP_MAGIC)
+        or len(body) > limits.max_body_bytes
+    )
+
+
 async def read_body(receive: Receive, *, headers: Headers, limits: BodyLimits) -> bytes | Refused:
     """The whole body, decompressed.
 

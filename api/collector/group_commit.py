@@ -166,16 +166,25 @@ class GroupCommit:
 
         Raises BufferUnavailable or QueueFull, and then nothing of it may be acknowledged.
         """
+        committed = self.enter(acceptance)
+        if committed is not None:
+            await committed
+
+    def enter(self, acceptance: Acceptance) -> asyncio.Future[None] | None:
+        """Line up: what is done when the acceptance is durable, or None when it has nothing to be.
+
+        Raises, at once or by the future, BufferUnavailable or QueueFull, as `commit` does.
+        """
         if self._closing:
             raise BufferUnavailable("shutting down")
         if not (acceptance.accepted or acceptance.refused):
             # Nothing to make durable: whether something could be is known without asking.
             if self.refusing is not None:
                 raise BufferUnavailable(self.refusing.error)
-            return
+            return None
         waiting = self._waiting.add(acceptance)
         self._work.set()
-        await waiting.done
+        return waiting.done
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):

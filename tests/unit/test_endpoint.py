@@ -17,6 +17,7 @@ from api.collector.letter_quota import LetterQuota
 from api.collector.redaction import Detector, Redactor
 from api.collector.rules import RuleBook
 from api.collector.throttle import Throttle
+from api.trusted_proxies import TrustedProxies
 from core.clock import utc_now
 from tests.unit.accepting import LIMITS
 
@@ -43,8 +44,11 @@ class Noting:
 
 
 class Committing:
-    async def commit(self, acceptance: Acceptance) -> None:
+    def enter(self, acceptance: Acceptance) -> None:
         """Nothing to make durable."""
+
+    async def commit(self, acceptance: Acceptance) -> None:
+        """The same."""
 
 
 SUSPECT = b"k=4+1+1+1+4+1+1+1&mail=a%40b.example&"
@@ -77,6 +81,7 @@ async def test_what_takes_its_time_is_judged_beside_the_loop(
             max_body_bytes=2_000_000, max_decompressed_bytes=2_000_000, timeout_seconds=10
         ),
         origins=frozenset("*"),
+        trusted_proxies=TrustedProxies("127.0.0.1"),
         clock=utc_now,
     )
 

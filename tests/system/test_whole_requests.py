@@ -1,0 +1,77 @@
+"""A request gets the same answer whether it comes whole, in pieces, or behind another."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.system.running_collector import RunningCollector, running_collector
+
+EVENT = b'{"eventType": "page_view", "siteId": "shop.example"}'
+REQUESTS = {
+    "an event": (b"POST /collect", b"", EVENT),
+    "a wrong one": (b"POST /collect", b"", b'{"eventType": ""}'),
+    "no JSON": (b"POST /collect", b"Origin: https://shop.example\r\n", b"{"),
+    "none wanted": (b"POST /collect", b"DNT: 1\r\n", EVENT),
+    "a pixel": (b"GET /pixel.gif?eventType=open&siteId=shop.example", b"", b""),
+    "a wrong method": (b"PUT /collect", b"", EVENT),
+    "a preflight": (b"OPTIONS /collect", b"Origin: https://shop.example\r\n", b""),
+    "another dialect": (b"POST /v1/track", b"", b'{"event": "Buy", "userId": "u"}'),
+    "an unread coding": (b"POST /collect", b"Content-Encoding: lzma\r\n", EVENT),
+    "the last of a connection": (b"POST /collect", b"Connection: close\r\n", EVENT),
+}
+
+
+def encode(name: str) -> bytes:
+    line, headers, body = REQUESTS[name]
+    return b"%s HTTP/1.1\r\nHost: a.example\r\nUser-Agent: Mozilla/5.0\r\n%s" % (line, headers) + (
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+
+
+def ask(collector: RunningCollector, *pieces: bytes, answers: int = 1) -> list[bytes]:
+    """Send pieces apart; the answers without their dates."""
+    address = urlsplit(collector.url)
+    found: list[bytes] = []
+    with socket.create_connection((address.hostname, address.port or 0), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            connection.sendall(piece)
+            if piece is not pieces[-1]:
+                time.sleep(0.05)  # or it would arrive as one
+        received = b""
+        while len(found) < answers:
+            head, end, rest = received.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            if end and length and len(rest) >= int(length[1]):
+                size = len(head) + 4 + int(length[1])
+                found.append(re.sub(rb"(?i)date: [^\r]*\r\n", b"", received[:size]))
+                received = received[size:]
+                continue
+            chunk = connection.recv(65_536)
+            assert chunk, f"hung up after {received!r}"
+            received += chunk
+    return found
+
+
+def test_whole_or_in_pieces_the_answer_is_the_same(database_url: str, tmp_path: Path) -> None:
+    with running_collector(database_url, tmp_path) as collector:
+        for name in REQUESTS:
+            request = encode(name)
+            middle = len(request) - 5
+            (whole,) = ask(collector, request)
+            (pieces,) = ask(collector, request[:middle], request[middle:])
+            assert whole == pieces, name
+
+
+def test_requests_behind_one_another_are_answered_in_order(
+    database_url: str, tmp_path: Path
+) -> None:
+    names = [name for name in REQUESTS if name != "the last of a connection"]
+    with running_collector(database_url, tmp_path) as collector:
+        alone = [ask(collector, encode(name))[0] for name in names]
+        together = ask(collector, b"".join(map(encode, names)), answers=len(names))
+    assert together == alone

@@ -230,7 +230,7 @@ async def test_a_commit_that_outlives_the_timeout_is_not_written_twice(
         # The transaction has begun, and has its number, when it meets the lock. Its backend
         # is not told that the line was cut: only this lock's end wakes it.
         with open_transaction(database_url) as other:
-            other.execute("LOCK TABLE ledger IN EXCLUSIVE MODE")
+            other.execute("LOCK TABLE events_log IN EXCLUSIVE MODE")
             await sender.send()
             assert (await health_of(http))[1]["spool"]["events"] == 20
         await until_empty(http)
@@ -315,7 +315,7 @@ async def test_a_number_that_was_given_out_again_after_a_crash_is_not_taken_for_
 ) -> None:
     lost = await IntakeConnection.open(server.url, commit_timeout_seconds=30)
     with psycopg.connect(server.url) as blocker:
-        blocker.execute("LOCK TABLE ledger IN EXCLUSIVE MODE")
+        blocker.execute("LOCK TABLE events_log IN EXCLUSIVE MODE")  # before its COPY
         call = asyncio.create_task(lost.commit(an_intake(1)))
         await until_true(lambda: lost.transaction_id is not None)
         # Nothing of it is on the disk: after the crash nobody knows that there was such a number.
@@ -345,7 +345,7 @@ async def test_a_replay_waits_for_one_that_was_cut_off_in_the_middle(database_ur
     second = await IntakeConnection.open(database_url, commit_timeout_seconds=30)
     step = {"spool_id": SPOOL, "after": 0, "number": 2}
     with open_transaction(database_url) as other:
-        other.execute("LOCK TABLE ledger IN EXCLUSIVE MODE")
+        other.execute("LOCK TABLE events_log IN EXCLUSIVE MODE")
         calls = [asyncio.create_task(first.commit_replayed(an_intake(1, 2), **step))]
         await until_true(lambda: first.transaction_id is not None)
         calls.append(asyncio.create_task(second.commit_replayed(an_intake(1, 2), **step)))

@@ -186,6 +186,8 @@ class IntakeConnection:
         connection = await psycopg.AsyncConnection.connect(
             database_url,
             autocommit=True,  # the transaction's words are in the SQL
+            # Its cursors prepare nothing: after a ROLLBACK they would deallocate our statements.
+            prepare_threshold=None,
             application_name="sluice collector",
             connect_timeout=5,
             # Acknowledged means durable, whatever a configuration file says.
@@ -353,7 +355,7 @@ class IntakeConnection:
 
     async def _roll_back(self) -> None:
         try:
-            await self._connection.execute("ROLLBACK")
+            await self._line.execute(b"ROLLBACK")
         except psycopg.Error:
             await self._connection.close()
 

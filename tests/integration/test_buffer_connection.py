@@ -233,3 +233,15 @@ async def test_a_transaction_that_has_not_begun_has_no_number(subject: Subject) 
     subject.release()
     await asyncio.wait_for(call, 10)
     await connection.close()
+
+
+async def test_a_connection_goes_on_after_what_it_rolled_back(database_url: str) -> None:
+    connection = await IntakeConnection.open(database_url, commit_timeout_seconds=30)
+    step = {"spool_id": SPOOL, "after": 0, "number": 2}
+    await connection.commit_replayed(an_intake(1), **step)
+    for number in range(2, 9):  # psycopg may prepare what it has sent five times
+        with pytest.raises(PositionMoved):
+            await connection.commit_replayed(an_intake(number), **step)
+        await connection.commit(an_intake(number))
+    assert len(event_ids(database_url)) == 8
+    await connection.close()

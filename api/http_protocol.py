@@ -1,8 +1,7 @@
 """uvicorn's HTTP protocol, with two things that it has not: short ways, and limits in time.
 
 An application that has `answer_whole` is asked that first, about a request that has come whole:
-to call it as an ASGI application costs a task, and messages to and fro, which is half of what a
-request with one event takes.
+to call it as an ASGI application costs a task, messages to and fro, and a second write.
 
 uvicorn itself waits for ever for a request's head, and for a reader that does not read. Bodies
 are limited where they are read (`collector/body.py`), idle connections by uvicorn's keep-alive.
@@ -94,9 +93,11 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def _respond(self, cycle: RequestResponseCycle, answer: Answer) -> None:
         """Write an answer in one piece, and be done with its request, as its `send` would be."""
+        if cycle.response_complete:
+            return  # what failed was to end this one
         cycle.response_started = cycle.response_complete = True
         on_response, cycle.on_response = cycle.on_response, _nothing  # which refers to ourselves
-        if cycle.disconnected:
+        if cycle.disconnected or self.transport.is_closing():
             return
         lines = [STATUS_LINE[answer.status]]
         for name, value in (*cycle.default_headers, *answer.headers):

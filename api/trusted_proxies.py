@@ -28,10 +28,8 @@ class TrustedProxies:
         forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         if not forwarded:
             return peer
-        return (
-            self._hosts.get_trusted_client_address(b", ".join(forwarded).decode("latin1"))[0]
-            or peer
-        )
+        host, _ = self._hosts.get_trusted_client_address(b", ".join(forwarded).decode("latin1"))
+        return host or peer  # an empty header names nobody
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:

@@ -30,9 +30,9 @@ from core.version import VERSION
 from database.fence import FENCE_KEY
 from database.intake_batch import Intake, LedgerCount, LedgerKey
 from database.intake_rules import RAISE_VERSION_FROM, READ_RULES, StoredRules, stored_rules
-from database.line import Line
 from database.row import COPY_HEADER, COPY_TRAILER, encode_row_head
 from database.tables import segment_table
+from database.wire import Wire
 
 # Each with a snapshot of its own: the second sees what was there when the lock was granted.
 _PREPARE: Final = (
@@ -122,7 +122,7 @@ WHERE dead_letters.dead_letter_id = locked.dead_letter_id
 _COPY: Final = """
 COPY {segment} (segment_id, received_at, event_id, event_type, site_id, visitor_id, session_id,
                 user_id, occurred_at, payload)
-FROM STDIN (FORMAT binary); {then}
+FROM STDIN (FORMAT binary)
 """
 _Ending = Literal["COMMIT", "ROLLBACK"]
 
@@ -175,7 +175,7 @@ class IntakeConnection:
 
     def __init__(self, connection: psycopg.AsyncConnection, writer_id: int) -> None:
         self._connection = connection
-        self._line = Line(connection)
+        self._wire = Wire(connection)
         self.writer_id = writer_id
         self.transaction_id: int | None = None
         """Of the transaction under way, or of the last one."""
@@ -302,7 +302,7 @@ class IntakeConnection:
         """Begin under the fence, and count; whoever enters must end it before leaving."""
         self.transaction_id = None
         try:
-            result = await self._line.begin(
+            result = await self._wire.begin(
                 (b"take_fence", ()),
                 (b"begin_counting", (b"%d" % self.writer_id, _encode_counts(counts))),
             )
@@ -346,16 +346,16 @@ class IntakeConnection:
         head = encode_row_head(begun.segment_id, begun.received_us)
         body = head.join((b"", *rows))
         if not body:
-            await self._line.execute(then.encode())
+            await self._wire.end(then)
             return
-        # A segment's number, and one of two words: no parameter, as COPY has none.
-        statements = _COPY.format(segment=segment_table(begun.segment_id), then=then)
+        # Formatted: a COPY has no parameters, and the segment is a number of our own.
+        copy = _COPY.format(segment=segment_table(begun.segment_id))
         data = COPY_HEADER + body + COPY_TRAILER
-        await self._line.copy(statements.encode(), data, when_sent=when_sent)
+        await self._wire.copy(copy, data, then=then, when_sent=when_sent)
 
     async def _roll_back(self) -> None:
         try:
-            await self._line.execute(b"ROLLBACK")
+            await self._wire.end("ROLLBACK")
         except psycopg.Error:
             await self._connection.close()
 

@@ -2,13 +2,14 @@
 
 Every dialect's requests come through here: head, body, decode, accept, commit, answer. As an ASGI
 application it takes any of them; those that have come whole, as nearly all do, are answered
-without a task and messages of their own (`answer_whole`), which halves what a request costs. Status
-codes of the native dialect: 200 at least one event is durable, or none is wanted (no consent) ·
-400 nothing in the body was acceptable · 401 the write key is missing or unknown · 403 the site is
-refused or in quarantine · 408 the body did not arrive in time · 413 it is too large · 415 a content
-type or encoding that is not read · 429 more than the sender or its site may send, come again after
-`Retry-After` · 503 nothing was stored, send it again after `Retry-After`. What another dialect's
-senders expect instead stands with that dialect.
+without a task and messages of their own (`answer_whole`).
+
+Status codes of the native dialect: 200 at least one event is durable, or none is wanted (no
+consent) · 400 nothing in the body was acceptable · 401 the write key is missing or unknown · 403
+the site is refused or in quarantine · 408 the body did not arrive in time · 413 it is too large ·
+415 a content type or encoding that is not read · 429 more than the sender or its site may send,
+come again after `Retry-After` · 503 nothing was stored, send it again after `Retry-After`. What
+another dialect's senders expect instead stands with that dialect.
 """
 
 from __future__ import annotations

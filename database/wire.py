@@ -23,84 +23,91 @@ _FAILED: Final = frozenset(
 _CHUNK_BYTES: Final = 256 * 1024
 
 
-class Line:
-    """A connection's wire: one call at a time, and no cursor at work beside it.
+class Wire:
+    """What lies under a connection: one call at a time, and no cursor at work beside it.
 
     Every call raises the psycopg.Error that PostgreSQL answers with, and psycopg.OperationalError
     when the connection is lost.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
-        self._wire: PGconn = connection.pgconn
+        self._pgconn: PGconn = connection.pgconn
 
     async def begin(self, *prepared: tuple[bytes, Sequence[bytes]]) -> PGresult:
         """Begin a transaction with prepared statements, in one round trip; the last one's result.
 
         Each is a name, and its parameters as text.
         """
-        wire = self._wire
-        wire.enter_pipeline_mode()  # to enter and to leave it asks PostgreSQL nothing
-        wire.send_query_params(b"BEGIN", None)
+        pgconn = self._pgconn
+        pgconn.enter_pipeline_mode()  # to enter and to leave it asks PostgreSQL nothing
+        pgconn.send_query_params(b"BEGIN", None)
         for name, parameters in prepared:
-            wire.send_query_prepared(name, parameters)
-        wire.pipeline_sync()
+            pgconn.send_query_prepared(name, parameters)
+        pgconn.pipeline_sync()
         results = await self._results(ExecStatus.PIPELINE_SYNC)
-        wire.exit_pipeline_mode()
+        pgconn.exit_pipeline_mode()
         _raise_failure(results)
         return results[-2]
 
-    async def copy(self, statements: bytes, data: bytes, *, when_sent: Callable[[], None]) -> None:
-        """Send statements of which the first is COPY FROM STDIN, and its data.
+    async def copy(
+        self, copy: str, data: bytes, *, then: str, when_sent: Callable[[], None]
+    ) -> None:
+        """Send a COPY FROM STDIN and its data, then end the transaction: COMMIT or ROLLBACK.
 
         `when_sent` is called when PostgreSQL has the data and begins to work on the last of them.
         """
-        self._wire.send_query(statements)
+        pgconn = self._pgconn
+        pgconn.send_query(f"{copy}; {then}".encode())
         _raise_failure(await self._results(ExecStatus.COPY_IN))
         whole = memoryview(data)
         for at in range(0, len(data), _CHUNK_BYTES):
-            self._wire.put_copy_data(whole[at : at + _CHUNK_BYTES])
+            while not pgconn.put_copy_data(whole[at : at + _CHUNK_BYTES]):
+                await self._wait(to_write=True)
             await self._flush()
-        self._wire.put_copy_end()
+        while not pgconn.put_copy_end():
+            await self._wait(to_write=True)
         await self._flush()
         when_sent()
-        _raise_failure(await self._results(None))
+        _confirm(await self._results(None), then)
 
-    async def execute(self, statement: bytes) -> None:
-        """Send a statement that has neither parameters nor rows."""
-        self._wire.send_query(statement)
-        _raise_failure(await self._results(None))
+    async def end(self, word: str) -> None:
+        """End the transaction: COMMIT or ROLLBACK."""
+        self._pgconn.send_query(word.encode())
+        _confirm(await self._results(None), word)
 
     async def _results(self, last: ExecStatus | None) -> list[PGresult]:
         """All results, up to the first of a kind or to the end."""
-        wire, results = self._wire, list[PGresult]()
+        pgconn, results = self._pgconn, list[PGresult]()
         await self._flush()
         while not results or results[-1].status != last:
-            while wire.is_busy():
+            while pgconn.is_busy():
                 await self._wait()
-                wire.consume_input()
-            result = wire.get_result()
+                pgconn.consume_input()
+            result = pgconn.get_result()
             if result is not None:
                 results.append(result)
             elif last is not ExecStatus.PIPELINE_SYNC:
                 break
-            elif wire.status != ConnStatus.OK:
+            elif pgconn.status != ConnStatus.OK:
                 raise psycopg.OperationalError("the connection is lost")
         return results
 
     async def _flush(self) -> None:
-        while self._wire.flush():
+        while self._pgconn.flush():
             await self._wait(to_write=True)
-            self._wire.consume_input()  # or neither side could go on
+            self._pgconn.consume_input()  # or neither side could go on
 
     async def _wait(self, *, to_write: bool = False) -> None:
         """Until there is something to read, or room to write."""
-        loop, file = asyncio.get_running_loop(), self._wire.socket
+        loop, file = asyncio.get_running_loop(), self._pgconn.socket
         ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(file, _wake, ready)
-        if to_write:
-            loop.add_writer(file, _wake, ready)
         try:
+            loop.add_reader(file, _wake, ready)
+            if to_write:
+                loop.add_writer(file, _wake, ready)
             await ready
+        except OSError as exc:
+            raise psycopg.OperationalError("the connection is lost") from exc
         finally:
             loop.remove_reader(file)
             if to_write:
@@ -116,3 +123,10 @@ def _raise_failure(results: Sequence[PGresult]) -> None:
     for result in results:
         if result.status in _FAILED:
             raise error_from_result(result)
+
+
+def _confirm(results: Sequence[PGresult], word: str) -> None:
+    """Only what PostgreSQL says it has done is done: COMMIT may come to nothing, or to ROLLBACK."""
+    _raise_failure(results)
+    if not results or results[-1].command_status != word.encode():
+        raise psycopg.OperationalError(f"PostgreSQL did not confirm {word}")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 if TYPE_CHECKING:
     from starlette.types import Scope
+
+
+# Longer than any honest way here; what is cached is by what senders say.
+_MOST_CACHED_BYTES: Final = 200
 
 
 class TrustedProxies:
@@ -16,6 +21,7 @@ class TrustedProxies:
     def __init__(self, addresses: str) -> None:
         """Comma-separated addresses and networks, or `*`."""
         self._hosts = ProxyHeadersMiddleware(_nothing, trusted_hosts=addresses).trusted_hosts
+        self._sender_behind_cached = lru_cache(maxsize=10_000)(self._sender_behind)
 
     def sender_of(self, scope: Scope) -> str | None:
         """The last address on a request's way here that is none of a trusted proxy's."""
@@ -25,11 +31,18 @@ class TrustedProxies:
         peer: str = client[0]
         if peer not in self._hosts:
             return peer
-        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        if not forwarded:
+        forwarded = b""
+        for name, value in scope["headers"]:
+            if name == b"x-forwarded-for":
+                forwarded = b"%b, %b" % (forwarded, value) if forwarded else value
+        if not forwarded:  # an empty header names nobody
             return peer
-        host, _ = self._hosts.get_trusted_client_address(b", ".join(forwarded).decode("latin1"))
-        return host or peer  # an empty header names nobody
+        if len(forwarded) > _MOST_CACHED_BYTES:
+            return self._sender_behind(forwarded) or peer
+        return self._sender_behind_cached(forwarded) or peer
+
+    def _sender_behind(self, forwarded: bytes) -> str:
+        return self._hosts.get_trusted_client_address(forwarded.decode("latin1"))[0]
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:

@@ -17,6 +17,8 @@ _PLACEHOLDERS: Final = frozenset(
 """What bugs put in an id's place, in small letters."""
 _LONGEST_PLACEHOLDER: Final = max(map(len, _PLACEHOLDERS))
 _NIL: Final = str(uuid.UUID(int=0))
+_NIL_BYTES: Final = bytes(16)
+_UUID_LENGTHS: Final = frozenset({32, 36})
 _NAMESPACE: Final = uuid.UUID("8c5e3bfa-64c9-5f0e-9a53-4d1f3f1e7c61")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -51,13 +53,13 @@ def is_placeholder(value: str) -> bool:
     return value.lower() in _PLACEHOLDERS
 
 
-def identity(event_id: str, *, site_id: str) -> bytes:
-    """The 16 bytes that a repeat of this event shares with it.
+def identity(event_id: str, *, site_id: str) -> bytes | None:
+    """The 16 bytes that a repeat of this event shares with it; None for a placeholder.
 
     A UUID stands for itself, in any of its spellings, and so does a ULID; any other string is
     hashed (UUIDv5) together with its site, since such ids are seldom unique beyond one.
     """
-    if len(event_id) in (32, 36):
+    if len(event_id) in _UUID_LENGTHS:
         try:
             # A third of the time that uuid.UUID takes, on the hot path.
             found = bytes.fromhex(event_id.replace("-", ""))
@@ -65,10 +67,12 @@ def identity(event_id: str, *, site_id: str) -> bytes:
             pass
         else:
             if len(found) == 16:
-                return found
+                return None if found == _NIL_BYTES else found
+    if is_placeholder(event_id):
+        return None
     if _ULID.fullmatch(event_id):
         number = 0
         for character in event_id.upper():
             number = number << 5 | _CROCKFORD[character]
-        return number.to_bytes(16, "big")
+        return number.to_bytes(16, "big") if number else None
     return uuid.uuid5(_NAMESPACE, f"{site_id}\n{event_id}").bytes

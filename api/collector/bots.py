@@ -102,17 +102,11 @@ def _is_beforehand(headers: Headers) -> bool:
     return any(purpose.lower().startswith(b"prefetch") for purpose in purposes)
 
 
-def detect_bot_of_event(user_agent: str | None) -> str | None:
-    """The same for an event that a server passes on, by the user agent that the event names.
-
-    What the server itself sends requests with says nothing about whom the event is about.
-    """
-    return judge_user_agent(user_agent) if user_agent else None
-
-
 @lru_cache(maxsize=10_000)
-def judge_user_agent(user_agent: str) -> str | None:
-    """`kind:name` of what is no browser."""
+def judge_user_agent(user_agent: str | None) -> str | None:
+    """`kind:name` of what is no browser; None without a name, which an event may well have not."""
+    if not user_agent:
+        return None
     text = user_agent[:_READ_CHARS]
     matched = _SET.Match(text)
     if not matched:

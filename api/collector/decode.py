@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -61,6 +62,9 @@ def decode_body(
         return _decode_forgiving(
             body, max_events=max_events, max_shared_bytes=max_shared_bytes, rename=rename
         )
+    if b'"events"' not in body:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _check_single(_decode_event(body))
     try:
         envelope = _decode_envelope(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from api.collector.acceptance import Acceptance, Policy, RequestFacts, accept
-from api.collector.bots import detect_bot_of_event
+from api.collector.bots import judge_user_agent
 from api.collector.dead_letters import keep_letters
 from api.collector.dialects.dialect import Dialect, IntakeRequest
 from api.collector.redaction.detector import MARKED
@@ -65,7 +65,7 @@ def judge_letter(
         _forget_marks(decoded.events)
         if not any(isinstance(e, Event) and e.user_agent for e in decoded.events):
             # A program's events stay a program's, though they waited for their site.
-            facts.bot_reason = detect_bot_of_event(letter.user_agent)
+            facts.bot_reason = judge_user_agent(letter.user_agent)
     acceptance = accept(decoded, facts=facts, policy=policy)
     refused_again = acceptance.refused
     if not acceptance.accepted or len(refused_again) > MAX_LETTERS:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from api.collector.bots import detect_bot_of_event
+from api.collector.bots import judge_user_agent
 from api.collector.cookieless import DAILY_PREFIX, make_visitor_id
 from api.collector.rules import SUPPRESSED
 from api.collector.sender import ip_to_store
@@ -27,7 +27,7 @@ def flag_bot(draft: Draft) -> Refused | None:
     """Mark what a program sent, by the event's own user agent and the request's headers."""
     facts = draft.facts
     agent = draft.event.user_agent
-    reason = None if agent is None else detect_bot_of_event(agent)
+    reason = judge_user_agent(agent)
     # What a server sends requests with says nothing of whom its events are about: it shows a key,
     # or comes from no page and names a browser.
     if reason is None and not facts.is_server and (agent is None or facts.from_page):

@@ -6,7 +6,6 @@ JSON); the clock stands at 2026-11-21T10:15:31.204Z and the sender's page is on 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from msgspec import structs
 
 from api.collector.answer import encode_answer
 from core.event import Event, wire_fields
@@ -26,7 +26,7 @@ EXAMPLES = ROOT / "core" / "contract" / "examples"
 VALID = sorted((EXAMPLES / "valid").glob("*.json"))
 INVALID = sorted((EXAMPLES / "invalid").glob("*.json"))
 SCHEMA = msgspec.json.schema(Event)
-FACTS_WITHOUT_IP = dataclasses.replace(FACTS, ip=None)
+FACTS_WITHOUT_IP = structs.replace(FACTS, ip=None)
 
 
 def read(path: Path) -> dict[str, Any]:

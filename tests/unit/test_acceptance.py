@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from api.collector.acceptance import Acceptance, intake_of
 from core.event import Event
@@ -542,7 +543,7 @@ def test_the_place_is_the_senders_unless_the_event_says_otherwise() -> None:
 
 
 def test_the_header_fills_in_for_the_user_agent() -> None:
-    facts = dataclasses.replace(FACTS, user_agent="From the header")
+    facts = structs.replace(FACTS, user_agent="From the header")
     assert accepted_row({"eventType": "a"}, facts=facts).payload["userAgent"] == "From the header"
     row = accepted_row({"eventType": "a", "userAgent": "Own"}, facts=facts)
     assert row.payload["userAgent"] == "Own"

@@ -5,7 +5,7 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.collector.bots import detect_bot, detect_bot_of_event, judge_user_agent
+from api.collector.bots import detect_bot, judge_user_agent
 from tests.conftest import ROOT
 
 
@@ -21,13 +21,13 @@ BOTS = [line.split("\t") for line in lines("user_agents_bots.tsv")]
 @pytest.mark.parametrize("user_agent", PEOPLE)
 def test_people_are_not_flagged(user_agent: str) -> None:
     assert detect_bot(user_agent, {}) is None
-    assert detect_bot_of_event(user_agent) is None
+    assert judge_user_agent(user_agent) is None
 
 
 @pytest.mark.parametrize(("reason", "user_agent"), BOTS)
 def test_bots_are_flagged_with_why(reason: str, user_agent: str) -> None:
     assert detect_bot(user_agent, {}) == reason
-    assert detect_bot_of_event(user_agent) == reason
+    assert judge_user_agent(user_agent) == reason
 
 
 def test_the_whole_list_is_known_except_where_it_means_people() -> None:
@@ -43,9 +43,9 @@ def test_no_user_agent(user_agent: str | None) -> None:
 
 
 def test_what_a_server_sends_with_says_nothing_about_its_events() -> None:
-    assert detect_bot_of_event(None) is None
-    assert detect_bot_of_event(PEOPLE[0]) is None
-    assert detect_bot_of_event("Googlebot/2.1") == "crawler:Googlebot"
+    assert judge_user_agent(None) is None
+    assert judge_user_agent(PEOPLE[0]) is None
+    assert judge_user_agent("Googlebot/2.1") == "crawler:Googlebot"
 
 
 @pytest.mark.parametrize(

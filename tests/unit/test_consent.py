@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from api.collector.consent import find_signal
 from tests.conftest import a_batch, an_event
@@ -35,7 +35,7 @@ def outcome(mode: str, signal: str | None, event: dict[str, Any], **facts: Any) 
     """The reason of the refusal, or accepted."""
     acceptance = accept(
         an_event(**event),
-        facts=replace(FACTS, do_not_track=signal, **facts),
+        facts=structs.replace(FACTS, do_not_track=signal, **facts),
         consent_mode=mode,
     )
     return str(acceptance.refused[0].reason) if acceptance.refused else "accepted"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 from datetime import timedelta
 from functools import partial
@@ -12,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from api.collector.acceptance import Policy, intake_of
 from api.collector.dead_letters import keep_letters
@@ -122,7 +122,7 @@ def test_the_site_of_an_event_that_was_understood_is_its_own() -> None:
 
 
 def test_ids_are_in_the_order_of_arrival() -> None:
-    later = dataclasses.replace(FACTS, arrived_at=ARRIVED_AT + timedelta(milliseconds=1))
+    later = structs.replace(FACTS, arrived_at=ARRIVED_AT + timedelta(milliseconds=1))
     first, second = letter(b"{"), letter(b"{", facts=later)
     assert first.dead_letter_id < second.dead_letter_id
     assert first_id_at(ARRIVED_AT) <= first.dead_letter_id < first_id_at(later.arrived_at)
@@ -158,7 +158,7 @@ BROKEN = b'{"eventType":"a","title":3%s}'
 def test_nothing_unread_is_kept_of_who_forbids_it_or_may_have(
     said: bytes, signal: Any, kept_in: set[str], mode: Any
 ) -> None:
-    facts = dataclasses.replace(FACTS, do_not_track=signal)
+    facts = structs.replace(FACTS, do_not_track=signal)
     for body in (BROKEN % said, b'{"events":[%s]}' % (BROKEN % said)):
         acceptance = accept(body, facts=facts, consent_mode=mode)
         assert len(acceptance.refused) == 1
@@ -330,7 +330,7 @@ def test_a_message_that_quotes_what_stood_there_is_redacted_too() -> None:
 
 
 def test_what_the_browser_calls_itself_is_redacted_too() -> None:
-    facts = dataclasses.replace(FACTS, user_agent=f"Shop/7 ({MAIL})")
+    facts = structs.replace(FACTS, user_agent=f"Shop/7 ({MAIL})")
     assert letter(b"{", facts=facts, **REDACTED).user_agent == "Shop/7 ([redacted])"
 
 
@@ -346,7 +346,7 @@ def test_what_is_redacted_is_still_the_event_that_it_was() -> None:
 
 
 def test_a_row_becomes_the_event_that_it_was_made_from() -> None:
-    facts = dataclasses.replace(FACTS, dialect="segment")
+    facts = structs.replace(FACTS, dialect="segment")
     sent = an_event(
         occurredAt="2026-11-21T09:00:00Z", sentAt="2026-11-21T09:15:00Z", properties={"a": 1}
     )
@@ -363,7 +363,7 @@ def test_a_row_becomes_the_event_that_it_was_made_from() -> None:
 
 def test_a_programs_event_that_waited_for_its_site_is_a_programs_still() -> None:
     waiting = Rules(sites=SiteRules(SitePolicy(new_sites="quarantine"), {}))
-    facts = dataclasses.replace(FACTS, user_agent="curl/8.1", bot_reason="tool:curl")
+    facts = structs.replace(FACTS, user_agent="curl/8.1", bot_reason="tool:curl")
     found = letter(an_event(), facts=facts, rules=waiting)
     judged = judge_letter(
         SimpleNamespace(**found._asdict(), replayed_at=None),  # type: ignore[arg-type]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from api.collector.acceptance import Acceptance, intake_of
 from api.collector.judge_again import judge_again, settle
@@ -147,7 +147,7 @@ def test_a_site_that_is_refused_meanwhile() -> None:
 
 def test_a_site_that_is_in_quarantine_meanwhile_keeps_its_events() -> None:
     event = an_event(siteId="other.example", title="kept", properties={"a": 1})
-    facts = replace(FACTS, dialect="segment", user_agent="Agent/1")
+    facts = structs.replace(FACTS, dialect="segment", user_agent="Agent/1")
     acceptance = accept(event, facts=facts, rules=BEFORE)
     quarantined = {"shop.example": "accepted", "other.example": "quarantined"}
     rows, counts, intake = by_two_paths(acceptance, rules(quarantined))
@@ -170,7 +170,7 @@ def test_what_was_taken_before_any_rules_were_known(mode: str) -> None:
         an_event(eventId="b"),
         an_event(siteId="random.example", occurredAt=1e300),
     )
-    acceptance = accept(batch, facts=replace(FACTS, dialect="snowplow"))
+    acceptance = accept(batch, facts=structs.replace(FACTS, dialect="snowplow"))
     entry = decode_intake(intake_of([acceptance]).encode())
     assert LedgerKey("random.example", "", "invalid_time") in entry.counts
     intake = judge_again(entry, rules(new_sites=mode))

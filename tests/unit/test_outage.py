@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from api.collector import probe
 from api.collector.acceptance import intake_of
@@ -203,7 +204,7 @@ async def test_a_server_that_hangs_costs_the_timeout_once(outage: Outage) -> Non
 async def test_a_full_spool_refuses_and_takes_in_again(tmp_path: Path) -> None:
     outage = Outage(tmp_path / "spool", max_bytes=10_000_000)
     large = clicks(1)
-    large.accepted[0] = large.accepted[0]._replace(row=bytes(4_000_000))
+    large.accepted[0] = structs.replace(large.accepted[0], row=bytes(4_000_000))
     async with outage.running() as group_commit:
         await outage.go_away(group_commit)
         await group_commit.commit(large)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 from api.collector.acceptance import Policy, RequestFacts, steps_of
 from api.collector.cookieless import DAILY_PREFIX, SaltKeeper
@@ -32,7 +32,7 @@ PLACES = {IP: Place("US", "CA"), OTHER_IP: Place("GB", "ENG")}
 
 def of_request(**different: Any) -> RequestFacts:
     sent = {"whole_ip": IP, "user_agent": BROWSER, "country": "US", "region": "CA"}
-    return dataclasses.replace(FACTS, **(sent | different))
+    return structs.replace(FACTS, **(sent | different))
 
 
 def a_draft(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from api.collector.acceptance import Acceptance, intake_of
 from api.collector.judge_again import settle
@@ -61,7 +61,7 @@ def test_a_site_is_judged(site_id: str, allowed: str, reason: RefusalReason | No
 def test_a_new_site_is_noted_once_a_request_with_when_and_where() -> None:
     urls = ["https://a.example/p?q=1#x", "https://a.example/second"]
     batch = a_batch(*[an_event(siteId="a.example", url=url) for url in urls], an_event())
-    acceptance = accept(batch, rules=rules(), facts=replace(FACTS, dialect="segment"))
+    acceptance = accept(batch, rules=rules(), facts=structs.replace(FACTS, dialect="segment"))
     assert len(acceptance.accepted) == 3
     assert acceptance.sites == [NewSite("a.example", "accepted", "segment", "https://a.example")]
 

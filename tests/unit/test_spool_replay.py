@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from api.collector.acceptance import Acceptance, Policy, intake_of
 from api.collector.async_spool import AsyncSpool
@@ -105,7 +106,7 @@ def a_large_click(size: int) -> Acceptance:
         occurred_at_us=0,
         payload=b'{"x":"%s"}' % bytes(size).replace(b"\0", b"x"),
     )
-    request.accepted[0] = request.accepted[0]._replace(row=row)
+    request.accepted[0] = structs.replace(request.accepted[0], row=row)
     return request
 
 
@@ -216,7 +217,7 @@ def poisoned(number: int) -> Acceptance:
     payload = b'{"no json'
     # The payload's length, its own version byte included, stands before that byte.
     head = event.row[: start - 5] + (len(payload) + 1).to_bytes(4, "big") + b"\x01"
-    request.accepted[1] = event._replace(row=head + payload, payload_bytes=len(payload))
+    request.accepted[1] = structs.replace(event, row=head + payload, payload_bytes=len(payload))
     return request
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from api.collector.acceptance import Acceptance
 from api.collector.write_keys import WriteKeys, find_write_key, parse_write_keys
@@ -13,7 +13,7 @@ from tests.unit.accepting import FACTS, accept, read_row
 
 KEYS = WriteKeys({"key-of-the-shop": "shop.example", "key-of-anybody": "*"})
 STRICT = WriteKeys({"key-of-the-shop": "shop.example"}, require="server")
-SERVER = replace(FACTS, from_page=False)
+SERVER = structs.replace(FACTS, from_page=False)
 
 
 def bearer(key: str) -> dict[bytes, bytes]:
@@ -84,7 +84,7 @@ def test_a_server_may_have_to_show_one() -> None:
 @pytest.mark.parametrize(("from_page", "is_a_servers"), [(False, True), (True, False)])
 def test_the_key_that_stands_in_a_page_is_no_servers(from_page: bool, is_a_servers: bool) -> None:
     # Whether it exempts is seen by what it exempts from: the signal of the sender's own browser.
-    facts = replace(FACTS, from_page=from_page, do_not_track="Sec-GPC")
+    facts = structs.replace(FACTS, from_page=from_page, do_not_track="Sec-GPC")
     acceptance = accept(an_event(), facts=facts, headers=bearer("key-of-the-shop"), write_keys=KEYS)
     assert bool(acceptance.accepted) is is_a_servers
 

@@ -7,8 +7,9 @@ What lies between (limits, privacy, acceptance, the commit) is the same for all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from core.event import Event
 from core.refusal import RefusalReason, Refused
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 Headers = dict[bytes, bytes]
 
 
-@dataclass(slots=True)  # not frozen: that takes three times as long to make
-class IntakeRequest:
+class IntakeRequest(Struct, gc=False):
     """A request as it arrived; `body` is decompressed and within its limit."""
 
     method: str
@@ -30,14 +30,13 @@ class IntakeRequest:
     body: bytes
 
 
-@dataclass(slots=True)
-class DecodedBody:
+class DecodedBody(Struct, gc=False):
     """A request's events, in order; a Refused in the list stands for one event."""
 
     events: list[Event | Refused]
     write_key: str | None = None
     """As the sender says it; what it allows is for others to judge."""
-    ips: Mapping[int, str] = field(default_factory=dict)
+    ips: dict[int, str] = {}
     """By place: the visitor's whole address, as a server that forwards events tells it; empty
     where the sender asks that none be known."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import structs
 
 from api.collector.acceptance import Acceptance, Policy, accept
 from api.collector.dialects.dialect import DecodedBody, Dialect, IntakeRequest, Reply
@@ -65,6 +67,6 @@ def ask(
     )
     decoded = dialect.decode(request, limits=LIMITS)
     acceptance = accept(
-        decoded, facts=replace(FACTS, dialect=dialect.name), policy=Policy(limits=LIMITS)
+        decoded, facts=structs.replace(FACTS, dialect=dialect.name), policy=Policy(limits=LIMITS)
     )
     return Asked(decoded, acceptance, dialect.reply(request, acceptance))

@@ -62,8 +62,10 @@ class PromptHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Time a head that these bytes begin, but do not end; answer a request that they end."""
         self._is_reading = True
-        super().data_received(data)
-        self._is_reading = False
+        try:
+            super().data_received(data)
+        finally:
+            self._is_reading = False
         self._watch_head(data)
         if (begun := self._begun) is not None:
             self._begun = None
@@ -89,6 +91,8 @@ class PromptHttpProtocol(HttpToolsProtocol):
             self.logger.exception("a request could not be answered")
             respond(FAILED)
             return True
+        if answered:
+            cycle.body = bytearray()  # a connection that idles holds none, as after `receive`
         return answered
 
     def _respond(self, cycle: RequestResponseCycle, answer: Answer) -> None:
@@ -106,7 +110,8 @@ class PromptHttpProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
         elif not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
-        self.transport.write(b"".join((*lines, b"\r\n", answer.body)))
+        body = b"" if cycle.scope["method"] == "HEAD" else answer.body
+        self.transport.write(b"".join((*lines, b"\r\n", body)))
         if not cycle.keep_alive:
             self.transport.close()
         on_response()
@@ -118,8 +123,9 @@ class PromptHttpProtocol(HttpToolsProtocol):
         # A head that has begun has a scope already, and no cycle yet.
         if cycle is None or cycle.response_complete or cycle.scope is not self.scope:
             if self._head_timer is None:
-                self._await_head()
-            self._head_bytes += len(data)
+                self._await_head()  # of these bytes others may be of the request before
+            else:
+                self._head_bytes += len(data)
             if self._head_bytes > self.MAX_HEAD_BYTES:
                 self.transport.abort()
         elif self._head_timer is not None:
@@ -161,6 +167,11 @@ class PromptHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_reader()
+
+    def send_400_response(self, msg: str) -> None:
+        """No HTTP: the connection is closed, and an answer before it may wait for its reader."""
+        super().send_400_response(msg)
+        self._await_reader()
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing was asked for long, and perhaps nothing read either."""

@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 from urllib.parse import quote
 
 from core.processes import die_with_parent
@@ -36,6 +36,9 @@ DEFAULT_MEMORY: Mapping[str, str] = {
     "wal_buffers": "16MB",
 }
 _MAX_SOCKET_PATH = 100
+
+
+_STILL_IN_USE: Final = "pre-existing shared memory block"
 
 
 class EmbeddedServerError(Exception):
@@ -85,7 +88,7 @@ class EmbeddedServer:
             self._create_cluster(account)
         self._stop_leftover()
         self._launch(account)
-        self._wait_until_up(wait_seconds)
+        self._wait_until_up(wait_seconds, account)
         self._create_database()
 
     def relaunch(self) -> None:
@@ -153,10 +156,15 @@ class EmbeddedServer:
                 preexec_fn=die_with_parent,
             )
 
-    def _wait_until_up(self, wait_seconds: float) -> None:
+    def _wait_until_up(self, wait_seconds: float, account: pwd.struct_passwd | None) -> None:
         deadline = time.monotonic() + wait_seconds
         while not self.answers():
             if self.process.poll() is not None:
+                if _STILL_IN_USE in _tail(self.log_file) and time.monotonic() < deadline:
+                    # Of a server that was killed: its backends learn of it one by one, and leave.
+                    time.sleep(0.2)
+                    self._launch(account)
+                    continue
                 raise EmbeddedServerError(
                     f"PostgreSQL stopped while starting; the end of {self.log_file}:\n"
                     + _tail(self.log_file)

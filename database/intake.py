@@ -196,9 +196,13 @@ class IntakeConnection:
             # A collector that is stopped in mid-transaction must not hold the fence for ever.
             f" -c idle_in_transaction_session_timeout={int(commit_timeout_seconds * 1000)}",
         )
-        for statement in _PREPARE:
-            await connection.execute(statement)
-        row = await (await connection.execute("SELECT nextval('writer_ids')")).fetchone()
+        try:
+            for statement in _PREPARE:  # waits while somebody locks their tables
+                await connection.execute(statement)
+            row = await (await connection.execute("SELECT nextval('writer_ids')")).fetchone()
+        except BaseException:
+            await connection.close()
+            raise
         assert row is not None
         return cls(connection, row[0])
 

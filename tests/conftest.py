@@ -82,8 +82,9 @@ def postgres() -> Iterator[EmbeddedServer]:
 
     folder = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
     folder.chmod(0o755)
-    memory = {"shared_buffers": "64MB", "max_wal_size": "1GB", "fsync": "off"}
-    server = EmbeddedServer(folder=folder / "postgres", memory=memory)
+    settings = {"shared_buffers": "64MB", "max_wal_size": "1GB", "fsync": "off"}
+    settings["autovacuum"] = "off"  # a database that it works in cannot be a template
+    server = EmbeddedServer(folder=folder / "postgres", memory=settings)
     try:
         server.start()
         yield server

@@ -135,6 +135,8 @@ class GroupCommit:
         self._probe_wait_seconds = 0.0
         self._commits_now = False
         self._closing = False
+        self._in_doubt: InDoubt | None = None
+        """The transaction whose commit has just failed, which may have been one nevertheless."""
         self.failing: Failing | None = None
         """Since when, and why, nothing can be committed; None while it can."""
         self.refusing: Failing | None = None
@@ -258,7 +260,7 @@ class GroupCommit:
         if is_slow and self._spool is None:
             group = [*group, *self._waiting.take_all()]
         log.warning("group commit failed", extra={"requests": len(group), "error": brief(exc)})
-        in_doubt = self._in_doubt()
+        in_doubt, self._in_doubt = self._in_doubt, None
         await self._disconnect()
         self._note_failure(exc)
         if self._spool is None:
@@ -267,13 +269,6 @@ class GroupCommit:
         self._start_probing(is_slow=is_slow)
         if group:
             await self._spool_groups([group], in_doubt=in_doubt)
-
-    def _in_doubt(self) -> InDoubt | None:
-        """The transaction that may have been committed though nobody said so."""
-        connection = self._connection
-        if connection is None or connection.transaction_id is None:
-            return None
-        return InDoubt(connection.writer_id, connection.transaction_id)
 
     async def _spool_groups(
         self, groups: list[list[Waiting]], *, in_doubt: InDoubt | None = None
@@ -326,9 +321,11 @@ class GroupCommit:
         self._note_success()
 
     async def _write(self, group: list[Acceptance]) -> None:
+        self._in_doubt = None
         connection = await self._connected()
         for _ in range(_MOST_JUDGEMENTS):
             intake, version = await self._judged(group)
+            before = connection.transaction_id
             try:
                 await in_time(
                     connection.commit(
@@ -340,6 +337,9 @@ class GroupCommit:
                 break
             except StaleRules:
                 await self._learn_rules(connection)
+            except Exception:
+                self._in_doubt = _in_doubt(connection, before)
+                raise
         else:
             raise StaleRules
         self._note_success()
@@ -387,6 +387,17 @@ class GroupCommit:
 def _append(spool: Spool, intakes: Iterable[Intake], in_doubt: InDoubt | None) -> None:
     """Encode and append; in a thread, since both take their time."""
     spool.append([SpoolEntry(intake.encode(), len(intake.rows), in_doubt) for intake in intakes])
+
+
+def _in_doubt(connection: Connection, before: int | None) -> InDoubt | None:
+    """The transaction under way, if it came so far as to have a number other than the last one's.
+
+    With that one's, which was committed, a replay would take events for written that are not.
+    """
+    number = connection.transaction_id
+    if number is None or number == before:
+        return None
+    return InDoubt(connection.writer_id, number)
 
 
 def _refuse_poison(acceptance: Acceptance, poison: Mapping[int, str]) -> None:

@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from msgspec import structs
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -205,7 +206,9 @@ def _settle(judged: Sequence[JudgedLetter], rules: Rules) -> None:
 
 def _intake(judged: Sequence[JudgedLetter], rules: Rules) -> Intake:
     taken_in = [one for one in judged if one.refused is None]
-    intake = intake_of([replace(one.acceptance, letters=[]) for one in taken_in], rules.sites)
+    intake = intake_of(
+        [structs.replace(one.acceptance, letters=[]) for one in taken_in], rules.sites
+    )
     # What is left of letters was counted when it came.
     intake.letters = [letter for one in taken_in for letter in one.acceptance.letters]
     intake.replayed_letters = [one.letter.dead_letter_id for one in taken_in]

@@ -175,7 +175,7 @@ def _end_with(server_facts: ServerFacts) -> bytes:
 
 
 def check_size(size: int, limit: int) -> Refused | None:
-    """Of one event, in bytes as it is stored."""
+    """Of one event, in bytes of JSON: as it came, and as it would be stored."""
     if size <= limit:
         return None
     return Refused(RefusalReason.TOO_LARGE, f"{size:,} bytes; the limit for one event is {limit:,}")

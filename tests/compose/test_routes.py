@@ -16,6 +16,7 @@ from core.settings import read_settings
 from tests.compose.running_nginx import NGINX, running_nginx
 from tests.conftest import ROOT, an_event
 from tests.system.running_collector import RunningCollector, running_collector, send
+from tests.system.running_stack import wait_until
 
 ROUTES: Final = {path: methods for d in DIALECTS for path, methods in d.routes.items()}
 LISTED: Final = re.findall(
@@ -157,9 +158,10 @@ def test_while_the_collector_is_away_the_pixel_is_still_a_picture(
     assert headers["cache-control"] == "no-store"
     assert "last-modified" not in headers
     assert headers["sluice-result"] == "not stored; reason=collector_unavailable"
-    logged = (tmp_path / "nginx/access.log").read_text()
-    assert '"path":"/pixel.gif","status":200' in logged
-    assert "e=open" not in logged, "nothing of the query"
+    log = tmp_path / "nginx/access.log"  # written to after the answer has left
+    line = '"path":"/pixel.gif","status":200'
+    wait_until(lambda: line in log.read_text(), seconds=10, what="the request to be logged")
+    assert "e=open" not in log.read_text(), "nothing of the query"
 
 
 @needs_nginx

@@ -15,8 +15,9 @@ import httpx
 import psycopg
 from sqlalchemy import Engine, text
 
-from api.app import create_app
+from api.app import Application, create_app
 from api.collector.acceptance import Acceptance, intake_of
+from api.http_answer import Answer
 from api.settings import ApiSettings
 from core.clock import Clock, utc_now
 from core.event_id import make_event_id
@@ -87,6 +88,30 @@ def event_ids(database_url: str, table: str = "events_log") -> list[str]:
 # --- the API in this process -------------------------------------------------------------------
 
 
+class WholeTransport(httpx.ASGITransport):
+    """Hands requests over as the server does: whole where the application takes them so."""
+
+    def __init__(self, app: Application, client: tuple[str, int]) -> None:
+        super().__init__(app=app, client=client, raise_app_exceptions=False)
+        self._whole = app
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        scope = {
+            "type": "http",
+            "method": request.method,
+            "path": request.url.path,
+            "query_string": request.url.query,
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "client": self.client,
+        }
+        answered = asyncio.get_running_loop().create_future()
+        comes_whole = isinstance(request.stream, httpx.ByteStream)
+        if comes_whole and self._whole.answer_whole(scope, request.content, answered.set_result):
+            answer: Answer = await answered
+            return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        return await super().handle_async_request(request)
+
+
 @asynccontextmanager
 async def serving(
     database_url: str,
@@ -100,7 +125,7 @@ async def serving(
     settings = read_settings(ApiSettings, {"DATABASE_URL": database_url} | variables)
     app = create_app(settings, clock=clock)
     # What escapes the application is a 500 to the sender.
-    transport = httpx.ASGITransport(app=app, client=client, raise_app_exceptions=False)
+    transport = WholeTransport(app, client)
     async with (
         app.management.router.lifespan_context(app.management),
         httpx.AsyncClient(transport=transport, base_url=base_url, timeout=60) as http,

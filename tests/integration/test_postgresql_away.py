@@ -41,9 +41,10 @@ AN_HOUR = timedelta(hours=1)
 @pytest.fixture
 def server() -> Iterator[EmbeddedServer]:
     """A server of the test's own, to be stopped and killed."""
-    with tempfile.TemporaryDirectory(prefix="sluice-away-") as folder:
+    # Processes are killed here, no power fails; and whoever is killed may write to the last.
+    with tempfile.TemporaryDirectory(prefix="sluice-away-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        memory = {"shared_buffers": "32MB", "max_wal_size": "1GB"}
+        memory = {"shared_buffers": "32MB", "max_wal_size": "1GB", "fsync": "off"}
         server = EmbeddedServer(folder=Path(folder) / "postgres", memory=memory)
         server.start()
         engine = sync_engine(server.url, application_name="tests")
@@ -187,12 +188,11 @@ async def test_a_server_that_only_reads_is_as_good_as_away(
         query(writable, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         disconnect_collectors(writable)
         await sender.send(batches=3)
-        await asyncio.sleep(2.5)  # some probes
+        await until(lambda: health_of(http), lambda h: "read-only" in str(h[1]["problems"]))
         await sender.send(batches=3)
         status, health = await health_of(http)
         assert (status, health["status"]) == (200, "degraded")
         assert health["spool"]["events"] == 120
-        assert "read-only" in health["problems"][0]
         query(writable, f"ALTER DATABASE {name} RESET default_transaction_read_only")
         await until_empty(http)
     assert Counter(event_ids(database_url)) == Counter(sender.told)
@@ -202,7 +202,7 @@ async def test_a_server_that_only_reads_is_as_good_as_away(
 async def test_a_frozen_backend_costs_the_timeout_once_and_loses_nothing(
     database_url: str, tmp_path: Path
 ) -> None:
-    async with collecting(database_url, tmp_path, COMMIT_TIMEOUT="1s") as http:
+    async with collecting(database_url, tmp_path, COMMIT_TIMEOUT="5s") as http:
         sender = Sender(http)
         await sender.send()
         ((pid,),) = query(
@@ -214,7 +214,7 @@ async def test_a_frozen_backend_costs_the_timeout_once_and_loses_nothing(
         try:
             began = time.monotonic()
             await sender.send(batches=5)
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 4 * 5, "not once for each"
         finally:
             os.kill(pid, signal.SIGCONT)
         await until_empty(http)

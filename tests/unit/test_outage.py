@@ -12,11 +12,11 @@ import pytest
 from msgspec import structs
 
 from api.collector import probe
-from api.collector.acceptance import intake_of
+from api.collector.acceptance import Acceptance, intake_of
 from api.collector.async_spool import AsyncSpool
 from api.collector.group_commit import BufferUnavailable, GroupCommit
 from api.collector.spool import InDoubt, Spool, StoredEntry
-from database.intake_batch import decode_intake
+from database.intake_batch import Intake, decode_intake
 from tests.unit.fake_buffer import FakeBuffer, FakeConnection
 from tests.unit.test_group_commit import clicks, sending, until_held
 
@@ -120,6 +120,24 @@ async def test_an_entry_is_not_in_doubt_when_there_was_no_transaction(outage: Ou
         await group_commit.commit(clicks(1))
         await group_commit.commit(clicks(1))
         assert [s.entry.in_doubt for s in await outage.spooled()] == [None, None]
+
+
+async def test_the_transaction_of_the_group_before_is_not_taken_for_that_of_one_that_had_none(
+    outage: Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outage.running() as group_commit:
+        await group_commit.commit(clicks(1))
+        judged, calls = group_commit._judged, iter([RuntimeError("can't start new thread")])
+
+        async def fail_once(group: list[Acceptance]) -> tuple[Intake, int | None]:
+            if (failure := next(calls, None)) is not None:
+                raise failure
+            return await judged(group)
+
+        monkeypatch.setattr(group_commit, "_judged", fail_once)
+        await group_commit.commit(clicks(2))
+        (stored,) = await outage.spooled()
+    assert stored.entry.in_doubt is None, "or the replay would find it written, and drop it"
 
 
 async def test_while_it_is_away_nobody_waits_for_a_connection(outage: Outage) -> None:

@@ -62,7 +62,7 @@ def decode_body(
         return _decode_forgiving(
             body, max_events=max_events, max_shared_bytes=max_shared_bytes, rename=rename
         )
-    if b'"events"' not in body:
+    if b'"events"' not in body:  # one event: as an envelope it would be decoded twice
         with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _check_single(_decode_event(body))
     try:

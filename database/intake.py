@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -215,11 +215,9 @@ class IntakeConnection:
         intake: Intake,
         *,
         rules_version: int | None = None,
-        when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
         """Write an intake in one durable transaction.
 
-        `when_sent` is called when PostgreSQL has the rows and has begun to work on them.
         Raises StaleRules when the rules are not those of `rules_version` any more (nothing is
         written; read them, judge again, come back), psycopg.DataError and the like when PostgreSQL
         refuses a row (nothing is written, the connection stays usable) and
@@ -228,7 +226,7 @@ class IntakeConnection:
         async with self._transaction(intake.counts) as begun:
             if rules_version is not None and begun.rules_version != rules_version:
                 raise StaleRules
-            await self._write(begun, intake, when_sent)
+            await self._write(begun, intake)
         return Committed(begun.segment_id, begun.received_at)
 
     async def commit_replayed(
@@ -251,7 +249,7 @@ class IntakeConnection:
             step = {"spool_id": spool_id, "after": after, "number": number}
             if not (await self._connection.execute(_ADVANCE_REPLAY, step)).rowcount:
                 raise PositionMoved
-            await self._write(begun, intake, lambda: None)
+            await self._write(begun, intake)
         return Committed(begun.segment_id, begun.received_at)
 
     async def read_rules(self) -> StoredRules:
@@ -289,7 +287,7 @@ class IntakeConnection:
     async def try_rows(self, rows: Iterable[bytes]) -> None:
         """Raise what PostgreSQL would raise for these rows; keep nothing."""
         async with self._transaction({}) as begun:
-            await self._copy(begun, rows, lambda: None, then="ROLLBACK")
+            await self._copy(begun, rows, then="ROLLBACK")
 
     def abort(self) -> None:
         """Cut the line without a word: what is under way fails, its outcome unknown."""
@@ -319,9 +317,7 @@ class IntakeConnection:
             await self._roll_back()
             raise
 
-    async def _write(
-        self, begun: _Transaction, intake: Intake, when_sent: Callable[[], None]
-    ) -> None:
+    async def _write(self, begun: _Transaction, intake: Intake) -> None:
         """All but the counts, and commit."""
         execute = self._connection.execute
         if intake.letters:
@@ -336,13 +332,12 @@ class IntakeConnection:
             letters = {"received_at": begun.received_at, "ids": intake.replayed_letters}
             if (await execute(_MARK_REPLAYED, letters)).rowcount != len(intake.replayed_letters):
                 raise AlreadyReplayed
-        await self._copy(begun, intake.rows, when_sent, then="COMMIT")
+        await self._copy(begun, intake.rows, then="COMMIT")
 
     async def _copy(
         self,
         begun: _Transaction,
         rows: Iterable[bytes],
-        when_sent: Callable[[], None],
         *,
         then: _Ending,
     ) -> None:
@@ -355,7 +350,7 @@ class IntakeConnection:
         # Formatted: a COPY has no parameters, and the segment is a number of our own.
         copy = _COPY.format(segment=segment_table(begun.segment_id))
         data = COPY_HEADER + body + COPY_TRAILER
-        await self._wire.copy(copy, data, then=then, when_sent=when_sent)
+        await self._wire.copy(copy, data, then=then)
 
     async def _roll_back(self) -> None:
         try:

@@ -8,7 +8,7 @@ than half of it where events come one by one. Here several go in one round trip.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -49,13 +49,8 @@ class Wire:
         _raise_failure(results)
         return results[-2]
 
-    async def copy(
-        self, copy: str, data: bytes, *, then: str, when_sent: Callable[[], None]
-    ) -> None:
-        """Send a COPY FROM STDIN and its data, then end the transaction: COMMIT or ROLLBACK.
-
-        `when_sent` is called when PostgreSQL has the data and begins to work on the last of them.
-        """
+    async def copy(self, copy: str, data: bytes, *, then: str) -> None:
+        """Send a COPY FROM STDIN and its data, then end the transaction: COMMIT or ROLLBACK."""
         pgconn = self._pgconn
         pgconn.send_query(f"{copy}; {then}".encode())
         _raise_failure(await self._results(ExecStatus.COPY_IN))
@@ -67,7 +62,6 @@ class Wire:
         while not pgconn.put_copy_end():
             await self._wait(to_write=True)
         await self._flush()
-        when_sent()
         _confirm(await self._results(None), then)
 
     async def end(self, word: str) -> None:

@@ -55,7 +55,10 @@ __all__ = ["BufferUnavailable", "Failing", "GroupCommit", "QueueFull"]
 log = logging.getLogger("sluice.collector")
 
 _PROBE_SECONDS: Final = 3.0
-_ANSWER_SECONDS: Final = 0.005
+# Those who have just been answered ask again within this, where they ask one thing after another;
+# of fewer it makes no fuller transaction.
+_GATHER_SECONDS: Final = 0.002
+_FEWEST_GATHERED: Final = 4
 # One append to the spool: large enough for one fsync, small enough for its log.
 _MOST_APPEND_BYTES: Final = 16_000_000
 # A server that takes a probe and then hangs with the next group costs that group the timeout.
@@ -90,7 +93,6 @@ class Connection(Protocol):
         intake: Intake,
         *,
         rules_version: int | None = None,
-        when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
         """Write all of it durably, or raise."""
 
@@ -126,8 +128,9 @@ class GroupCommit:
         self._commit_timeout_seconds = commit_timeout_seconds
         self._spool = spool
         self._waiting = WaitingQueue(max_bytes=max_queue_bytes, max_group_bytes=max_commit_bytes)
-        self._committed: list[Waiting] = []
         self._work = asyncio.Event()
+        self._wanted = 1
+        """How many have to wait before there is work."""
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -185,7 +188,8 @@ class GroupCommit:
                 raise BufferUnavailable(self.refusing.error)
             return None
         waiting = self._waiting.add(acceptance)
-        self._work.set()
+        if self._is_enough:
+            self._work.set()
         return waiting.done
 
     async def _run(self) -> None:
@@ -203,9 +207,28 @@ class GroupCommit:
                     groups = self._waiting.take_groups(most_bytes=_MOST_APPEND_BYTES)
                     await self._spool_groups(groups)
                 else:
-                    await self._commit_group(self._waiting.take_group())
+                    group = self._waiting.take_group()
+                    await self._commit_group(group)
+                    await self._gather(len(group))
             self._commits_now = False
-            self._answer_committed()
+
+    @property
+    def _is_enough(self) -> bool:
+        return len(self._waiting) >= self._wanted or self._waiting.fills_group
+
+    async def _gather(self, answered: int) -> None:
+        """Give as many as have just been answered a moment to be there for the next transaction.
+
+        Else they fall into two halves that take turns, each with a transaction of its own.
+        """
+        if answered < _FEWEST_GATHERED or self.failing or self._closing:
+            return
+        self._wanted = answered
+        if not self._is_enough:
+            self._work.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), _GATHER_SECONDS)
+        self._wanted = 1
 
     async def _commit_group(self, group: list[Waiting]) -> None:
         """Commit and answer a group; split it where PostgreSQL refuses a row of it."""
@@ -226,19 +249,7 @@ class GroupCommit:
         except Exception as exc:  # whatever it is, the senders get an answer and intake goes on
             await self._fail(group, exc)
         else:
-            self._answer_committed()
-            self._committed = group
-            if self._waiting:
-                # Answers wake their senders, who keep this loop busy: that is to happen while
-                # PostgreSQL works on the next rows, but not to wait for it long.
-                asyncio.get_running_loop().call_later(_ANSWER_SECONDS, self._answer_committed)
-            else:
-                self._answer_committed()
-
-    def _answer_committed(self) -> None:
-        """Wake the senders of what has been committed."""
-        committed, self._committed = self._committed, []
-        answer(committed)
+            answer(group)
 
     async def _commit_without_poison(self, waiting: Waiting, cause: psycopg.Error) -> None:
         """Refuse the events that PostgreSQL refuses, each alone, and commit the rest."""
@@ -328,9 +339,7 @@ class GroupCommit:
             before = connection.transaction_id
             try:
                 await in_time(
-                    connection.commit(
-                        intake, rules_version=version, when_sent=self._answer_committed
-                    ),
+                    connection.commit(intake, rules_version=version),
                     seconds=self._commit_timeout_seconds,
                     line=connection,
                 )

@@ -36,9 +36,14 @@ class WaitingQueue:
         self._waiting: deque[Waiting] = deque()
         self._bytes = 0
 
-    def __bool__(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @property
+    def fills_group(self) -> bool:
+        """Whether those who wait are more than one transaction is to take."""
+        return self._bytes >= self._max_group_bytes
 
     def add(self, acceptance: Acceptance) -> Waiting:
         """Line up; raises QueueFull, but takes one that is larger than the bound on its own."""

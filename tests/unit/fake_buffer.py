@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import cast
 from uuid import UUID
@@ -92,11 +92,9 @@ class FakeConnection:
         intake: Intake,
         *,
         rules_version: int | None = None,
-        when_sent: Callable[[], None] = lambda: None,
     ) -> Committed:
         await self._begin(intake.rows)
         self._check_rules(rules_version)
-        when_sent()
         return self._write(intake)
 
     async def commit_replayed(

@@ -82,6 +82,32 @@ async def test_all_who_wait_share_one_commit(buffer: FakeBuffer) -> None:
     assert buffer.opened == 1
 
 
+async def test_who_was_just_answered_is_waited_for(
+    buffer: FakeBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.collector.group_commit._GATHER_SECONDS", 600)
+    async with running(buffer) as group_commit:
+        await asyncio.gather(*sending(group_commit, *[clicks(1) for _ in range(8)]))
+        again = list[asyncio.Task[None]]()
+        for _ in range(8):  # one after the other, with time for a commit between them
+            again += sending(group_commit, clicks(1))
+            for _ in range(20):
+                await asyncio.sleep(0)
+        await asyncio.gather(*again)
+        late = sending(group_commit, clicks(1))
+        await asyncio.sleep(0)
+        assert not late[0].done()
+    await late[0]  # closing waits for nobody
+    assert buffer.commits == [8, 8, 1]
+
+
+async def test_who_does_not_come_again_is_not_waited_for_long(buffer: FakeBuffer) -> None:
+    async with running(buffer) as group_commit:
+        await asyncio.gather(*sending(group_commit, *[clicks(1) for _ in range(8)]))
+        await asyncio.wait_for(group_commit.commit(clicks(1)), 10)
+    assert buffer.commits == [8, 1]
+
+
 async def test_nobody_is_answered_before_the_commit(buffer: FakeBuffer) -> None:
     async with running(buffer) as group_commit:
         buffer.hold()

@@ -1,18 +1,23 @@
-"""uvicorn's HTTP protocol, with two things that it has not: short ways, and limits in time.
+"""uvicorn's HTTP protocol, with three things that it has not: short ways, limits in time, and an
+answer to every request that it can read.
 
 An application that has `answer_whole` is asked that first, about a request that has come whole:
 to call it as an ASGI application costs a task, messages to and fro, and a second write.
 
 uvicorn itself waits for ever for a request's head, and for a reader that does not read. Bodies
 are limited where they are read (`collector/body.py`), idle connections by uvicorn's keep-alive.
+
+An offer to upgrade, as Java's HTTP client makes with every request, is ignored (RFC 9110, 7.8);
+uvicorn loses the body after it. A sender that has closed its own direction only is answered.
 """
 
 from __future__ import annotations
 
 from asyncio import BaseTransport, TimerHandle
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -61,9 +66,10 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Time a head that these bytes begin, but do not end; answer a request that they end."""
+        self._unset_keepalive_if_required()
         self._is_reading = True
         try:
-            super().data_received(data)
+            self._parse(data)
         finally:
             self._is_reading = False
         self._watch_head(data)
@@ -71,6 +77,64 @@ class PromptHttpProtocol(HttpToolsProtocol):
             self._begun = None
             if begun.more_body or not self._answer_whole(begun):
                 super()._start_asgi_task(begun, self.app)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # transports ask for a bool
+        """Nothing more comes: keep the connection for the answer that is still to go."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return None
+        self.cycle.keep_alive = False
+        return True
+
+    # --- offers to upgrade
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            while (offered := self._parse_until_upgrade(data)) is not None:
+                data = self._without_offer() + data[offered:]
+        except httptools.HttpParserError:
+            message = "Invalid HTTP request received."
+            self.logger.warning(message)
+            self.send_400_response(message)
+
+    def _parse_until_upgrade(self, data: bytes) -> int | None:
+        """Where a head ends that offers one, and the parser gives up; None for other bytes."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            return int(exc.args[0])
+        return None
+
+    def _without_offer(self) -> bytes:
+        """The head that has just been read, to be read again by a parser of its own."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise httptools.HttpParserInvalidMethodError("no proxy")
+        options = [
+            option
+            for name, value in self.headers
+            if name == b"connection"
+            for option in value.lower().split(b",")
+            if option.strip() not in _OFFERS
+        ]
+        kept = [(name, value) for name, value in self.headers if name not in _OFFERS]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % header for header in kept if header[0] != b"connection"]
+        if options:
+            lines.append(b"connection: %b" % b",".join(options))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        return b"\r\n".join((*lines, b"", b""))
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the head is to be read again."""
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request, unless it has not begun."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     # --- whole requests
 
@@ -188,6 +252,10 @@ class PromptHttpProtocol(HttpToolsProtocol):
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
+
+
+_OFFERS: Final = frozenset({b"upgrade", b"http2-settings"})
+"""Headers of an offer to upgrade, which stand among the options of `connection` too."""
 
 
 def _nothing() -> None:

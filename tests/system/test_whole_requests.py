@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from tests.system.running_collector import RunningCollector, running_collector
 
 EVENT = b'{"eventType": "page_view", "siteId": "shop.example"}'
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQA\r\n"
 REQUESTS = {
     "an event": (b"POST /collect", b"", EVENT),
     "a wrong one": (b"POST /collect", b"", b'{"eventType": ""}'),
@@ -23,6 +24,8 @@ REQUESTS = {
     "a preflight": (b"OPTIONS /collect", b"Origin: https://shop.example\r\n", b""),
     "another dialect": (b"POST /v1/track", b"", b'{"event": "Buy", "userId": "u"}'),
     "an unread coding": (b"POST /collect", b"Content-Encoding: lzma\r\n", EVENT),
+    "an offer of HTTP/2": (b"POST /collect", OFFER, EVENT),
+    "an offer without a body": (b"GET /pixel.gif?eventType=open&siteId=shop.example", OFFER, b""),
     "the last of a connection": (b"POST /collect", b"Connection: close\r\n", EVENT),
 }
 
@@ -82,3 +85,36 @@ def test_requests_behind_one_another_are_answered_in_order(
         alone = [ask(collector, encode(name), names=[name])[0] for name in names]
         together = ask(collector, b"".join(map(encode, names)), names=names)
     assert together == alone
+
+
+def test_offers_to_upgrade_are_ignored(database_url: str, tmp_path: Path) -> None:
+    chunked = b"POST /collect HTTP/1.1\r\nHost: a.example\r\n%sTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(EVENT), EVENT)
+    names = ["an offer of HTTP/2", "an event", "an offer of HTTP/2"]
+    with running_collector(database_url, tmp_path) as collector:
+        plain = ask(collector, encode("an event"), names=names[1:2])
+        assert b'{"accepted":1' in plain[0]
+        assert ask(collector, b"".join(map(encode, names)), names=names) == plain * 3
+        for offer in (OFFER, b"Connection: close, upgrade\r\nUpgrade: websocket\r\n"):
+            whole = chunked % offer + chunks
+            for pieces in ([whole], [whole[:30], whole[30:120], whole[120:]]):
+                (answer,) = ask(collector, *pieces, names=names[1:2])
+                assert answer.replace(b"connection: close\r\n", b"") == plain[0]
+                assert (b"connection: close" in answer) == (b"close" in offer)
+        assert ask(collector, b"CONNECT a:1 HTTP/1.1\r\n\r\n", names=names[:1])[0].startswith(
+            b"HTTP/1.1 400 "
+        )
+
+
+def test_who_closes_only_its_own_direction_is_answered(database_url: str, tmp_path: Path) -> None:
+    request = encode("an event")
+    with running_collector(database_url, tmp_path) as collector:
+        address = urlsplit(collector.url)
+        for pieces in ([request], [request[:-5], request[-5:]], [request, request]):
+            with socket.create_connection((address.hostname, address.port or 0), 10) as connection:
+                for piece in pieces:
+                    connection.sendall(piece)
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(10)
+                received = b"".join(iter(lambda: connection.recv(65_536), b""))
+            assert received.count(b'{"accepted":1') == b"".join(pieces).count(b"POST /collect")

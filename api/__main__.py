@@ -12,7 +12,7 @@ import uvicorn
 from api.app import Application, create_app
 from api.http_protocol import PromptHttpProtocol
 from api.settings import ApiSettings
-from api.workers import Workers, cores
+from api.workers import Workers, bind, cores
 from core.processes import die_with_parent
 from core.settings import SettingsError, read_settings
 from core.telemetry import configure_logging
@@ -67,10 +67,10 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=10_000,
     )
-    if config.workers == 1:
-        uvicorn.Server(config).run()
-        return
     try:
+        if config.workers == 1:
+            uvicorn.Server(config).run([bind(config)])
+            return
         workers = Workers(config)
     except OSError as exc:
         sys.exit(f"Cannot listen on {settings.api_host}:{settings.api_port}: {exc.strerror}.")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from asyncio import BaseTransport, TimerHandle
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import (
@@ -29,6 +29,8 @@ from api.http_answer import FAILED, Answer
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
+_Part = Literal["nothing", "head", "body"]
+
 
 class PromptHttpProtocol(HttpToolsProtocol):
     """Answers whole requests at once, and bounds how long a connection is waited for.
@@ -38,6 +40,8 @@ class PromptHttpProtocol(HttpToolsProtocol):
     `uvicorn.run(http="api.http_protocol:PromptHttpProtocol", ws="none")`: workers import it too.
     """
 
+    REST_TIMEOUT_SECONDS = 30.0
+    """For what is left of a body whose request has been answered already; it is dropped."""
     HEAD_TIMEOUT_SECONDS = 10.0
     """From the opening of a connection, or the first byte after an answer, to the head's end."""
     STALL_TIMEOUT_SECONDS = 30.0
@@ -47,6 +51,9 @@ class PromptHttpProtocol(HttpToolsProtocol):
     """Of a head that has not come to its end; nginx takes half of that."""
 
     _is_reading = False
+    _part: _Part = "nothing"
+    """Of a request, that has begun to come and not ended."""
+    _rest_timer: TimerHandle | None = None
     _begun: RequestResponseCycle | None = None
     """The request that began with the bytes that are being read, and waits for the rest of them."""
     _head_timer: TimerHandle | None = None
@@ -61,6 +68,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave no timer behind."""
         self._cancel_head_timer()
+        self._cancel_rest_timer()
         self._cancel_stall_timer()
         super().connection_lost(exc)
 
@@ -68,13 +76,16 @@ class PromptHttpProtocol(HttpToolsProtocol):
         """Time a head that these bytes begin, but do not end; answer a request that they end."""
         self._unset_keepalive_if_required()
         self._is_reading = True
+        was_in = self._part
         try:
             self._parse(data)
         finally:
             self._is_reading = False
-        self._watch_head(data)
+        self._watch(data, was_in)
         if (begun := self._begun) is not None:
             self._begun = None
+            if self.transport.is_closing():
+                return  # what came behind it was no HTTP, and that has been answered
             if begun.more_body or not self._answer_whole(begun):
                 super()._start_asgi_task(begun, self.app)
 
@@ -126,14 +137,21 @@ class PromptHttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         return b"\r\n".join((*lines, b"", b""))
 
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._part = "head"
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """Begin to answer, unless the head is to be read again."""
         if not self.parser.should_upgrade():
+            self._part = "body"
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End a request, unless it has not begun."""
         if not self.parser.should_upgrade():
+            self._part = "nothing"
             super().on_message_complete()
 
     # --- whole requests
@@ -182,19 +200,38 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     # --- slow senders: a request that comes whole, as nearly all do, sets no timer
 
-    def _watch_head(self, data: bytes) -> None:
-        cycle = self.cycle
-        # A head that has begun has a scope already, and no cycle yet.
-        if cycle is None or cycle.response_complete or cycle.scope is not self.scope:
+    def _watch(self, data: bytes, was_in: _Part) -> None:
+        """Look after the rest of what these bytes have begun, or gone on with."""
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        if self._part == "body":
+            self._cancel_head_timer()
+            if is_answered and self._rest_timer is None:
+                self._await_rest()
+        elif self._part == "nothing" and was_in == "body" and is_answered:
+            # The rest of a body that nobody waited for: now the connection idles.
+            self._cancel_rest_timer()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        elif self._part == "head" or self.cycle is None or is_answered:
+            self._cancel_rest_timer()
             if self._head_timer is None:
                 self._await_head()  # of these bytes others may be of the request before
             else:
                 self._head_bytes += len(data)
             if self._head_bytes > self.MAX_HEAD_BYTES:
                 self.transport.abort()
-        elif self._head_timer is not None:
+        else:
             self._cancel_head_timer()
-            self._head_bytes = 0
+            self._cancel_rest_timer()
+
+    def _await_rest(self) -> None:
+        self._rest_timer = self.loop.call_later(self.REST_TIMEOUT_SECONDS, self.transport.abort)
+
+    def _cancel_rest_timer(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.HEAD_TIMEOUT_SECONDS, self._end_head)
@@ -203,6 +240,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+            self._head_bytes = 0
 
     def _end_head(self) -> None:
         self._head_timer = None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from api.addresses import read_address
+
 if TYPE_CHECKING:
     from starlette.types import Scope
 
@@ -24,16 +26,19 @@ class TrustedProxies:
         self._sender_behind_cached = lru_cache(maxsize=10_000)(self._sender_behind)
 
     def sender_of(self, scope: Scope) -> str | None:
-        """The last address on a request's way here that is none of a trusted proxy's."""
+        """The last address on a request's way here that is none of a trusted proxy's.
+
+        What stands there and is no address (`unknown`) names nobody: then it is the proxy's.
+        """
         client = scope.get("client")
         if not client:
             return None
-        peer: str = client[0]
+        peer = read_address(client[0])
         if peer not in self._hosts:
             return peer
         forwarded = b""
         for name, value in scope["headers"]:
-            if name == b"x-forwarded-for":
+            if name == b"x-forwarded-for" and value:
                 forwarded = b"%b, %b" % (forwarded, value) if forwarded else value
         if not forwarded:  # an empty header names nobody
             return peer
@@ -41,8 +46,8 @@ class TrustedProxies:
             return self._sender_behind(forwarded) or peer
         return self._sender_behind_cached(forwarded) or peer
 
-    def _sender_behind(self, forwarded: bytes) -> str:
-        return self._hosts.get_trusted_client_address(forwarded.decode("latin1"))[0]
+    def _sender_behind(self, forwarded: bytes) -> str | None:
+        return read_address(self._hosts.get_trusted_client_address(forwarded.decode("latin1"))[0])
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:

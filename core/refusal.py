@@ -55,6 +55,8 @@ class RefusalReason(StrEnum):
     """The visitor or user was erased and stays so."""
     UNSTORABLE = "unstorable"
     """PostgreSQL refused the row although every check let it pass."""
+    COLLECTOR_ERROR = "collector_error"
+    """A mistake of the collector's own; a later release may take in what was kept of it."""
 
 
 POLICY_REASONS: Final = frozenset(

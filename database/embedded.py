@@ -52,6 +52,8 @@ class EmbeddedServer:
     folder: Path
     memory: Mapping[str, str] = field(default_factory=lambda: DEFAULT_MEMORY)
     _process: subprocess.Popen[bytes] | None = None
+    _launched_at_byte: int = 0
+    """Of its log, which holds what earlier ones said too."""
 
     def __post_init__(self) -> None:
         self.folder = self.folder.absolute()
@@ -140,6 +142,7 @@ class EmbeddedServer:
         }
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         with self.log_file.open("ab") as output:
+            self._launched_at_byte = output.tell()
             self._process = subprocess.Popen(
                 [
                     *_as_account(account, self._binaries, self.folder),
@@ -160,7 +163,7 @@ class EmbeddedServer:
         deadline = time.monotonic() + wait_seconds
         while not self.answers():
             if self.process.poll() is not None:
-                if _STILL_IN_USE in _tail(self.log_file) and time.monotonic() < deadline:
+                if self._is_still_in_use() and time.monotonic() < deadline:
                     # Of a server that was killed: its backends learn of it one by one, and leave.
                     time.sleep(0.2)
                     self._launch(account)
@@ -175,6 +178,11 @@ class EmbeddedServer:
                     f"PostgreSQL did not answer within {wait_seconds:.0f} s; see {self.log_file}"
                 )
             time.sleep(0.05)
+
+    def _is_still_in_use(self) -> bool:
+        with self.log_file.open("rb") as log_file:
+            log_file.seek(self._launched_at_byte)
+            return _STILL_IN_USE in log_file.read().decode(errors="replace")
 
     def answers(self) -> bool:
         """Whether it takes connections."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
+from traceback import extract_tb
 from typing import Final
 from uuid import UUID
 
 from msgspec import Struct, structs
 
+from api.addresses import read_address
 from api.collector.consent import ConsentMode, Signal, honour_consent, require_consent
 from api.collector.cookieless import SaltKeeper
 from api.collector.dialects.dialect import DecodedBody, status_of
@@ -75,6 +78,7 @@ STEPS: Final[tuple[Step, ...]] = (
     encode_payload,
     check_payload,
 )
+_FORBIDDING: Final = frozenset({honour_consent, require_consent, refuse_suppressed})
 _NEEDED: Final[Mapping[Step, Callable[[Policy], bool]]] = {
     honour_consent: lambda policy: policy.consent_mode == "respect_signals",
     require_consent: lambda policy: policy.consent_mode == "require",
@@ -186,6 +190,8 @@ class AcceptedEvent(Struct, frozen=True, gc=False):
     redactions: int = 0
     violates_plan: bool = False
 
+    __repr__ = object.__repr__
+
 
 class Acceptance(Struct, gc=False):
     """What became of a request's events."""
@@ -203,6 +209,8 @@ class Acceptance(Struct, gc=False):
     named: set[str] = set()
     """The same by name, while events are accepted: a batch may name thousands."""
     links: list[IdentityLink] = []
+
+    __repr__ = object.__repr__
 
     @property
     def row_bytes(self) -> int:
@@ -245,7 +253,7 @@ def accept(decoded: DecodedBody | Refused, *, facts: RequestFacts, policy: Polic
         if isinstance(event, Refused):
             acceptance.refuse(replace(event, index=index))
             continue
-        outcome = _accept_event(event, index, facts, policy, ips.get(index) if ips else None)
+        outcome = _accept_event(event, index, facts, policy, _claimed(ips, index) if ips else None)
         if isinstance(outcome, Refused):
             _refuse_event(outcome, event, index, acceptance, facts, sites)
         elif stored_bytes + outcome.payload_bytes > policy.limits.max_stored_bytes:
@@ -260,6 +268,12 @@ def accept(decoded: DecodedBody | Refused, *, facts: RequestFacts, policy: Polic
             if event.user_id is not None:
                 acceptance.links += links_of(event, policy.identity_events)
     return acceptance
+
+
+def _claimed(ips: Mapping[int, str], index: int) -> str | None:
+    """A visitor's address as a server tells it; what is none says that none is known."""
+    ip = ips.get(index)
+    return None if ip is None else read_address(ip) or ""
 
 
 def _judge_key(
@@ -371,9 +385,17 @@ def _accept_event(
     event: Event, index: int, facts: RequestFacts, policy: Policy, visitor_ip: str | None
 ) -> AcceptedEvent | Refused:
     draft = Draft(event, index, facts, policy, visitor_ip)
-    for step in policy.steps:
-        if refused := step(draft):
-            return refused
+    step = None
+    try:
+        for step in policy.steps:
+            if refused := step(draft):
+                return refused
+    except Exception as exc:
+        # Of a batch of a thousand this one alone is to be refused; but what may forbid to keep it
+        # has to have had its say.
+        if step in _FORBIDDING:
+            raise
+        return _mistaken(exc)
     row = encode_row(
         event_id=draft.event_id,
         event_type=event.event_type,
@@ -396,6 +418,15 @@ def _accept_event(
         marks.is_bot,
         marks.redactions or 0,
         marks.plan_violation is not None,
+    )
+
+
+def _mistaken(exc: Exception) -> Refused:
+    """Names the place and no value: messages of errors quote what was sent."""
+    place = extract_tb(exc.__traceback__)[-1]
+    where = f"{type(exc).__name__} in {Path(place.filename).name}, line {place.lineno}"
+    return Refused(
+        RefusalReason.COLLECTOR_ERROR, f"a mistake of the collector's own ({where}): report it"
     )
 
 

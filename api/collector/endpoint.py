@@ -45,7 +45,7 @@ from api.http_answer import FAILED, Answer, Respond
 from api.trusted_proxies import TrustedProxies
 from core.clock import Clock
 from core.event import MAX_TEXT_CHARS
-from core.refusal import Refused
+from core.refusal import RefusalReason, Refused
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -205,7 +205,10 @@ class IntakeEndpoint:
         except Exception:
             log.exception("an answer could not be made")
             answer = FAILED
-        respond(answer)
+        try:
+            respond(answer)
+        except Exception:  # an event loop that hears of it writes this call into the log
+            log.exception("an answer could not be sent")
 
     def _answer(self, exchange: _Exchange) -> Answer:
         """To a request whose events are durable."""
@@ -279,6 +282,7 @@ class IntakeEndpoint:
     ) -> Acceptance:
         acceptance = accept(decoded, facts=facts, policy=policy)
         if acceptance.refused:
+            _log_mistakes(acceptance.refused)
             acceptance.letters = keep_letters(
                 acceptance.refused,
                 decoded,
@@ -295,6 +299,12 @@ class IntakeEndpoint:
         if origin is None or not (b"*" in self._origins or origin in self._origins):
             return []
         return [(b"access-control-allow-origin", origin), *_ALLOWED]
+
+
+def _log_mistakes(refused: Iterable[Refused]) -> None:
+    for one in refused:
+        if one.reason is RefusalReason.COLLECTOR_ERROR:
+            log.error("an event could not be judged", extra={"error": one.message})
 
 
 def _is_suspect(dialect: Dialect, request: IntakeRequest, redactor: Redactor | None) -> bool:

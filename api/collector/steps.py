@@ -45,6 +45,8 @@ class Draft(Struct, gc=False):
     payload: bytes = b""
     site_id: str = ""
 
+    __repr__ = object.__repr__  # no address gets into a log by accident
+
     def mark(self) -> ServerFacts:
         """The event's marks, to be written on; they are stored with it."""
         if self.marks is None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Final
 
 from api.collector.dialects.dialect import DecodedBody
@@ -102,8 +102,4 @@ def _refuse(who: str, wait: float) -> Refused:
 @lru_cache(maxsize=10_000)
 def _sender_of(ip: str) -> str:
     """An IPv4 address, or the /64 of an IPv6 address: whoever has one has all of them."""
-    try:
-        parsed = ip_address(ip)
-    except ValueError:
-        return ip
-    return ip if parsed.version == 4 else str(ip_network((parsed, 64), strict=False))
+    return str(ip_network((ip, 64), strict=False)) if ":" in ip else ip

@@ -33,14 +33,19 @@ class HastyProtocol(PromptHttpProtocol):
 
     HEAD_TIMEOUT_SECONDS = 1.0
     STALL_TIMEOUT_SECONDS = 1.0
+    REST_TIMEOUT_SECONDS = 1.0
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Reads a body as the collector does; answers a lot on /much, and late on /late."""
+    """Reads a body as the collector does; a lot on /much, late on /late, nothing read on /early."""
     if scope["type"] == "lifespan":
         return
     try:
-        body = await read_body(receive, headers=dict(scope["headers"]), limits=LIMITS)
+        body = (
+            b""
+            if scope["path"] == "/early"
+            else await read_body(receive, headers=dict(scope["headers"]), limits=LIMITS)
+        )
     except SenderGone:
         return
     if scope["path"] == "/late":
@@ -202,6 +207,30 @@ async def test_the_rest_of_a_refused_body_is_not_waited_for(port: int) -> None:
     with seconds(at_most=4):
         answer = await until_closed(client, drip=b"x")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
+
+
+async def test_who_is_answered_before_the_end_of_a_body_can_send_it_and_go_on(port: int) -> None:
+    reader, writer = await connect(port)
+    body = b"x" * 3_000_000
+    for _ in range(2):
+        writer.write(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 100_000):
+            writer.write(body[at : at + 100_000])
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(OK)
+        await reader.readexactly(len(str(os.getpid())))
+        await asyncio.sleep(1.5)  # idle, for longer than a head or the rest of a body may take
+    writer.write(NO_BODY)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(OK)
+    writer.close()
+
+
+async def test_the_rest_of_an_answered_body_is_not_read_for_ever(port: int) -> None:
+    client = await connect(port)
+    client[1].write(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000000\r\n\r\n")
+    with seconds(at_least=0.5, at_most=3):
+        await until_closed(client, drip=b"x")
 
 
 async def test_slow_readers_delay_nobody_and_are_sent_away(port: int) -> None:

@@ -18,13 +18,15 @@ EVENT = {"eventType": "page_view", "siteId": "shop.example"}
         ("127.0.0.1", SPOOFED, "198.51.100.0"),
         ("127.0.0.1", f"192.0.2.1, {SPOOFED}", "198.51.100.0"),
         ("127.0.0.1", "2001:db8:1:2::77", "2001:db8:1::"),
-        ("127.0.0.1", "nonsense", None),
+        ("127.0.0.1", "::ffff:198.51.100.77", "198.51.100.0"),
+        ("127.0.0.1", "nonsense", "127.0.0.0"),
+        ("127.0.0.1", "9" * 5_000, "127.0.0.0"),
         ("10.213.7.2", SPOOFED, "127.0.0.0"),
         ("10.213.7.2", f"{SPOOFED}, 10.213.7.2", "127.0.0.0"),
     ],
 )
 def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
-    database_url: str, tmp_path: Path, trusted: str, sent: str, stored: str | None
+    database_url: str, tmp_path: Path, trusted: str, sent: str, stored: str
 ) -> None:
     with running_collector(
         database_url, tmp_path, TRUSTED_PROXIES=trusted, LOG_LEVEL="DEBUG"
@@ -34,7 +36,7 @@ def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
         (row,) = collector.rows()
         log = collector.log.read_text()
     assert row["payload"].get("ip") == stored
-    for address in (SPOOFED, "2001:db8:1:2::77", "127.0.0.1:"):
+    for address in (SPOOFED, "9" * 100, "2001:db8:1:2::77", "127.0.0.1:"):
         assert address not in str(row)
         assert address not in log.replace("http://127.0.0.1:", "")
 
@@ -48,6 +50,24 @@ def test_one_address_cannot_pass_for_many_to_send_more(database_url: str, tmp_pa
         ]
     assert statuses[:10] == [200] * 10
     assert 429 in statuses[10:13]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_address_of_ipv4_is_itself_on_a_socket_of_ipv6(
+    database_url: str, tmp_path: Path, workers: str
+) -> None:
+    with running_collector(
+        database_url, tmp_path, API_HOST="::", API_WORKERS=workers, RATE_LIMIT_PER_IP="1"
+    ) as collector:
+        senders = [f"192.0.2.{n}" for n in range(40)]
+        answers = [
+            collector.send("/collect", EVENT, headers={"X-Forwarded-For": sender})[0]
+            for sender in senders
+        ]
+        collector.send("/collect", EVENT, headers={"X-Forwarded-For": "::ffff:198.51.100.77"})
+        addresses = {row["payload"]["ip"] for row in collector.rows()}
+    assert answers == [200] * 40
+    assert addresses == {"192.0.2.0", "198.51.100.0"}
 
 
 def test_what_is_asked_for_stands_in_no_log(database_url: str, tmp_path: Path) -> None:

@@ -106,6 +106,14 @@ def test_offers_to_upgrade_are_ignored(database_url: str, tmp_path: Path) -> Non
         )
 
 
+def test_what_was_answered_as_no_http_is_not_taken_in(database_url: str, tmp_path: Path) -> None:
+    with running_collector(database_url, tmp_path) as collector:
+        (answer,) = ask(collector, encode("an event") + b"GARBAGE\r\n\r\n", names=["no JSON"])
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        ask(collector, encode("an event"), names=["an event"])
+        assert len(collector.rows()) == 1
+
+
 def test_who_closes_only_its_own_direction_is_answered(database_url: str, tmp_path: Path) -> None:
     request = encode("an event")
     with running_collector(database_url, tmp_path) as collector:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from api.collector.acceptance import Acceptance, intake_of
+from api.collector.rules import Rules
+from api.collector.suppressions import Suppressions
 from core.event import Event
 from core.refusal import RefusalReason
 from database.intake_batch import LedgerCount, LedgerKey
@@ -655,3 +657,30 @@ def test_a_row_carries_its_columns_beside_its_payload() -> None:
     assert row.payload == event | {"ip": "203.0.113.0"}
     bare = accepted_row({"eventType": "a"})
     assert (bare.visitor_id, bare.session_id, bare.user_id) == (None, None, None)
+
+
+def test_an_event_that_the_collector_fails_on_is_refused_alone_and_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(event_id: str, *, site_id: str) -> bytes:
+        if event_id.startswith("anna"):
+            raise KeyError(f"{site_id} {event_id}")
+        return bytes(16)
+
+    monkeypatch.setattr("api.collector.steps.identity", fail)
+    accepted = accept(a_batch(an_event(), an_event(eventId="anna@example.com"), an_event()))
+    assert len(accepted.accepted) == 2
+    (refused,), (letter,) = accepted.refused, accepted.letters
+    assert (refused.reason, refused.index) == (RefusalReason.COLLECTOR_ERROR, 1)
+    assert "KeyError in test_acceptance.py, line" in refused.message
+    assert "anna" not in refused.message
+    assert "anna" in letter.payload, "nothing redacts it under this policy"
+
+
+def test_what_might_forbid_to_keep_an_event_may_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Suppressions):
+        def covers(self, *, visitor_id: str | None, user_id: str | None) -> bool:
+            raise KeyError(visitor_id, user_id)
+
+    with pytest.raises(KeyError):
+        accept(an_event(), rules=Rules(suppressions=Broken(digests=frozenset({b""}))))

@@ -82,3 +82,10 @@ def test_every_other_string_has_an_identity(event_id: str, site_id: str) -> None
 def test_different_strings_have_different_identities(event_ids: list[str]) -> None:
     # Spellings of the same UUID or ULID aside, which random text does not hit.
     assert len({identity(i, site_id="a") for i in event_ids}) == len(event_ids)
+
+
+@pytest.mark.parametrize("almost", ["\u212a", "\u017f", "\uff10", "\u0660"])
+def test_what_only_resembles_a_ulid_is_hashed_as_any_string(almost: str) -> None:
+    # Unicode's small letter of U+212A, the kelvin sign, is k.
+    for text in ("0" * 25 + almost, almost * 26):
+        assert identity(text, site_id="a") != identity(text, site_id="b")

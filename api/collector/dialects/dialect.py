@@ -29,6 +29,8 @@ class IntakeRequest(Struct, gc=False):
     headers: Headers
     body: bytes
 
+    __repr__ = object.__repr__  # nothing of it gets into a log by accident
+
 
 class DecodedBody(Struct, gc=False):
     """A request's events, in order; a Refused in the list stands for one event."""
@@ -39,6 +41,8 @@ class DecodedBody(Struct, gc=False):
     ips: dict[int, str] = {}
     """By place: the visitor's whole address, as a server that forwards events tells it; empty
     where the sender asks that none be known."""
+
+    __repr__ = object.__repr__
 
 
 class Reply(NamedTuple):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import msgspec
 
 
-@lru_cache(maxsize=1_000)
 def encode_source_config(write_key: str | None) -> bytes:
     """The true answer: a source that is on, sends to nobody else, and reports nothing of itself.
 

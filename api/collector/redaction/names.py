@@ -88,10 +88,14 @@ _KINDS: Final = (
 )
 
 
-@lru_cache(maxsize=8_192)
 def classify(name: str) -> NameKind | None:
     """What a field or parameter of this name holds; None when the name says nothing."""
-    if len(name) > MAX_NAME_CHARS or not _NAME.fullmatch(name) or "redacted:" in name:
+    return _classify(name) if len(name) <= MAX_NAME_CHARS else None
+
+
+@lru_cache(maxsize=8_192)
+def _classify(name: str) -> NameKind | None:
+    if not _NAME.fullmatch(name) or "redacted:" in name:
         return None
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or words[0] in _ASKS or _last_word(words) in _DESCRIBES:

@@ -54,6 +54,8 @@ class PromptHttpProtocol(HttpToolsProtocol):
     _part: _Part = "nothing"
     """Of a request, that has begun to come and not ended."""
     _rest_timer: TimerHandle | None = None
+    _idle_since: float | None = None
+    """By the event loop's clock; None while a request is coming or being answered."""
     _begun: RequestResponseCycle | None = None
     """The request that began with the bytes that are being read, and waits for the rest of them."""
     _head_timer: TimerHandle | None = None
@@ -67,6 +69,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave no timer behind."""
+        self._unset_keepalive_if_required()
         self._cancel_head_timer()
         self._cancel_rest_timer()
         self._cancel_stall_timer()
@@ -74,7 +77,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Time a head that these bytes begin, but do not end; answer a request that they end."""
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         self._is_reading = True
         was_in = self._part
         try:
@@ -210,9 +213,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
         elif self._part == "nothing" and was_in == "body" and is_answered:
             # The rest of a body that nobody waited for: now the connection idles.
             self._cancel_rest_timer()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._begin_to_idle()
         elif self._part == "head" or self.cycle is None or is_answered:
             self._cancel_rest_timer()
             if self._head_timer is None:
@@ -265,18 +266,43 @@ class PromptHttpProtocol(HttpToolsProtocol):
             self._await_reader()
 
     def on_response_complete(self) -> None:
-        """The last answer of a connection may be waiting for its reader."""
-        super().on_response_complete()
+        """Go on with what waits behind, or wait; the last answer may be waiting for its reader."""
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._await_reader()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._begin_to_idle()
 
     def send_400_response(self, msg: str) -> None:
         """No HTTP: the connection is closed, and an answer before it may wait for its reader."""
         super().send_400_response(msg)
         self._await_reader()
 
+    # --- idle connections: one timer for many requests
+
+    def _begin_to_idle(self) -> None:
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._await_request(self.timeout_keep_alive)
+
+    def _await_request(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing was asked for long, and perhaps nothing read either."""
+        """Close when nothing was asked for long; and perhaps nothing was read either."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return  # at work; its answer begins to wait anew
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._await_request(left)
+            return
         super().timeout_keep_alive_handler()
         self._await_reader()
 

@@ -116,15 +116,7 @@ class IntakeEndpoint:
             return False
         acceptance = self._judge(dialect, request, facts, policy)
         exchange = _Exchange(dialect, request, acceptance)
-        try:
-            committed = self._group_commit.enter(acceptance)
-        except (BufferUnavailable, QueueFull) as exc:
-            respond(self._unavailable(exchange, exc))
-        else:
-            if committed is None:
-                respond(self._answer(exchange))
-            else:
-                committed.add_done_callback(partial(self._answer_committed, exchange, respond))
+        self._group_commit.enter(acceptance, partial(self._answer_committed, exchange, respond))
         return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,23 +184,19 @@ class IntakeEndpoint:
         return facts.is_suspect and size > _LARGE_SUSPECT_BYTES
 
     def _answer_committed(
-        self, exchange: _Exchange, respond: Respond, committed: asyncio.Future[None]
+        self, exchange: _Exchange, respond: Respond, exc: Exception | None
     ) -> None:
         try:
-            exc = committed.exception()
-            if isinstance(exc, BufferUnavailable | QueueFull):
-                answer = self._unavailable(exchange, exc)
-            elif exc is not None:
-                raise exc
-            else:
+            if exc is None:
                 answer = self._answer(exchange)
+            elif isinstance(exc, BufferUnavailable | QueueFull):
+                answer = self._unavailable(exchange, exc)
+            else:
+                raise exc
         except Exception:
             log.exception("an answer could not be made")
             answer = FAILED
-        try:
-            respond(answer)
-        except Exception:  # an event loop that hears of it writes this call into the log
-            log.exception("an answer could not be sent")
+        respond(answer)
 
     def _answer(self, exchange: _Exchange) -> Answer:
         """To a request whose events are durable."""

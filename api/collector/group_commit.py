@@ -30,6 +30,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import psycopg
@@ -43,7 +44,7 @@ from api.collector.poison import find_poison
 from api.collector.probe import until_writable
 from api.collector.rules import RuleBook
 from api.collector.spool import InDoubt, Spool, SpoolEntry
-from api.collector.waiting import QueueFull, Waiting, WaitingQueue, answer, refuse
+from api.collector.waiting import Done, QueueFull, Waiting, WaitingQueue, answer
 from core.refusal import RefusalReason, Refused
 from database.intake import Committed, StaleRules
 from database.intake_batch import Intake
@@ -171,26 +172,28 @@ class GroupCommit:
 
         Raises BufferUnavailable or QueueFull, and then nothing of it may be acknowledged.
         """
-        committed = self.enter(acceptance)
-        if committed is not None:
-            await committed
+        committed = asyncio.get_running_loop().create_future()
+        self.enter(acceptance, partial(_settle_future, committed))
+        await committed
 
-    def enter(self, acceptance: Acceptance) -> asyncio.Future[None] | None:
-        """Line up: what is done when the acceptance is durable, or None when it has nothing to be.
+    def enter(self, acceptance: Acceptance, done: Done) -> None:
+        """Line up: `done` is called when the acceptance is durable, be it now.
 
-        Raises, at once or by the future, BufferUnavailable or QueueFull, as `commit` does.
+        Or with a BufferUnavailable or a QueueFull, which `commit` raises.
         """
         if self._closing:
-            raise BufferUnavailable("shutting down")
-        if not (acceptance.accepted or acceptance.refused):
+            done(BufferUnavailable("shutting down"))
+        elif not (acceptance.accepted or acceptance.refused):
             # Nothing to make durable: whether something could be is known without asking.
-            if self.refusing is not None:
-                raise BufferUnavailable(self.refusing.error)
-            return None
-        waiting = self._waiting.add(acceptance)
-        if self._is_enough:
-            self._work.set()
-        return waiting.done
+            done(BufferUnavailable(self.refusing.error) if self.refusing else None)
+        else:
+            try:
+                self._waiting.add(acceptance, done)
+            except QueueFull as exc:
+                done(exc)
+            else:
+                if self._is_enough:
+                    self._work.set()
 
     async def _run(self) -> None:
         while not (self._closing and not self._waiting):
@@ -301,7 +304,7 @@ class GroupCommit:
         """Tell senders that nothing of theirs is kept."""
         since = self.refusing.since if self.refusing else time.monotonic()
         self.refusing = Failing(since, brief(exc))
-        refuse(group, BufferUnavailable(brief(exc)))
+        answer(group, BufferUnavailable(brief(exc)))
 
     def _note_failure(self, exc: Exception) -> None:
         since = self.failing.since if self.failing else time.monotonic()
@@ -391,6 +394,15 @@ class GroupCommit:
         if connection is not None:
             with contextlib.suppress(Exception):
                 await connection.close()
+
+
+def _settle_future(committed: asyncio.Future[None], exc: Exception | None) -> None:
+    if committed.done():
+        return  # a sender that hung up no longer listens
+    if exc is None:
+        committed.set_result(None)
+    else:
+        committed.set_exception(exc)
 
 
 def _append(spool: Spool, intakes: Iterable[Intake], in_doubt: InDoubt | None) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Final
+
+from msgspec import Struct
 
 from api.collector.acceptance import Acceptance
 
@@ -14,17 +15,24 @@ from api.collector.acceptance import Acceptance
 _REFUSAL_BYTES: Final = 300
 
 
+log = logging.getLogger("sluice.collector")
+
+Done = Callable[[Exception | None], None]
+"""Called once: with None when it is durable, else with why it is not."""
+
+
 class QueueFull(Exception):
     """More is waiting than the limit allows; send it again later."""
 
 
-@dataclass(eq=False, slots=True)
-class Waiting:
+class Waiting(Struct, gc=False, eq=False):
     """An acceptance, and the promise to its sender."""
 
     acceptance: Acceptance
     row_bytes: int
-    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
+    done: Done
+
+    __repr__ = object.__repr__
 
 
 class WaitingQueue:
@@ -45,15 +53,13 @@ class WaitingQueue:
         """Whether those who wait are more than one transaction is to take."""
         return self._bytes >= self._max_group_bytes
 
-    def add(self, acceptance: Acceptance) -> Waiting:
+    def add(self, acceptance: Acceptance, done: Done) -> None:
         """Line up; raises QueueFull, but takes one that is larger than the bound on its own."""
         row_bytes = acceptance.row_bytes + _REFUSAL_BYTES * len(acceptance.refused)
         if self._waiting and self._bytes + row_bytes > self._max_bytes:
             raise QueueFull
-        waiting = Waiting(acceptance, row_bytes)
-        self._waiting.append(waiting)
+        self._waiting.append(Waiting(acceptance, row_bytes, done))
         self._bytes += row_bytes
-        return waiting
 
     def take_group(self) -> list[Waiting]:
         """Who shares the next transaction."""
@@ -80,15 +86,10 @@ class WaitingQueue:
         return everybody
 
 
-def answer(group: Iterable[Waiting]) -> None:
-    """Wake the senders of what is durable."""
+def answer(group: Iterable[Waiting], exc: Exception | None = None) -> None:
+    """Tell the senders of what is durable, or why it is not."""
     for waiting in group:
-        if not waiting.done.done():  # a sender that hung up no longer listens
-            waiting.done.set_result(None)
-
-
-def refuse(group: Iterable[Waiting], exc: Exception) -> None:
-    """Raise it to the senders of what is not."""
-    for waiting in group:
-        if not waiting.done.done():
-            waiting.done.set_exception(exc)
+        try:
+            waiting.done(exc)
+        except Exception:  # of one of them; the others are to hear as well
+            log.exception("a sender could not be told")

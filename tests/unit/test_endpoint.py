@@ -17,6 +17,7 @@ from api.collector.letter_quota import LetterQuota
 from api.collector.redaction import Detector, Redactor
 from api.collector.rules import RuleBook
 from api.collector.throttle import Throttle
+from api.collector.waiting import Done
 from api.trusted_proxies import TrustedProxies
 from core.clock import utc_now
 from tests.unit.accepting import LIMITS
@@ -44,8 +45,9 @@ class Noting:
 
 
 class Committing:
-    def enter(self, acceptance: Acceptance) -> None:
+    def enter(self, acceptance: Acceptance, done: Done) -> None:
         """Nothing to make durable."""
+        done(None)
 
     async def commit(self, acceptance: Acceptance) -> None:
         """The same."""

@@ -47,7 +47,7 @@ from api.collector.spool_replay import SpoolReplay
 from api.collector.throttle import Throttle
 from api.control import events, export, health, privacy, rejected, sites
 from api.control.access import require_access
-from api.http_answer import Respond
+from api.http_answer import Decline, Respond
 from api.loop_watch import LoopWatch
 from api.settings import ApiSettings
 from api.trusted_proxies import TrustedProxies
@@ -213,11 +213,12 @@ class Application:
         )
         self._intake = intake
 
-    def answer_whole(self, scope: Scope, body: bytes, respond: Respond) -> bool:
-        """Answer a request that has come whole; False, and nothing done, if that is not so easy."""
-        return scope["path"] in self._intake.routes and self._intake.answer_whole(
-            scope, body, respond
-        )
+    def take_whole(self, scope: Scope, body: bytes, respond: Respond, decline: Decline) -> None:
+        """Answer a request that has come whole; or decline it, with nothing done."""
+        if scope["path"] in self._intake.routes:
+            self._intake.take_whole(scope, body, respond, decline)
+        else:
+            decline()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""

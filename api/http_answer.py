@@ -17,6 +17,9 @@ class Answer(NamedTuple):
 Respond = Callable[[Answer], None]
 """Sends an answer; called once."""
 
+Decline = Callable[[], None]
+"""Has a request that came whole called as an ASGI application after all; called once."""
+
 FAILED: Final = Answer(
     500,
     [

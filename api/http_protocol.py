@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, with three things that it has not: short ways, limits in time, and an
 answer to every request that it can read.
 
-An application that has `answer_whole` is asked that first, about a request that has come whole:
+An application that has `take_whole` is given requests so that have come whole:
 to call it as an ASGI application costs a task, messages to and fro, and a second write.
 
 uvicorn itself waits for ever for a request's head, and for a reader that does not read. Bodies
@@ -89,8 +89,12 @@ class PromptHttpProtocol(HttpToolsProtocol):
             self._begun = None
             if self.transport.is_closing():
                 return  # what came behind it was no HTTP, and that has been answered
-            if begun.more_body or not self._answer_whole(begun):
-                super()._start_asgi_task(begun, self.app)
+            call_as_asgi = partial(super()._start_asgi_task, begun, self.app)
+            if begun.more_body or self.flow.write_paused:
+                call_as_asgi()
+            else:
+                respond = partial(self._respond, begun)
+                self.app.take_whole(begun.scope, bytes(begun.body), respond, call_as_asgi)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # transports ask for a bool
         """Nothing more comes: keep the connection for the answer that is still to go."""
@@ -161,29 +165,16 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Wait for the rest of what has come first; but not where nothing is to come any more."""
-        if self._is_reading and app is self.app and hasattr(app, "answer_whole"):
+        if self._is_reading and app is self.app and hasattr(app, "take_whole"):
             self._begun = cycle
         else:
             super()._start_asgi_task(cycle, app)
-
-    def _answer_whole(self, cycle: RequestResponseCycle) -> bool:
-        if self.flow.write_paused:
-            return False
-        respond = partial(self._respond, cycle)
-        try:
-            answered: bool = self.app.answer_whole(cycle.scope, bytes(cycle.body), respond)
-        except Exception:
-            self.logger.exception("a request could not be answered")
-            respond(FAILED)
-            return True
-        if answered:
-            cycle.body = bytearray()  # a connection that idles holds none, as after `receive`
-        return answered
 
     def _respond(self, cycle: RequestResponseCycle, answer: Answer) -> None:
         """Write an answer in one piece, and be done with its request, as its `send` would be."""
         if cycle.response_complete:
             return  # what failed was to end this one
+        cycle.body = bytearray()  # a connection that idles holds none, as after `receive`
         cycle.response_started = cycle.response_complete = True
         on_response, cycle.on_response = cycle.on_response, _nothing  # which refers to ourselves
         if cycle.disconnected or self.transport.is_closing():

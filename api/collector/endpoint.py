@@ -2,7 +2,7 @@
 
 Every dialect's requests come through here: head, body, decode, accept, commit, answer. As an ASGI
 application it takes any of them; those that have come whole, as nearly all do, are answered
-without a task and messages of their own (`answer_whole`).
+without a task and messages of their own (`take_whole`).
 
 Status codes of the native dialect: 200 at least one event is durable, or none is wanted (no
 consent) · 400 nothing in the body was acceptable · 401 the write key is missing or unknown · 403
@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from api.collector.acceptance import (
     Acceptance,
@@ -41,7 +42,7 @@ from api.collector.rules import RuleBook
 from api.collector.sender import find_site_id, find_user_agent, ip_to_store
 from api.collector.throttle import Throttle, retry_after
 from api.collector.write_keys import find_write_key
-from api.http_answer import FAILED, Answer, Respond
+from api.http_answer import FAILED, Answer, Decline, Respond
 from api.trusted_proxies import TrustedProxies
 from core.clock import Clock
 from core.event import MAX_TEXT_CHARS
@@ -62,13 +63,29 @@ _LARGE_SUSPECT_BYTES: Final = 6_000
 _THREADS: Final = 2
 
 
-@dataclass(slots=True)
-class _Exchange:
+class _Exchange(Struct, gc=False):
     """A request on its way to its answer."""
 
     dialect: Dialect
     request: IntakeRequest
+    policy: Policy
+    """One for the whole request: it may change meanwhile."""
+    facts: RequestFacts
     acceptance: Acceptance = field(default_factory=Acceptance)
+
+    __repr__ = object.__repr__
+
+
+class _Whole(Struct, gc=False):
+    """A request that has come whole, and its two ways out, one of which it takes once."""
+
+    scope: Scope
+    body: bytes
+    respond: Respond
+    decline: Decline
+    exchange: _Exchange | None = None
+
+    __repr__ = object.__repr__
 
 
 class IntakeEndpoint:
@@ -96,34 +113,55 @@ class IntakeEndpoint:
         self._origins = frozenset(origin.encode() for origin in origins)
         self._trusted_proxies = trusted_proxies
         self._clock = clock
+        self._arrived: list[_Whole] = []
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="judge")
 
-    def answer_whole(self, scope: Scope, body: bytes, respond: Respond) -> bool:
+    def take_whole(self, scope: Scope, body: bytes, respond: Respond, decline: Decline) -> None:
         """Answer a request that has come whole, as soon as it is durable.
 
-        False, and nothing done, when there is more to it: then it has to be called as an ASGI
-        application.
+        Or decline it, with nothing done, when there is more to it: then it has to be called as an
+        ASGI application.
         """
-        dialect = self.routes[scope["path"]]
-        if scope["method"] not in dialect.routes[scope["path"]]:
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._answer_arrived)
+        self._arrived.append(_Whole(scope, body, respond, decline))
+
+    def _answer_arrived(self) -> None:
+        """Take in what has come in one turn of the event loop, stage by stage.
+
+        Not request by request: so each stage finds its code, and redaction its automaton, in the
+        processor's caches, which is 15 % of the time where events come one by one (measured).
+        """
+        going, self._arrived = self._arrived, []
+        for stage in (self._look_at, self._look_through, self._judge_whole):
+            going = [whole for whole in going if _passes(stage, whole)]
+
+    def _look_at(self, whole: _Whole) -> bool:
+        method, path = whole.scope["method"], whole.scope["path"]
+        if method not in self.routes[path].routes[path]:
             return False
-        request = _request_of(scope, body)
-        if not is_as_sent(body, headers=request.headers, limits=self._body_limits):
-            return False
-        policy = self._rule_book.policy
-        facts = self._facts(dialect, request, scope, policy)
-        if self._turn_away(facts) or self._takes_long(dialect, request, facts, policy):
-            return False
-        acceptance = self._judge(dialect, request, facts, policy)
-        exchange = _Exchange(dialect, request, acceptance)
-        self._group_commit.enter(acceptance, partial(self._answer_committed, exchange, respond))
+        exchange = whole.exchange = self._begin(whole.scope, whole.body)
+        return (
+            is_as_sent(whole.body, headers=exchange.request.headers, limits=self._body_limits)
+            and self._turn_away(exchange.facts) is None
+        )
+
+    def _look_through(self, whole: _Whole) -> bool:
+        assert whole.exchange is not None
+        return not self._takes_long(whole.exchange)
+
+    def _judge_whole(self, whole: _Whole) -> bool:
+        assert whole.exchange is not None
+        acceptance = whole.exchange.acceptance = self._judge(whole.exchange)
+        answer = partial(self._answer_committed, whole.exchange, whole.respond)
+        self._group_commit.enter(acceptance, answer)
         return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request to one of `routes`."""
-        request = _request_of(scope, b"")
+        exchange = self._begin(scope, b"")
+        dialect, request = exchange.dialect, exchange.request
         method, path = request.method, request.path
-        dialect = self.routes[path]
         if method == "OPTIONS":
             headers = [*self._cors(request), *_preflight(request)]
             answer: Answer | None = _answer(Reply(204, b""), headers)
@@ -134,16 +172,13 @@ class IntakeEndpoint:
             allow = f"{_methods(dialect, path)}, OPTIONS".encode()
             answer = _answer(reply, [(b"allow", allow)])
         else:
-            answer = await self._take_in(dialect, request, scope, receive)
+            answer = await self._take_in(exchange, receive)
         if answer is not None:
             await _send(send, answer)
 
-    async def _take_in(
-        self, dialect: Dialect, request: IntakeRequest, scope: Scope, receive: Receive
-    ) -> Answer | None:
-        exchange = _Exchange(dialect, request)
+    async def _take_in(self, exchange: _Exchange, receive: Receive) -> Answer | None:
         try:
-            await self._accept(exchange, scope, receive)
+            exchange.acceptance = await self._accept(exchange, receive)
             await self._group_commit.commit(exchange.acceptance)
         except SenderGone:
             return None
@@ -151,37 +186,36 @@ class IntakeEndpoint:
             return self._unavailable(exchange, exc)
         return self._answer(exchange)
 
-    async def _accept(self, exchange: _Exchange, scope: Scope, receive: Receive) -> None:
-        policy = self._rule_book.policy  # one for the whole request: it may change meanwhile
-        dialect, request = exchange.dialect, exchange.request
-        facts = self._facts(dialect, request, scope, policy)
-        limited = self._turn_away(facts)
-        body = limited or await read_body(
-            receive, headers=request.headers, limits=self._body_limits
+    async def _accept(self, exchange: _Exchange, receive: Receive) -> Acceptance:
+        body = self._turn_away(exchange.facts) or await read_body(
+            receive, headers=exchange.request.headers, limits=self._body_limits
         )
         if isinstance(body, Refused):
-            exchange.acceptance = self._accept_decoded(body, request, facts, policy)
-            return
-        exchange.request = whole = _request_of(scope, body)
-        if self._takes_long(dialect, whole, facts, policy):
-            exchange.acceptance = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._judge_large, dialect, whole, facts, policy
-            )
-        else:
-            exchange.acceptance = self._judge(dialect, whole, facts, policy)
+            return self._accept_decoded(body, exchange)
+        exchange.request.body = body
+        if self._takes_long(exchange):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._judge_large, exchange)
+        return self._judge(exchange)
+
+    def _begin(self, scope: Scope, body: bytes) -> _Exchange:
+        dialect, policy = self.routes[scope["path"]], self._rule_book.policy
+        request = IntakeRequest(
+            scope["method"], scope["path"], scope["query_string"], dict(scope["headers"]), body
+        )
+        return _Exchange(dialect, request, policy, self._facts(dialect, request, scope, policy))
 
     def _turn_away(self, facts: RequestFacts) -> Refused | None:
         return None if facts.is_exempt else self._throttle.turn_away(facts.whole_ip)
 
-    def _takes_long(
-        self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts, policy: Policy
-    ) -> bool:
+    def _takes_long(self, exchange: _Exchange) -> bool:
         """Whether to judge it would hold up others; notes, when not, if it is suspect."""
+        request = exchange.request
         size = len(request.body) + len(request.query)
         if size > _LARGE_BODY_BYTES:
             return True
-        facts.is_suspect = _is_suspect(dialect, request, policy.redactor)
-        return facts.is_suspect and size > _LARGE_SUSPECT_BYTES
+        exchange.facts.is_suspect = _is_suspect(exchange)
+        return exchange.facts.is_suspect and size > _LARGE_SUSPECT_BYTES
 
     def _answer_committed(
         self, exchange: _Exchange, respond: Respond, exc: Exception | None
@@ -240,18 +274,15 @@ class IntakeEndpoint:
             do_not_track=find_signal(headers),
         )
 
-    def _judge_large(
-        self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts, policy: Policy
-    ) -> Acceptance:
-        facts.is_suspect = _is_suspect(dialect, request, policy.redactor)
-        return self._judge(dialect, request, facts, policy)
+    def _judge_large(self, exchange: _Exchange) -> Acceptance:
+        exchange.facts.is_suspect = _is_suspect(exchange)
+        return self._judge(exchange)
 
-    def _judge(
-        self, dialect: Dialect, request: IntakeRequest, facts: RequestFacts, policy: Policy
-    ) -> Acceptance:
-        decoded = dialect.decode(request, limits=policy.limits)
+    def _judge(self, exchange: _Exchange) -> Acceptance:
+        facts = exchange.facts
+        decoded = exchange.dialect.decode(exchange.request, limits=exchange.policy.limits)
         if isinstance(decoded, Refused):
-            return self._accept_decoded(decoded, request, facts, policy)
+            return self._accept_decoded(decoded, exchange)
         if not facts.is_exempt:
             limited = self._throttle.charge_ip(facts.whole_ip, len(decoded.events))
             if limited is not None:
@@ -259,22 +290,17 @@ class IntakeEndpoint:
                     limited, site_id=facts.fallback_site_id, events=len(decoded.events)
                 )
         self._throttle.charge_sites(decoded, facts.fallback_site_id)
-        return self._accept_decoded(decoded, request, facts, policy)
+        return self._accept_decoded(decoded, exchange)
 
-    def _accept_decoded(
-        self,
-        decoded: DecodedBody | Refused,
-        request: IntakeRequest,
-        facts: RequestFacts,
-        policy: Policy,
-    ) -> Acceptance:
+    def _accept_decoded(self, decoded: DecodedBody | Refused, exchange: _Exchange) -> Acceptance:
+        facts, policy = exchange.facts, exchange.policy
         acceptance = accept(decoded, facts=facts, policy=policy)
         if acceptance.refused:
             _log_mistakes(acceptance.refused)
             acceptance.letters = keep_letters(
                 acceptance.refused,
                 decoded,
-                request=request,
+                request=exchange.request,
                 facts=facts,
                 policy=policy,
                 most=self._letter_quota.left(),
@@ -295,11 +321,25 @@ def _log_mistakes(refused: Iterable[Refused]) -> None:
             log.error("an event could not be judged", extra={"error": one.message})
 
 
-def _is_suspect(dialect: Dialect, request: IntakeRequest, redactor: Redactor | None) -> bool:
+def _passes(stage: Callable[[_Whole], bool], whole: _Whole) -> bool:
+    """Whether a request goes on to the next stage; it is declined if not, and answered on error."""
+    try:
+        if stage(whole):
+            return True
+    except Exception:
+        log.exception("a request could not be answered")
+        whole.respond(FAILED)
+    else:
+        whole.decline()
+    return False
+
+
+def _is_suspect(exchange: _Exchange) -> bool:
     """Whether anything of a request that stands on a row may have to be redacted."""
+    redactor, request = exchange.policy.redactor, exchange.request
     if redactor is None:
         return False
-    if dialect.name:
+    if exchange.dialect.name:
         return True  # what others pack the bytes do not tell: it is looked at event by event
     if redactor.suspects(request.body):
         return True
@@ -340,12 +380,6 @@ def _preflight(request: IntakeRequest) -> list[tuple[bytes, bytes]]:
 
 def _methods(dialect: Dialect, path: str) -> str:
     return ", ".join(sorted(dialect.routes[path]))
-
-
-def _request_of(scope: Scope, body: bytes) -> IntakeRequest:
-    return IntakeRequest(
-        scope["method"], scope["path"], scope["query_string"], dict(scope["headers"]), body
-    )
 
 
 def _answer(reply: Reply, headers: list[tuple[bytes, bytes]]) -> Answer:

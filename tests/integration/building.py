@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,12 @@ class WholeTransport(httpx.ASGITransport):
         }
         answered = asyncio.get_running_loop().create_future()
         comes_whole = isinstance(request.stream, httpx.ByteStream)
-        if comes_whole and self._whole.answer_whole(scope, request.content, answered.set_result):
-            answer: Answer = await answered
+        if comes_whole:
+            self._whole.take_whole(
+                scope, request.content, answered.set_result, partial(answered.set_result, None)
+            )
+            answer: Answer | None = await answered
+        if comes_whole and answer is not None:
             return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
         return await super().handle_async_request(request)
 

@@ -21,7 +21,7 @@ def read_address(text: str) -> str | None:
 @lru_cache(maxsize=10_000)
 def _read(text: str) -> str | None:
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])  # without the zone of a link
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

@@ -87,14 +87,10 @@ class PromptHttpProtocol(HttpToolsProtocol):
         self._watch(data, was_in)
         if (begun := self._begun) is not None:
             self._begun = None
-            if self.transport.is_closing():
-                return  # what came behind it was no HTTP, and that has been answered
-            call_as_asgi = partial(super()._start_asgi_task, begun, self.app)
             if begun.more_body or self.flow.write_paused:
-                call_as_asgi()
+                super()._start_asgi_task(begun, self.app)
             else:
-                respond = partial(self._respond, begun)
-                self.app.take_whole(begun.scope, bytes(begun.body), respond, call_as_asgi)
+                self._hand_over(begun)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # transports ask for a bool
         """Nothing more comes: keep the connection for the answer that is still to go."""
@@ -147,6 +143,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._part = "head"
+        self._cancel_rest_timer()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -170,11 +167,20 @@ class PromptHttpProtocol(HttpToolsProtocol):
         else:
             super()._start_asgi_task(cycle, app)
 
+    def _hand_over(self, cycle: RequestResponseCycle) -> None:
+        """Give the application a request that has come whole; a body is held once, by it."""
+        body, cycle.body = bytes(cycle.body), bytearray()
+        respond, decline = partial(self._respond, cycle), partial(self._call_as_asgi, cycle, body)
+        self.app.take_whole(cycle.scope, body, respond, decline)
+
+    def _call_as_asgi(self, cycle: RequestResponseCycle, body: bytes) -> None:
+        cycle.body = bytearray(body)
+        super()._start_asgi_task(cycle, self.app)
+
     def _respond(self, cycle: RequestResponseCycle, answer: Answer) -> None:
         """Write an answer in one piece, and be done with its request, as its `send` would be."""
         if cycle.response_complete:
             return  # what failed was to end this one
-        cycle.body = bytearray()  # a connection that idles holds none, as after `receive`
         cycle.response_started = cycle.response_complete = True
         on_response, cycle.on_response = cycle.on_response, _nothing  # which refers to ourselves
         if cycle.disconnected or self.transport.is_closing():
@@ -269,9 +275,15 @@ class PromptHttpProtocol(HttpToolsProtocol):
             self._begin_to_idle()
 
     def send_400_response(self, msg: str) -> None:
-        """No HTTP: the connection is closed, and an answer before it may wait for its reader."""
-        super().send_400_response(msg)
-        self._await_reader()
+        """No HTTP: the connection is closed, and an answer before it may wait for its reader.
+
+        What came whole before it is answered first, and alone: a 400 would pass for its answer.
+        """
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            super().send_400_response(msg)
+            self._await_reader()
+        else:
+            self.cycle.keep_alive = False
 
     # --- idle connections: one timer for many requests
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # Longer than any honest way here; what is cached is by what senders say.
 _MOST_CACHED_BYTES: Final = 200
+_MAPPED: Final = re.compile(r"::ffff:(?=\d+\.)", re.IGNORECASE)
+"""Before an address of IPv4 as IPv6 maps it."""
 
 
 class TrustedProxies:
@@ -22,7 +25,8 @@ class TrustedProxies:
 
     def __init__(self, addresses: str) -> None:
         """Comma-separated addresses and networks, or `*`."""
-        self._hosts = ProxyHeadersMiddleware(_nothing, trusted_hosts=addresses).trusted_hosts
+        usual = ",".join(read_address(one.strip()) or one for one in addresses.split(","))
+        self._hosts = ProxyHeadersMiddleware(_nothing, trusted_hosts=usual).trusted_hosts
         self._sender_behind_cached = lru_cache(maxsize=10_000)(self._sender_behind)
 
     def sender_of(self, scope: Scope) -> str | None:
@@ -47,7 +51,8 @@ class TrustedProxies:
         return self._sender_behind_cached(forwarded) or peer
 
     def _sender_behind(self, forwarded: bytes) -> str | None:
-        return read_address(self._hosts.get_trusted_client_address(forwarded.decode("latin1"))[0])
+        hops = _MAPPED.sub("", forwarded.decode("latin1"))
+        return read_address(self._hosts.get_trusted_client_address(hops)[0])
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:

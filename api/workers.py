@@ -22,7 +22,9 @@ class Workers(Multiprocess):
     """uvicorn's supervisor, with a socket for each worker; their number is fixed."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, [bind(config) for _ in range(config.workers)])
+        bind(config).close()  # raises where somebody else listens, with whom these would share
+        sockets = [bind(config, is_shared=True) for _ in range(config.workers)]
+        super().__init__(config, sockets)
         self.failed = False
         """Whether a worker could not even start."""
 
@@ -64,12 +66,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def bind(config: Config) -> socket.socket:
+def bind(config: Config, *, is_shared: bool = False) -> socket.socket:
     """A socket of the collector's; `::` takes IPv4 too. Raises OSError."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if is_shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if family is socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     bound.bind((config.host, config.port))

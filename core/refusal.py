@@ -56,7 +56,7 @@ class RefusalReason(StrEnum):
     UNSTORABLE = "unstorable"
     """PostgreSQL refused the row although every check let it pass."""
     COLLECTOR_ERROR = "collector_error"
-    """A mistake of the collector's own; a later release may take in what was kept of it."""
+    """A mistake of the collector's own; kept, for a release that has mended it."""
 
 
 POLICY_REASONS: Final = frozenset(

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from traceback import format_tb
 from typing import Any, Final
 
 MAX_LOG_BYTES: Final = 10_000_000
@@ -28,9 +29,16 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         line |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["exception"] = _trace(record.exc_info[1])
         return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _trace(exc: BaseException) -> str:
+    """Where an error arose, and of what type; its message may quote what somebody sent."""
+    before = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    first = "" if before is None else f"{_trace(before)}\n\n"
+    return f"{first}{''.join(format_tb(exc.__traceback__))}{type(exc).__name__}"
 
 
 def configure_logging(level: str, *, file: Path | None = None) -> None:

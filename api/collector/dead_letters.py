@@ -8,7 +8,6 @@ is what could not be read when the sender forbids to be tracked, or may have.
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -26,8 +25,6 @@ from database.letter import MAX_LETTERS, DeadLetter, fit_payload, storable
 if TYPE_CHECKING:
     from api.collector.acceptance import Policy, RequestFacts
     from api.collector.dialects.dialect import DecodedBody, IntakeRequest
-
-log = logging.getLogger("sluice.collector")
 
 Redact = Callable[[bytes], str]
 
@@ -73,14 +70,10 @@ def keep_letters(
     others = [r for r in wrong if r.reason is not RefusalReason.SITE_QUARANTINED]
     letters = []
     for one in [*waiting, *others[:MAX_LETTERS]][:most]:
-        try:
-            sent = _sent(one, events, request, facts, policy.redact_letter)
-            # Of what was understood, consent was judged before anything else.
-            if sent.is_understood or may_keep_unread(sent.payload, facts, policy.consent_mode):
-                letters.append(_letter(one, sent, facts, policy.redact_letter))
-        except Exception as exc:  # what cannot be redacted is counted, and not kept
-            why = type(exc).__name__  # no more: its message may quote what was sent
-            log.error("a dead letter could not be written", extra={"error": why})  # noqa: TRY400
+        sent = _sent(one, events, request, facts, policy.redact_letter)
+        # Of what was understood, consent was judged before anything else.
+        if sent.is_understood or may_keep_unread(sent.payload, facts, policy.consent_mode):
+            letters.append(_letter(one, sent, facts, policy.redact_letter))
     return letters
 
 

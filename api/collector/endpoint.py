@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
@@ -296,7 +297,6 @@ class IntakeEndpoint:
         facts, policy = exchange.facts, exchange.policy
         acceptance = accept(decoded, facts=facts, policy=policy)
         if acceptance.refused:
-            _log_mistakes(acceptance.refused)
             acceptance.letters = keep_letters(
                 acceptance.refused,
                 decoded,
@@ -306,6 +306,7 @@ class IntakeEndpoint:
                 most=self._letter_quota.left(),
             )
             self._letter_quota.spend(len(acceptance.letters))
+            _check_mistakes(acceptance)
         return acceptance
 
     def _cors(self, request: IntakeRequest) -> list[tuple[bytes, bytes]]:
@@ -315,10 +316,14 @@ class IntakeEndpoint:
         return [(b"access-control-allow-origin", origin), *_ALLOWED]
 
 
-def _log_mistakes(refused: Iterable[Refused]) -> None:
-    for one in refused:
-        if one.reason is RefusalReason.COLLECTOR_ERROR:
-            log.error("an event could not be judged", extra={"error": one.message})
+def _check_mistakes(acceptance: Acceptance) -> None:
+    """Log what the collector failed on; what is not kept of it, its sender is to send again."""
+    reason = RefusalReason.COLLECTOR_ERROR
+    mistakes = [one for one in acceptance.refused if one.reason is reason]
+    for one in mistakes:
+        log.error("an event could not be judged", extra={"error": one.message})
+    if len(mistakes) > sum([letter.reason == reason for letter in acceptance.letters]):
+        raise RuntimeError("the collector fails on more events than it may keep")
 
 
 def _passes(stage: Callable[[_Whole], bool], whole: _Whole) -> bool:
@@ -326,11 +331,11 @@ def _passes(stage: Callable[[_Whole], bool], whole: _Whole) -> bool:
     try:
         if stage(whole):
             return True
+        whole.decline()
     except Exception:
         log.exception("a request could not be answered")
-        whole.respond(FAILED)
-    else:
-        whole.decline()
+        with suppress(Exception):  # there are others who wait for their turn
+            whole.respond(FAILED)
     return False
 
 

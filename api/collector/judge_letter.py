@@ -68,8 +68,9 @@ def judge_letter(
             facts.bot_reason = judge_user_agent(letter.user_agent)
     acceptance = accept(decoded, facts=facts, policy=policy)
     refused_again = acceptance.refused
-    if not acceptance.accepted or len(refused_again) > MAX_LETTERS:
-        first = refused_again[0] if refused_again else _HOLDS_NOTHING
+    mistakes = [one for one in refused_again if one.reason is RefusalReason.COLLECTOR_ERROR]
+    if not acceptance.accepted or len(refused_again) > MAX_LETTERS or mistakes:
+        first = next(iter(mistakes or refused_again), _HOLDS_NOTHING)
         return JudgedLetter(letter, Acceptance(), first)
     if refused_again:
         # A request of which only a part is accepted: the rest becomes letters of their own.

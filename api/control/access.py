@@ -9,6 +9,8 @@ from typing import Annotated
 from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.addresses import read_address
+
 _bearer = HTTPBearer(auto_error=False, description="API_TOKEN; in development not needed locally")
 
 
@@ -41,8 +43,8 @@ def _is_local(request: Request) -> bool:
         return False
     if request.url.hostname not in ("localhost", "127.0.0.1", "::1"):
         return False
-    try:
-        caller = ip_address(request.client.host)
-    except ValueError:
+    address = read_address(request.client.host)
+    if address is None:
         return False
+    caller = ip_address(address)
     return any(caller in network for network in request.app.state.settings.machine_networks)

@@ -226,6 +226,25 @@ async def test_who_is_answered_before_the_end_of_a_body_can_send_it_and_go_on(po
     writer.close()
 
 
+async def test_the_rest_of_one_body_does_not_hurry_the_next(port: int) -> None:
+    reader, writer = await connect(port)
+    head = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+    answers = 0
+    for part, seconds_after in (
+        (head % b"/early", 0.1),
+        (b"x" * 100, 0.8),  # of a body that is answered already: from here on it has a second
+        (b"x" * 900 + head % b"/" + b"y", 0.3),
+        (b"y" * 999, 0.0),
+    ):
+        writer.write(part)
+        await asyncio.sleep(seconds_after)
+    while answers < 2:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(OK)
+        await reader.readexactly(len(str(os.getpid())))
+        answers += 1
+    writer.close()
+
+
 async def test_the_rest_of_an_answered_body_is_not_read_for_ever(port: int) -> None:
     client = await connect(port)
     client[1].write(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000000\r\n\r\n")

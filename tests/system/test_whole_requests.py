@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.system.running_collector import RunningCollector, running_collector
+from tests.system.running_stack import ROOT
 
 EVENT = b'{"eventType": "page_view", "siteId": "shop.example"}'
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQA\r\n"
@@ -106,12 +112,15 @@ def test_offers_to_upgrade_are_ignored(database_url: str, tmp_path: Path) -> Non
         )
 
 
-def test_what_was_answered_as_no_http_is_not_taken_in(database_url: str, tmp_path: Path) -> None:
+def test_what_comes_before_garbage_is_answered(database_url: str, tmp_path: Path) -> None:
+    garbage = b"GARBAGE\r\n\r\n"
     with running_collector(database_url, tmp_path) as collector:
-        (answer,) = ask(collector, encode("an event") + b"GARBAGE\r\n\r\n", names=["no JSON"])
+        for pieces in ([encode("an event") + garbage], [encode("an event"), garbage]):
+            (answer,) = ask(collector, *pieces, names=["an event"])
+            assert b'{"accepted":1' in answer
+        (answer,) = ask(collector, garbage, names=["no JSON"])
         assert answer.startswith(b"HTTP/1.1 400 ")
-        ask(collector, encode("an event"), names=["an event"])
-        assert len(collector.rows()) == 1
+        assert len(collector.rows()) == 2
 
 
 def test_who_closes_only_its_own_direction_is_answered(database_url: str, tmp_path: Path) -> None:
@@ -126,3 +135,22 @@ def test_who_closes_only_its_own_direction_is_answered(database_url: str, tmp_pa
                 connection.settimeout(10)
                 received = b"".join(iter(lambda: connection.recv(65_536), b""))
             assert received.count(b'{"accepted":1') == b"".join(pieces).count(b"POST /collect")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_two_collectors_cannot_share_a_port(
+    database_url: str, tmp_path: Path, workers: str
+) -> None:
+    with running_collector(database_url, tmp_path, API_WORKERS=workers) as collector:
+        port = str(urlsplit(collector.url).port)
+        second = subprocess.run(
+            [sys.executable, "-m", "api"],
+            cwd=ROOT,
+            env=os.environ
+            | {"DATABASE_URL": database_url, "API_PORT": port, "API_WORKERS": workers},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert second.returncode != 0
+    assert f"Cannot listen on 127.0.0.1:{port}" in second.stderr

@@ -372,3 +372,22 @@ def test_a_programs_event_that_waited_for_its_site_is_a_programs_still() -> None
     )
     (event,) = judged.acceptance.accepted
     assert event.is_bot
+
+
+def test_a_letter_that_the_collector_fails_on_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(event_id: str, *, site_id: str) -> bytes:
+        if event_id == "poison":
+            raise KeyError(event_id)
+        return bytes(16)
+
+    monkeypatch.setattr("api.collector.steps.identity", fail)
+    found = letter(b"no JSON")
+    body = a_batch(an_event(eventId="good"), an_event(eventId="poison")).decode()
+    judged = judge_letter(
+        SimpleNamespace(**found._asdict() | {"payload": body}, replayed_at=None),  # type: ignore[arg-type]
+        dialects={"/collect": NativeDialect()},
+        policy=Policy(limits=LIMITS),
+    )
+    assert not judged.acceptance.accepted
+    assert judged.refused is not None
+    assert judged.refused.reason is RefusalReason.COLLECTOR_ERROR

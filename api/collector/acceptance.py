@@ -171,9 +171,14 @@ class Policy:
     """What may be kept of a refused payload, as text."""
     steps: tuple[Step, ...] = field(init=False, compare=False)
     """The way of an event: those of `STEPS` that have something to do here."""
+    steps_of_clean: tuple[Step, ...] = field(init=False, compare=False)
+    """Likewise, of an event in whose request nothing has to be redacted."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "steps", steps_of(self))
+        steps = steps_of(self)
+        object.__setattr__(self, "steps", steps)
+        clean = tuple(step for step in steps if step is not redact)
+        object.__setattr__(self, "steps_of_clean", clean)
 
 
 class AcceptedEvent(Struct, frozen=True, gc=False):
@@ -387,7 +392,7 @@ def _accept_event(
     draft = Draft(event, index, facts, policy, visitor_ip)
     step = None
     try:
-        for step in policy.steps:
+        for step in policy.steps if facts.is_suspect else policy.steps_of_clean:
             if refused := step(draft):
                 return refused
     except Exception as exc:

@@ -20,7 +20,8 @@ from api.collector.suppressions import Suppressions
 from core.event import Event
 from core.refusal import RefusalReason
 from core.suppression import digest_person
-from tests.unit.accepting import FACTS, LIMITS
+from tests.conftest import an_event
+from tests.unit.accepting import FACTS, LIMITS, accept, read_row
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:147.0) Gecko/20100101 Firefox/147.0"
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -249,11 +250,13 @@ def test_the_browsers_name_from_the_header_is_looked_at_too() -> None:
 
 
 def test_nothing_is_looked_at_where_the_body_is_clean() -> None:
-    facts = of_request(is_suspect=False)
-    draft = a_draft(Event(event_type="a"), facts=facts, redactor=REDACTOR)
-    redact(draft)
-    assert draft.marks is None
-    assert draft.event.user_agent is None
+    def titles(*, is_suspect: bool) -> set[str]:
+        facts = of_request(is_suspect=is_suspect)
+        accepted = accept(an_event(title="anna@example.com"), facts=facts, redactor=REDACTOR)
+        return {read_row(event.row).payload["title"] for event in accepted.accepted}
+
+    assert titles(is_suspect=True) == {"[redacted:email]"}
+    assert titles(is_suspect=False) == {"anna@example.com"}, "who says so has looked"
 
 
 # --- steps that have something to do ------------------------------------------------------------

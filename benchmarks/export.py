@@ -80,6 +80,7 @@ def _export_in_child(url: str, folder: Path) -> dict[str, float]:
         "CLIENT_S3_BUCKET": (folder / "client").as_uri(),
         "METERING_S3_BUCKET": (folder / "metering").as_uri(),
         "STAGING_DIR": str(folder),
+        "SIGNING_KEY_DIR": str(folder / "keys"),
     }
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.export"],

@@ -1,4 +1,4 @@
-"""`sluice`: run a stack on this machine, and derive files from the contract."""
+"""`sluice`: run a stack on this machine, hold a bucket against its receipts, derive files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dotenv import load_dotenv
 
 from cli.contract import check_contract, write_contract
 from cli.up import StackFailed, run_stack
+from cli.verify import VerificationFailed, run_verify
 
 
 def main() -> None:
@@ -25,6 +26,18 @@ def main() -> None:
     contract = commands.add_parser("contract", help="derive schemas, types and docs")
     contract.add_argument("--check", action="store_true", help="fail when one is stale")
 
+    verify = commands.add_parser("verify", help="hold a bucket against its signed receipts")
+    verify.add_argument(
+        "bucket", help="a bucket's name, or file:///a/folder; read access is enough"
+    )
+    verify.add_argument(
+        "--prefix", default="analytics", help="clients/CLIENT_ID in the vendor's bucket"
+    )
+    verify.add_argument("--region")
+    verify.add_argument("--endpoint-url", help="for MinIO, R2 and the like")
+    verify.add_argument("--key", help="id of a key that you know to be the stack's")
+    verify.add_argument("--verbose", action="store_true", help="print every segment")
+
     arguments = parser.parse_args()
     match arguments.command:
         case "up":
@@ -34,6 +47,18 @@ def main() -> None:
                 run_stack(data=arguments.data.absolute(), port=arguments.port)
             except StackFailed as exc:
                 sys.exit(f"\n{exc}")
+        case "verify":
+            try:
+                run_verify(
+                    arguments.bucket,
+                    prefix=arguments.prefix.strip("/"),
+                    region=arguments.region,
+                    endpoint_url=arguments.endpoint_url,
+                    trusted_key=arguments.key,
+                    is_verbose=arguments.verbose,
+                )
+            except VerificationFailed as exc:
+                sys.exit(str(exc))
         case "contract":
             if arguments.check:
                 stale = check_contract()

@@ -170,6 +170,7 @@ class Stack:
             "SPOOL_DIR": str(self.data / "spool"),
             "EXPORT_INTERVAL": "60s",
             "CLIENT_S3_BUCKET": (buckets / "client").as_uri(),
+            "SIGNING_KEY_DIR": str(self.data / "keys"),
             "METERING_S3_BUCKET": (buckets / "metering").as_uri(),
             "TRACKER_DIR": str(ROOT / "tracking" / "dist"),
             "SITE_DIR": str(ROOT / "nginx" / "site"),

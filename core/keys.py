@@ -25,6 +25,9 @@ _IDENTITIES = re.compile(
 )
 
 
+_DOCUMENT = re.compile(r".+/_sluice/(?:manifests|receipts)/(\d{12,})\.json")
+
+
 MAX_SITE_ID_BYTES: Final = 200
 """Of a site id as it stands in a key. A folder's name ends at 255 bytes, an S3 key at 1,024."""
 
@@ -157,7 +160,38 @@ def parse_object_key(key: str) -> ObjectKey | None:
 
 def manifest_key(prefix: str, segment_id: int) -> str:
     """Where a segment's manifest stands: written last, it commits the segment's objects."""
-    return f"{prefix}/_sluice/manifests/{segment_id:012d}.json"
+    return f"{manifests_prefix(prefix)}{segment_id:012d}.json"
+
+
+def receipt_key(prefix: str, segment_id: int) -> str:
+    """Where a segment's signed receipt stands."""
+    return f"{receipts_prefix(prefix)}{segment_id:012d}.json"
+
+
+def receipts_prefix(prefix: str) -> str:
+    """What the keys of all receipts begin with."""
+    return f"{prefix}/_sluice/receipts/"
+
+
+def manifests_prefix(prefix: str) -> str:
+    """What the keys of all manifests begin with."""
+    return f"{prefix}/_sluice/manifests/"
+
+
+def key_statement_key(prefix: str, number: int) -> str:
+    """Where a stack announces one of the keys that sign its receipts."""
+    return f"{key_statements_prefix(prefix)}{number:04d}.json"
+
+
+def key_statements_prefix(prefix: str) -> str:
+    """What the keys of all such statements begin with."""
+    return f"{prefix}/_sluice/keys/"
+
+
+def segment_of(key: str) -> int | None:
+    """The segment whose manifest or receipt stands under a key; None for any other."""
+    match = _DOCUMENT.fullmatch(key)
+    return int(match[1]) if match else None
 
 
 def owner_key(prefix: str) -> str:

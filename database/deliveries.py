@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -106,6 +107,21 @@ UPDATE deliveries SET state = 'delivered', delivered_at = now(), last_error = NU
   rows = :rows, bytes = :bytes, objects = :objects, manifest_key = :manifest_key
 WHERE segment_id = :segment_id AND sink = :sink
 """)
+_STORE_RECEIPT = text("""
+INSERT INTO receipts (segment_id, body, sha256) VALUES (:segment_id, :body, :sha256)
+ON CONFLICT (segment_id) DO NOTHING
+""")
+_LAST_RECEIPT = text("""
+SELECT sha256 FROM receipts WHERE segment_id < :segment_id ORDER BY segment_id DESC LIMIT 1
+""")
+_NEXT_RECEIPT = text("""
+SELECT d.segment_id, r.body FROM deliveries AS d JOIN receipts AS r USING (segment_id)
+WHERE d.sink = :sink AND d.state = 'delivered' AND d.receipt_at IS NULL
+ORDER BY d.segment_id LIMIT 1
+""")
+_MARK_RECEIPT = text("""
+UPDATE deliveries SET receipt_at = now() WHERE segment_id = :segment_id AND sink = :sink
+""")
 _MARK_FAILED = text("""
 UPDATE deliveries SET state = :state, last_error = :error,
   next_attempt_at = now() + CAST(:wait AS interval)
@@ -204,14 +220,45 @@ def mark_delivered(
     size: int,
     objects: int,
     manifest_key: str,
+    receipt: bytes | None = None,
 ) -> None:
-    """Note that the sink has the segment, verified and committed by its manifest."""
+    """Note that the sink has the segment, verified and committed by its manifest.
+
+    With its receipt, which is stored in the same transaction, so that it is made once.
+    """
     with connection.begin():
+        if receipt is not None:
+            connection.execute(
+                _STORE_RECEIPT,
+                {
+                    "segment_id": delivery.segment_id,
+                    "body": receipt,
+                    "sha256": sha256(receipt).hexdigest(),
+                },
+            )
         connection.execute(
             _MARK_DELIVERED,
             _name(delivery)
             | {"rows": rows, "bytes": size, "objects": objects, "manifest_key": manifest_key},
         )
+
+
+def last_receipt(connection: Connection, *, before: int) -> str | None:
+    """SHA-256 of the newest receipt of a segment before this one."""
+    digest: str | None = connection.execute(_LAST_RECEIPT, {"segment_id": before}).scalar()
+    return digest
+
+
+def next_receipt(connection: Connection, sink: str) -> tuple[int, bytes] | None:
+    """The oldest segment that a sink has without its receipt, and the receipt."""
+    row = connection.execute(_NEXT_RECEIPT, {"sink": sink}).one_or_none()
+    return (row[0], bytes(row[1])) if row else None
+
+
+def mark_receipt(connection: Connection, segment_id: int, sink: str) -> None:
+    """Note that a sink has a segment's receipt."""
+    with connection.begin():
+        connection.execute(_MARK_RECEIPT, {"segment_id": segment_id, "sink": sink})
 
 
 def mark_failed(

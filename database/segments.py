@@ -188,6 +188,9 @@ _FORGOTTEN = """
 SELECT segment_id FROM segments
 WHERE state = 'dropped' AND segment_id <= :segment_id - :remembered
   AND NOT EXISTS (SELECT FROM segment_event_ids AS i WHERE i.segment_id = segments.segment_id)
+  AND NOT EXISTS (
+    SELECT FROM receipts JOIN deliveries USING (segment_id)
+    WHERE receipts.segment_id = segments.segment_id AND receipt_at IS NULL)
 """
 _FOLD_DELIVERIES = text(f"""
 WITH gone AS (DELETE FROM deliveries WHERE segment_id IN ({_FORGOTTEN}) RETURNING *)
@@ -197,6 +200,10 @@ ON CONFLICT (sink) DO UPDATE SET rows = delivery_totals.rows + excluded.rows,
   bytes = delivery_totals.bytes + excluded.bytes
 """)  # noqa: S608 - a constant
 _FORGET_RUNS = text(f"DELETE FROM export_runs WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
+_FORGET_RECEIPTS = text(f"""
+DELETE FROM receipts WHERE segment_id IN ({_FORGOTTEN})
+  AND segment_id < (SELECT max(segment_id) FROM receipts)
+""")  # noqa: S608
 _FORGET_SEGMENTS = text(f"DELETE FROM segments WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
 _FORGET_DUPLICATES = text("DELETE FROM segment_duplicates WHERE segment_id = :segment_id")
 _FORGET_LINKS = text("DELETE FROM identity_links WHERE segment_id = :segment_id")
@@ -239,5 +246,5 @@ def drop_segment(connection: Connection, segment_id: int) -> None:
         connection.execute(_FORGET_LINKS, {"segment_id": segment_id})
         connection.execute(text(f"DROP TABLE {segment_table(segment_id)}"))
         limits = {"segment_id": segment_id, "remembered": REMEMBERED_SEGMENTS}
-        for forget in (_FOLD_DELIVERIES, _FORGET_RUNS, _FORGET_SEGMENTS):
+        for forget in (_FORGET_RECEIPTS, _FOLD_DELIVERIES, _FORGET_RUNS, _FORGET_SEGMENTS):
             connection.execute(forget, limits)

@@ -110,6 +110,7 @@ deliveries = Table(
     Column("bytes", BigInteger),
     Column("objects", Integer),
     Column("manifest_key", Text),
+    Column("receipt_at", TIME),
     CheckConstraint(
         "state IN ('pending', 'running', 'delivered', 'stopped')", name="delivery_state"
     ),
@@ -123,6 +124,15 @@ delivery_totals = Table(
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     comment="The deliveries of segments that are no longer remembered, folded.",
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("segment_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("sha256", Text, nullable=False),
+    comment="What a segment delivered and what is billed, signed; the same bytes for each bucket.",
 )
 
 segment_event_ids = Table(

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from core.clock import utc_now
 from core.settings import SettingsError, read_settings
+from core.signing import SigningKeyError
 from core.telemetry import configure_logging
 from database.engine import sync_engine
 from database.fence import EXPORTER_KEY
@@ -35,8 +36,8 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     """Wiring only: every job is a step, runs at most once at a time, and is tried again."""
     scheduler = BlockingScheduler(
         timezone="UTC",
-        # A thread for each sink, so that a slow one holds up no other.
-        executors={"default": ThreadPoolExecutor(len(exporter.sinks) + 3)},
+        # Threads for each sink, so that a slow one holds up no other.
+        executors={"default": ThreadPoolExecutor(2 * len(exporter.sinks) + 3)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
 
@@ -47,6 +48,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     every(_LOOK_EVERY, exporter.deduplicate_sealed, "deduplicate")
     for sink in exporter.sinks:
         every(_LOOK_EVERY, partial(exporter.deliver, sink), f"deliver to {sink.name}")
+        every(_LOOK_EVERY, partial(exporter.put_receipts, sink), f"receipts to {sink.name}")
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
     every(_TIDY_EVERY * 6, exporter.forget_letters, "forget dead letters")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")
@@ -84,7 +86,12 @@ def main() -> None:
     configure_logging(settings.log_level, file=settings.log_file)
     engine = sync_engine(settings.database_url, application_name="sluice exporter")
     lock = take_exporter_lock(engine)
-    exporter = Exporter(settings=settings, engine=engine, sinks=open_sinks(settings), clock=utc_now)
+    try:
+        exporter = Exporter(
+            settings=settings, engine=engine, sinks=open_sinks(settings), clock=utc_now
+        )
+    except SigningKeyError as exc:
+        sys.exit(str(exc))
     exporter.recover()
     exporter.say_state()
     scheduler = schedule(exporter)

@@ -12,7 +12,10 @@ Order of effects, and what a crash after each leaves behind:
    overwrites them, their keys are the same)
 5. put the manifest, on condition that there is none: the commit point (left: case 1)
 6. move the watermark (left: case 1, which moves it)
-7. tell the database
+7. tell the database, and with it, for the client's sink, store the signed receipt (left: case 1;
+   the receipt is made again from the same manifest, and nobody has seen the other)
+
+`receipts.py` puts receipts into each bucket.
 """
 
 from __future__ import annotations
@@ -49,11 +52,13 @@ from core.manifest import (
     decode_owner,
     encode_json,
 )
+from core.signing import SigningKey
 from core.version import VERSION
 from database.deliveries import (
     HourCount,
     PendingDelivery,
     begin_attempt,
+    last_receipt,
     mark_delivered,
     read_duplicate_rows,
     read_segment_ledger,
@@ -63,6 +68,7 @@ from exporter.dedup import drop_duplicates
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.identities import write_identities
+from exporter.receipts import BILLED_SINK, make_receipt
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkError
@@ -99,6 +105,7 @@ def deliver_segment(
     *,
     sink: Sink,
     settings: ExporterSettings,
+    signing_key: SigningKey,
     staging: Path | None = None,
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
@@ -112,20 +119,34 @@ def deliver_segment(
     connection.rollback()  # the reads need no transaction while the files are written
     _claim_prefix(sink, owner)
     key = manifest_key(sink.prefix, delivery.segment_id)
-    manifest = _read_manifest(sink, key)
-    if manifest is not None:
+    standing = sink.bucket.get(key)
+    if standing is not None:
+        manifest = _read_manifest(standing, key)
         _check_ours(manifest, _describe(delivery, ledger, manifest.objects, sink, settings))
         _verify_all(sink, manifest.objects)
     else:
         with tempfile.TemporaryDirectory(prefix="sluice-", dir=staging) as folder:
             files = _encode(delivery, ledger, duplicate_rows, sink, settings, Path(folder))
             objects = [_upload(sink, file) for file in files]
-        manifest = _commit(sink, key, _describe(delivery, ledger, objects, sink, settings))
+        manifest = _describe(delivery, ledger, objects, sink, settings)
+        standing = _commit(sink, key, manifest)
     sink.bucket.put(
         watermark_key(sink.prefix),
         encode_json(Watermark(delivery.sealed_at, delivery.segment_id, key)),
     )
     delivered = _summarise(manifest)
+    receipt = None
+    if sink.name == BILLED_SINK:
+        receipt = make_receipt(
+            manifest,
+            ledger,
+            manifest_key=key,
+            manifest_body=standing,
+            stack_id=owner.stack_id,
+            previous=last_receipt(connection, before=delivery.segment_id),
+            key=signing_key,
+        )
+        connection.rollback()
     mark_delivered(
         connection,
         delivery,
@@ -133,6 +154,7 @@ def deliver_segment(
         size=delivered.bytes,
         objects=delivered.objects,
         manifest_key=key,
+        receipt=receipt,
     )
     log.info(
         "segment delivered",
@@ -243,10 +265,7 @@ def _claim_prefix(sink: Sink, owner: Owner) -> None:
     )
 
 
-def _read_manifest(sink: Sink, key: str) -> Manifest | None:
-    body = sink.bucket.get(key)
-    if body is None:
-        return None
+def _read_manifest(body: bytes, key: str) -> Manifest:
     try:
         return decode_manifest(body)
     except msgspec.MsgspecError as exc:
@@ -295,15 +314,16 @@ def _describe(
     )
 
 
-def _commit(sink: Sink, key: str, manifest: Manifest) -> Manifest:
-    """Put the manifest; where one stands already, it is the truth, if it is ours."""
+def _commit(sink: Sink, key: str, manifest: Manifest) -> bytes:
+    """Put the manifest, and return what stands; where one did already, it has to be ours."""
     body = encode_json(manifest)
-    if not sink.bucket.put_if_absent(key, body):
-        # The answer to our own put was lost and it was sent again, or another exporter came first.
-        standing = _read_manifest(sink, key)
-        if standing != manifest:
-            raise VerificationFailed("another manifest stands in its place", key=key)
-    return manifest
+    if sink.bucket.put_if_absent(key, body):
+        return body
+    # The answer to our own put was lost and it was sent again, or another exporter came first.
+    standing = sink.bucket.get(key)
+    if standing is None or _read_manifest(standing, key) != manifest:
+        raise VerificationFailed("another manifest stands in its place", key=key)
+    return standing
 
 
 def _summarise(manifest: Manifest) -> Delivered:

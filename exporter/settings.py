@@ -39,6 +39,10 @@ class ExporterSettings(CommonSettings):
         "Refused events that are kept; of more the oldest go.", default=100_000, at_least=0
     )
     row_group_rows: int = setting("Rows in a Parquet row group.", default=100_000, at_least=1_000)
+    signing_key_dir: Path = setting(
+        "Folder of the keys that sign receipts; the first is made at the first start. Back it up.",
+        default=Path("keys"),
+    )
     staging_dir: Path | None = setting(
         "Folder for files on their way; the system's temporary folder when empty.", default=None
     )

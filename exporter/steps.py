@@ -11,6 +11,7 @@ import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from sqlalchemy import Connection, Engine
 from core.clock import Clock
 from core.event_id import make_event_id
 from core.settings import masked
+from core.signing import SigningKey, make_key, read_keys
 from database.deliveries import (
     PendingDelivery,
     list_decided_segments,
@@ -50,6 +52,7 @@ from database.segments import (
 )
 from exporter.dedup import SeenIds, as_ids, find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
+from exporter.receipts import announce_keys, put_receipts
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
@@ -76,16 +79,23 @@ class Exporter:
     started_at: datetime = field(init=False)
     monotonic: Callable[[], float] = time.monotonic
     """For waits: a step of the wall clock must not lengthen them."""
+    keys: list[SigningKey] = field(init=False)
+    """Those that sign receipts; the last one signs."""
     staging: Path | None = None
     """Where files wait on their way; None for the system's folder for such."""
     stopping: Event = field(default_factory=Event)
     _sealing: Lock = field(default_factory=Lock)
     _fence_waits: int = 0
     _seal_not_before: float = 0.0
+    _announced: set[str] = field(default_factory=set)
+    _receipt_failures: Counter[str] = field(default_factory=Counter)
+    _receipts_not_before: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.seen = SeenIds(self.settings.dedup_window)
         self.started_at = self.clock()
+        folder = self.settings.signing_key_dir
+        self.keys = read_keys(folder) or [make_key(folder, now=self.started_at)]
 
     def recover(self) -> None:
         """At start-up: learn the ids again, and try again what was interrupted or stopped."""
@@ -206,6 +216,7 @@ class Exporter:
                 delivery,
                 sink=sink,
                 settings=self.settings,
+                signing_key=self.keys[-1],
                 staging=self.staging,
             )
         except (SinkRefused, ConservationBroken, PrefixForeign) as exc:
@@ -222,6 +233,28 @@ class Exporter:
             mark_failed(connection, delivery, error=error, retry_in=wait, stopped=False)
             return False
         return True
+
+    def put_receipts(self, sink: Sink) -> None:
+        """Put the receipts that a sink lacks, and the keys that they are signed with."""
+        if self.monotonic() < self._receipts_not_before.get(sink.name, 0.0):
+            return
+        try:
+            if sink.name not in self._announced:
+                announce_keys(sink, self.keys)
+                self._announced.add(sink.name)
+            with self.engine.connect() as connection:
+                put_receipts(connection, sink)
+        except Exception as exc:
+            attempts = self._receipt_failures[sink.name]
+            self._receipt_failures[sink.name] += 1
+            wait = retry_after(attempts).total_seconds()
+            self._receipts_not_before[sink.name] = self.monotonic() + wait
+            log.warning(
+                "receipts could not be put",
+                extra={"sink": sink.name, "error": f"{type(exc).__name__}: {exc}"},
+            )
+        else:
+            self._receipt_failures[sink.name] = 0
 
     def drop_expired(self) -> None:
         """Drop the segments that every sink has had for long enough."""

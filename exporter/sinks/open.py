@@ -29,27 +29,44 @@ def open_sinks(settings: ExporterSettings) -> list[Sink]:
     return [
         Sink(
             "client",
-            _open_bucket(settings, "client"),
+            _open_side(settings, "client"),
             settings.client_prefix,
             events,
         ),
         Sink(
             "metering",
-            _open_bucket(settings, "metering"),
+            _open_side(settings, "metering"),
             settings.metering_prefix or f"clients/{settings.client_id}",
             metering,
         ),
     ]
 
 
-def _open_bucket(settings: ExporterSettings, side: str) -> Bucket:
-    address: str = getattr(settings, f"{side}_s3_bucket")
+def open_bucket(
+    address: str,
+    *,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    access_key_id: str | None = None,
+    secret_access_key: str | None = None,
+) -> Bucket:
+    """A bucket by its name on S3, or a folder by `file:///a/folder`; nothing is asked of it yet."""
     if address.startswith("file:"):
         return DirectoryBucket(Path(unquote(urlsplit(address).path)))
     client = connect_s3(
+        region=region,
+        endpoint_url=endpoint_url,
+        access_key_id=access_key_id,
+        secret_access_key=secret_access_key,
+    )
+    return S3Bucket(client, address)
+
+
+def _open_side(settings: ExporterSettings, side: str) -> Bucket:
+    return open_bucket(
+        getattr(settings, f"{side}_s3_bucket"),
         region=getattr(settings, f"{side}_s3_region"),
         endpoint_url=getattr(settings, f"{side}_s3_endpoint_url"),
         access_key_id=getattr(settings, f"{side}_s3_access_key_id"),
         secret_access_key=getattr(settings, f"{side}_s3_secret_access_key"),
     )
-    return S3Bucket(client, address)

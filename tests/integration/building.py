@@ -170,6 +170,7 @@ class Exporting:
                 "CLIENT_S3_BUCKET": self.client_root.as_uri(),
                 "METERING_S3_BUCKET": self.metering_root.as_uri(),
                 "ROW_GROUP_ROWS": "1000",
+                "SIGNING_KEY_DIR": str(self.folder / "keys"),
             }
             | self.variables,
         )
@@ -204,6 +205,11 @@ class Exporting:
         query(self.database_url, "UPDATE deliveries SET next_attempt_at = now()")
         for sink in sinks or self.sinks:
             self.exporter.deliver(sink)
+
+    def put_receipts(self) -> None:
+        """Put what each sink lacks."""
+        for sink in self.sinks:
+            self.exporter.put_receipts(sink)
 
     def run(self) -> Segment:
         """Seal and deliver everywhere."""

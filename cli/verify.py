@@ -1,0 +1,50 @@
+"""`sluice verify`: hold a bucket against its signed receipts."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from exporter.sinks.open import open_bucket
+from exporter.sinks.sink import SinkError
+from exporter.verify import verify_bucket
+
+_SHOW_EVERY_SECONDS = 0.5
+
+
+class VerificationFailed(Exception):
+    """Something does not hold, or the bucket cannot be read."""
+
+
+def run_verify(
+    address: str,
+    *,
+    prefix: str,
+    region: str | None,
+    endpoint_url: str | None,
+    trusted_key: str | None,
+    is_verbose: bool,
+) -> None:
+    """Print what holds and what does not; raises VerificationFailed."""
+    bucket = open_bucket(address, region=region, endpoint_url=endpoint_url)
+    failed = segments = 0
+    shows_progress = sys.stderr.isatty() and not is_verbose
+    shown_at = 0.0
+    try:
+        for finding in verify_bucket(bucket, prefix, trusted_key=trusted_key):
+            failed += not finding.holds
+            segments += finding.is_segment
+            if not finding.holds:
+                print(f"FAILED  {finding.what}", flush=True)
+            elif is_verbose or not finding.is_segment:
+                print(f"holds   {finding.what}", flush=True)
+            elif shows_progress and time.monotonic() > shown_at + _SHOW_EVERY_SECONDS:
+                shown_at = time.monotonic()
+                print(f"\r{segments:,} segments hold …", end="", file=sys.stderr, flush=True)
+    except SinkError as exc:
+        raise VerificationFailed(f"The bucket cannot be read: {exc}") from exc
+    if shows_progress:
+        print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+    print(f"{segments:,} segments hold, {failed:,} things do not.")
+    if failed:
+        raise VerificationFailed("The bucket does not hold what its receipts say.")

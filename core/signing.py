@@ -1,0 +1,183 @@
+"""Ed25519 signatures on JSON documents, and the keys that make them.
+
+A stack's keys stand in a folder, numbered; the last one signs. Each is announced by a statement
+that the key before it signed, the first by one of its own: who trusts the first key, or any later
+one, can follow from there. A signature is over the document's bytes with the signature's own text
+left out, so that anybody can check it without knowing the document's fields.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from msgspec import Struct, structs
+
+KEY_FORMAT: Final = "sluice-key/1"
+_SIGNATURE: Final = re.compile(rb'("signature": ")([A-Za-z0-9+/=]*)(")')
+_KEY_FILE: Final = re.compile(r"(\d{4})\.pem")
+_ID_CHARS: Final = 16
+
+Signed = TypeVar("Signed", bound=Struct)
+
+
+class SigningKeyError(Exception):
+    """The keys cannot be used; the message says what to do."""
+
+
+class KeyStatement(Struct, frozen=True, kw_only=True):
+    """Announces a public key."""
+
+    format: Literal["sluice-key/1"] = KEY_FORMAT
+    number: int
+    """1 for a stack's first key."""
+    key_id: str
+    """The first 16 hexadecimal digits of the public key's SHA-256."""
+    public_key: str
+    """Its 32 bytes in base64."""
+    made_at: datetime
+    signed_by: str
+    """Id of the key before it; its own for the first."""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One of a stack's keys."""
+
+    number: int
+    private: Ed25519PrivateKey
+    statement: bytes
+    """As it stands in the bucket."""
+
+    @property
+    def key_id(self) -> str:
+        """What a signature names it by."""
+        return key_id_of(_raw(self.private.public_key()))
+
+    def sign(self, document: Signed) -> bytes:
+        """A document with a field `signature`, as readable JSON, signed."""
+        return _sign(document, self.private)
+
+    def __repr__(self) -> str:
+        return f"<SigningKey {self.number} {self.key_id}>"
+
+
+def encode_document(document: Struct) -> bytes:
+    """Readable, with a stable order of fields: the same document gives the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def has_valid_signature(body: bytes, public_key: bytes) -> bool:
+    """Whether the holder of a key signed these very bytes."""
+    found = list(_SIGNATURE.finditer(body))
+    if not found:
+        return False
+    last = found[-1]  # the field is the last one of its document
+    unsigned = body[: last.start(2)] + body[last.end(2) :]
+    try:
+        signature = b64decode(last[2], validate=True)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, unsigned)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def key_id_of(public_key: bytes) -> str:
+    """What a public key of 32 bytes is called."""
+    return sha256(public_key).hexdigest()[:_ID_CHARS]
+
+
+def public_key_of(statement: KeyStatement) -> bytes:
+    """The key that a statement announces; raises ValueError when it is none, or another's."""
+    public = b64decode(statement.public_key, validate=True)
+    if len(public) != 32 or key_id_of(public) != statement.key_id:
+        raise ValueError("the key is not the one that its id names")
+    return public
+
+
+def read_keys(folder: Path) -> list[SigningKey]:
+    """A stack's keys, oldest first; none where there is no folder. Raises SigningKeyError."""
+    numbers = sorted(
+        int(match[1]) for path in folder.glob("*.pem") if (match := _KEY_FILE.fullmatch(path.name))
+    )
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise SigningKeyError(
+            f"{folder} holds the keys {numbers}: one is missing. Put it back from its backup."
+        )
+    return [_read_key(folder, number) for number in numbers]
+
+
+def make_key(folder: Path, *, now: datetime) -> SigningKey:
+    """Make a stack's next key, which signs from then on. Raises SigningKeyError."""
+    known = read_keys(folder)
+    private = Ed25519PrivateKey.generate()
+    public = _raw(private.public_key())
+    signer = known[-1] if known else None
+    statement = KeyStatement(
+        number=len(known) + 1,
+        key_id=key_id_of(public),
+        public_key=b64encode(public).decode(),
+        made_at=now,
+        signed_by=signer.key_id if signer else key_id_of(public),
+    )
+    body = _sign(statement, signer.private if signer else private)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The statement first: a key without one cannot be used, and is found to be so.
+        _write(folder / f"{statement.number:04d}.json", body, mode=0o644, replace=True)
+        _write(folder / f"{statement.number:04d}.pem", pem, mode=0o600)
+    except OSError as exc:
+        raise SigningKeyError(f"{folder} cannot hold keys: {exc.strerror}.") from exc
+    return SigningKey(statement.number, private, body)
+
+
+def _read_key(folder: Path, number: int) -> SigningKey:
+    try:
+        private = load_pem_private_key((folder / f"{number:04d}.pem").read_bytes(), password=None)
+        body = (folder / f"{number:04d}.json").read_bytes()
+        statement = msgspec.json.decode(body, type=KeyStatement)
+    except (OSError, ValueError, msgspec.MsgspecError) as exc:
+        raise SigningKeyError(f"{folder}: key {number} cannot be read: {exc}") from exc
+    if not isinstance(private, Ed25519PrivateKey):
+        raise SigningKeyError(f"{folder}: key {number} is no Ed25519 key.")
+    key = SigningKey(number, private, body)
+    if statement.key_id != key.key_id:
+        raise SigningKeyError(f"{folder}: {number:04d}.json is another key's statement.")
+    return key
+
+
+def _sign(document: Signed, private: Ed25519PrivateKey) -> bytes:
+    unsigned = encode_document(structs.replace(document, signature=""))
+    signature = b64encode(private.sign(unsigned)).decode()
+    return encode_document(structs.replace(document, signature=signature))
+
+
+def _raw(public: Ed25519PublicKey) -> bytes:
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _write(path: Path, body: bytes, *, mode: int, replace: bool = False) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
+    descriptor = os.open(path, flags, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(body)
+        stream.flush()
+        os.fsync(descriptor)

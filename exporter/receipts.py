@@ -1,0 +1,115 @@
+"""Make the signed receipts, and put them into each bucket.
+
+Order of effects, and what a crash after each leaves behind:
+
+1. a segment's manifest stands in the client's bucket
+2. its receipt is stored in the transaction that marks it delivered: made once, its bytes stand
+3. it is put into each bucket on condition that there is none (left: the next call finds its own
+   bytes standing there)
+4. the database is told (left: the same)
+
+A bucket that is away holds up its own receipts only. The vendor's gets them when the client's has
+the segment: what was not delivered is not billed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from core.keys import key_statement_key, receipt_key
+from core.manifest import Manifest
+from core.receipt import BilledDay, Receipt
+from core.signing import SigningKey
+from core.version import VERSION
+from database.deliveries import HourCount, mark_receipt, next_receipt
+from exporter.sinks.open import Sink
+
+BILLED_SINK: Final = "client"
+
+
+class ReceiptForeign(Exception):
+    """Another receipt, or another key, stands where ours belongs."""
+
+
+def make_receipt(
+    manifest: Manifest,
+    ledger: Iterable[HourCount],
+    *,
+    manifest_key: str,
+    manifest_body: bytes,
+    stack_id: UUID,
+    previous: str | None,
+    key: SigningKey,
+) -> bytes:
+    """The receipt of a segment that the client's bucket has, as it is put into the buckets."""
+    days = Counter[tuple[str, date]]()
+    for count in ledger:
+        if count.outcome in ("accepted", "duplicate"):
+            sign = 1 if count.outcome == "accepted" else -1
+            days[count.site_id, count.hour.date()] += sign * count.events
+    return key.sign(
+        Receipt(
+            stack_id=stack_id,
+            client_id=manifest.client_id,
+            segment_id=manifest.segment_id,
+            window=manifest.window,
+            counts=manifest.counts,
+            billed=manifest.counts.exported,
+            billed_by_day=[
+                BilledDay(site_id, day, events)
+                for (site_id, day), events in sorted(days.items())
+                if events
+            ],
+            manifest=manifest_key,
+            manifest_sha256=sha256(manifest_body).hexdigest(),
+            objects=manifest.objects,
+            previous=previous,
+            key_id=key.key_id,
+            written_by=f"sluice exporter {VERSION}",
+        )
+    )
+
+
+def announce_keys(sink: Sink, keys: Sequence[SigningKey]) -> None:
+    """Put the keys' statements into a bucket. Raises SinkError or ReceiptForeign."""
+    for key in keys:
+        _put_once(
+            sink,
+            key_statement_key(sink.prefix, key.number),
+            key.statement,
+            "The keys in SIGNING_KEY_DIR are not those that signed the receipts in this bucket: "
+            "put the old ones back from their backup.",
+        )
+
+
+def put_receipts(connection: Connection, sink: Sink) -> int:
+    """Put all that a bucket lacks, the oldest first; returns how many.
+
+    Raises SinkError or ReceiptForeign, with those before it put.
+    """
+    done = 0
+    while (waiting := next_receipt(connection, sink.name)) is not None:
+        connection.rollback()
+        segment_id, body = waiting
+        _put_once(
+            sink,
+            receipt_key(sink.prefix, segment_id),
+            body,
+            "The database was restored to an earlier moment, or two stacks share the prefix.",
+        )
+        mark_receipt(connection, segment_id, sink.name)
+        done += 1
+    connection.rollback()
+    return done
+
+
+def _put_once(sink: Sink, key: str, body: bytes, remedy: str) -> None:
+    if not sink.bucket.put_if_absent(key, body) and sink.bucket.get(key) != body:
+        raise ReceiptForeign(f"{key} stands there with other content. {remedy}")

@@ -1,0 +1,277 @@
+"""Signed receipts: made once, put into both buckets, and each forgery is found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Engine
+
+from core.manifest import decode_manifest
+from core.receipt import Receipt, decode_receipt, digest_receipt
+from core.signing import make_key
+from exporter.sinks.open import Sink
+from exporter.sinks.sink import Bucket, SinkUnavailable
+from exporter.verify import verify_bucket
+from tests.conftest import NOON, an_event
+from tests.integration.building import Exporting, write_now
+
+RECEIPTS = "_sluice/receipts"
+
+
+@pytest.fixture
+def exporting(database_url: str, engine: Engine, tmp_path: Path) -> Exporting:
+    return Exporting(database_url, engine, tmp_path / "buckets")
+
+
+def some_segments(exporting: Exporting) -> None:
+    """Three segments, one of them empty, with a repeat and a refusal among their events."""
+    write_now(exporting.database_url, an_event(eventId="one"), an_event(siteId="b.example"))
+    run(exporting)
+    run(exporting)
+    write_now(
+        exporting.database_url, an_event(eventId="one"), an_event(), {"eventType": ""}, an_event()
+    )
+    run(exporting)
+
+
+def run(exporting: Exporting) -> None:
+    exporting.run()
+    exporting.put_receipts()
+
+
+def receipts(sink: Sink) -> list[Receipt]:
+    keys = sink.bucket.list_keys(f"{sink.prefix}/{RECEIPTS}/")
+    return [decode_receipt(sink.bucket.get(key) or b"") for key in keys]
+
+
+def problems(sink: Sink, **options: Any) -> list[str]:
+    return [f.what for f in verify_bucket(sink.bucket, sink.prefix, **options) if not f.holds]
+
+
+def test_both_buckets_get_the_same_chain(exporting: Exporting) -> None:
+    some_segments(exporting)
+    first, second, third = receipts(exporting.client)
+    assert receipts(exporting.metering) == [first, second, third]
+    assert (first.billed, second.billed, third.billed) == (2, 0, 2)
+    assert (third.counts.accepted, third.counts.duplicates, third.counts.rejected) == (3, 1, 1)
+    assert [(d.site_id, d.events) for d in first.billed_by_day] == [
+        ("b.example", 1),
+        ("shop.example", 1),
+    ]
+    for receipt in (first, second, third):
+        manifest = decode_manifest(exporting.client.bucket.get(receipt.manifest) or b"")
+        assert receipt.objects == manifest.objects
+        assert receipt.counts == manifest.counts
+    for sink in exporting.sinks:
+        assert problems(sink) == []
+        assert problems(sink, trusted_key=first.key_id) == []
+    assert problems(exporting.client, trusted_key="0" * 16)
+    assert first.previous is None
+    body = exporting.client.bucket.get(f"analytics/{RECEIPTS}/{first.segment_id:012d}.json")
+    assert second.previous == digest_receipt(body or b"")
+
+
+def test_a_new_key_signs_from_then_on(exporting: Exporting) -> None:
+    some_segments(exporting)
+    make_key(exporting.settings.signing_key_dir, now=NOON)
+    exporting.restart()
+    run(exporting)
+    ids = [receipt.key_id for receipt in receipts(exporting.client)]
+    assert ids[:3] == [ids[0]] * 3
+    assert ids[3] != ids[0]
+    for sink in exporting.sinks:
+        assert problems(sink) == []
+        assert problems(sink, trusted_key=ids[3]) == []
+
+
+def test_lost_keys_are_noticed_and_sign_nothing_in_the_bucket(exporting: Exporting) -> None:
+    some_segments(exporting)
+    for path in exporting.settings.signing_key_dir.iterdir():
+        path.unlink()
+    exporting.restart()
+    run(exporting)
+    assert len(receipts(exporting.client)) == 3
+    assert problems(exporting.client) == []
+
+
+class Failing:
+    """A bucket that does nothing where it `fails`, and does not say so where it `loses` answers."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self.fails: Callable[[str], bool] = lambda key: False
+        self.loses: Callable[[str], bool] = lambda key: False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bucket, name)
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        if self.fails(key):
+            raise SinkUnavailable("away", key=key)
+        put = self.bucket.put_if_absent(key, body)
+        if put and self.loses(key):
+            raise SinkUnavailable("the answer was lost", key=key)
+        return put
+
+
+def test_whatever_fails_there_is_one_receipt_in_the_end(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    failing: dict[str, Failing] = {}
+
+    def wrap(bucket: Bucket, name: str) -> Bucket:
+        return failing.setdefault(name, Failing(bucket))
+
+    exporting = Exporting(database_url, engine, tmp_path / "buckets", wrap=wrap)
+    failing["client"].fails = lambda key: "/receipts/" in key
+    failing["metering"].loses = lambda key: "/receipts/" in key
+    some_segments(exporting)
+    assert receipts(exporting.client) == []
+    assert len(receipts(exporting.metering)) == 1
+    failing["client"].loses = failing["client"].fails
+    failing["client"].fails = failing["metering"].loses = lambda key: False
+    for _ in range(5):
+        exporting.restart()  # which forgets how long to wait
+        exporting.put_receipts()
+    assert len(receipts(exporting.client)) == 3
+    assert receipts(exporting.client) == receipts(exporting.metering)
+    for sink in exporting.sinks:
+        assert problems(sink) == []
+
+
+def test_the_vendor_bills_nothing_that_the_client_has_not(exporting: Exporting) -> None:
+    write_now(exporting.database_url, an_event())
+    exporting.seal()
+    exporting.deliver(exporting.metering)
+    exporting.put_receipts()
+    assert receipts(exporting.metering) == []
+    exporting.deliver(exporting.client)
+    exporting.put_receipts()
+    assert len(receipts(exporting.metering)) == 1
+
+
+def edit_json(path: Path, **different: Any) -> None:
+    path.write_text(msgspec.json.format(json.dumps(json.loads(path.read_text()) | different)))
+
+
+def swap(first: Path, second: Path) -> None:
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+
+
+TAMPERINGS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "an object gone": (
+        lambda root: next(root.glob("events/**/*.parquet")).unlink(),
+        "is not there",
+    ),
+    "an object changed": (
+        lambda root: next(root.glob("events/**/*.parquet")).write_bytes(b"PAR1"),
+        "was changed",
+    ),
+    "objects swapped": (
+        lambda root: swap(*sorted(root.glob("events/**/*.parquet"))[:2]),
+        "was changed",
+    ),
+    "a manifest gone": (
+        lambda root: min(root.glob("_sluice/manifests/*")).unlink(),
+        "is not there",
+    ),
+    "a manifest changed": (
+        lambda root: edit_json(min(root.glob("_sluice/manifests/*")), written_by="me"),
+        "was changed",
+    ),
+    "a manifest that counts otherwise": (
+        lambda root: edit_json(min(root.glob("_sluice/manifests/*")), objects=[]),
+        "was changed",
+    ),
+    "more billed": (
+        lambda root: edit_json(max(root.glob(f"{RECEIPTS}/*")), billed=1_000),
+        "signature is not valid",
+    ),
+    "a receipt unsigned": (
+        lambda root: edit_json(max(root.glob(f"{RECEIPTS}/*")), signature=""),
+        "signature is not valid",
+    ),
+    "a receipt of another key": (
+        lambda root: edit_json(max(root.glob(f"{RECEIPTS}/*")), key_id="0" * 16),
+        "not in the bucket",
+    ),
+    "the first receipt gone": (
+        lambda root: min(root.glob(f"{RECEIPTS}/*")).unlink(),
+        "one is missing",
+    ),
+    "a receipt in the middle gone": (
+        lambda root: sorted(root.glob(f"{RECEIPTS}/*"))[1].unlink(),
+        "its receipt is gone",
+    ),
+    "receipts swapped": (
+        lambda root: swap(*sorted(root.glob(f"{RECEIPTS}/*"))[:2]),
+        "in the place of",
+    ),
+    "nonsense for a receipt": (
+        lambda root: max(root.glob(f"{RECEIPTS}/*")).write_text("{}"),
+        "no receipt can be read",
+    ),
+    "no key": (lambda root: next(root.glob("_sluice/keys/*")).unlink(), "no key stands there"),
+    "another key": (
+        lambda root: edit_json(next(root.glob("_sluice/keys/*")), key_id="0" * 16),
+        "no key can be read",
+    ),
+    "a key statement changed": (
+        lambda root: edit_json(next(root.glob("_sluice/keys/*")), made_at="2020-01-01T00:00:00Z"),
+        "not signed by",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_each_tampering_is_found(exporting: Exporting, name: str) -> None:
+    tamper, message = TAMPERINGS[name]
+    some_segments(exporting)
+    tamper(exporting.client_root / "analytics")
+    assert any(message in problem for problem in problems(exporting.client)), problems(
+        exporting.client
+    )
+    assert problems(exporting.metering) == []
+
+
+def test_a_forger_with_a_key_of_his_own_is_found(exporting: Exporting, tmp_path: Path) -> None:
+    some_segments(exporting)
+    (honest, *_) = receipts(exporting.client)
+    root = exporting.client_root / "analytics"
+    forger = make_key(tmp_path / "forger", now=NOON)
+    (root / "_sluice/keys/0001.json").write_bytes(forger.statement)
+    previous = None
+    for path in sorted(root.glob(f"{RECEIPTS}/*")):
+        receipt = msgspec.structs.replace(
+            decode_receipt(path.read_bytes()), key_id=forger.key_id, previous=previous
+        )
+        body = forger.sign(receipt)
+        previous = digest_receipt(body)
+        path.write_bytes(body)
+    # He who believes the key in the bucket cannot know; who knows the stack's key does.
+    assert problems(exporting.client) == []
+    assert problems(exporting.client, trusted_key=honest.key_id)
+
+
+def test_the_command_says_so_and_exits_with_it(exporting: Exporting) -> None:
+    some_segments(exporting)
+    command = [sys.executable, "-m", "cli", "verify", exporting.client_root.as_uri()]
+    held = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (held.returncode, held.stdout.splitlines()[-1]) == (
+        0,
+        "3 segments hold, 0 things do not.",
+    )
+    next((exporting.client_root / "analytics").glob("events/**/*.parquet")).unlink()
+    broken = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert broken.returncode == 1
+    assert "FAILED  segment" in broken.stdout
+    assert "does not hold what its receipts say" in broken.stderr

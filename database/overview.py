@@ -57,7 +57,10 @@ SELECT sink,
   max(last_error) FILTER (WHERE state IN ('pending', 'stopped') AND last_error IS NOT NULL)
     AS last_error,
   count(*) FILTER (WHERE state = 'stopped')::bigint AS stopped,
-  max(attempts) FILTER (WHERE state <> 'delivered') AS attempts
+  max(attempts) FILTER (WHERE state <> 'delivered') AS attempts,
+  count(*) FILTER (WHERE state = 'delivered' AND receipt_at IS NULL AND EXISTS (
+    SELECT FROM receipts WHERE receipts.segment_id = deliveries.segment_id))::bigint
+    AS receipts_waiting
 FROM deliveries GROUP BY sink ORDER BY sink
 """)
 

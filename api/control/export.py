@@ -55,6 +55,7 @@ class SinkStatus(BaseModel):
     exported: int = Field(description="Rows in committed objects.")
     pending: int = Field(description="Accepted events that have not reached it.")
     pending_segments: int
+    receipts_waiting: int = Field(description="Segments that it has without their receipt.")
     last_delivered_at: datetime | None
     last_error: str | None
 
@@ -162,6 +163,7 @@ def _sink_status(
         exported=delivery.exported,
         pending=pending.events,
         pending_segments=pending.segments,
+        receipts_waiting=delivery.receipts_waiting,
         last_delivered_at=delivery.last_delivered_at,
         last_error=delivery.last_error,
     )

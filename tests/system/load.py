@@ -9,6 +9,12 @@ import uuid
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
+from core.keys import receipts_prefix
+from core.receipt import decode_receipt
+from exporter.sinks.directory import DirectoryBucket
+from exporter.verify import verify_bucket
+from tests.system.running_stack import wait_until
+
 if TYPE_CHECKING:
     from tests.system.running_stack import RunningStack
 
@@ -84,3 +90,22 @@ def check_that_nothing_was_lost_or_doubled(stack: RunningStack, load: Load) -> N
     for sink in status["sinks"]:
         assert sink["exported"] == len(load.told)
     assert stack.get("/events/count")["count"] == law["accepted"]
+    check_that_receipts_say_so(stack, events=len(load.told))
+
+
+def check_that_receipts_say_so(stack: RunningStack, *, events: int) -> None:
+    """Every receipt holds in both buckets, and all together they bill what was told."""
+
+    def nothing_waits() -> bool:
+        return all(sink["receipts_waiting"] == 0 for sink in stack.get("/export/status")["sinks"])
+
+    wait_until(nothing_waits, seconds=60, what="every receipt")
+    for name, prefix in (("client", "analytics"), ("metering", "clients/demo")):
+        bucket = DirectoryBucket(stack.data / "buckets" / name)
+        findings = list(verify_bucket(bucket, prefix))
+        assert [finding.what for finding in findings if not finding.holds] == []
+        receipts = [
+            decode_receipt(bucket.get(key) or b"")
+            for key in bucket.list_keys(receipts_prefix(prefix))
+        ]
+        assert sum(receipt.billed for receipt in receipts) == events

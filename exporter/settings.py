@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from core.settings import CommonSettings, setting
+
+_TAG_NAME = re.compile(r"[\w +\-.:/@]{1,128}")
+_TAG_VALUE = re.compile(r"[\w +\-=.:/@]{0,256}")
+
+Encryption = Literal["AES256", "aws:kms"]
+StorageClass = Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"]
+"""Those that are read at once: an export reads back what it wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,25 @@ class ExporterSettings(CommonSettings):
         "Empty: the machine's own role.", default=None, secret=True
     )
     client_s3_secret_access_key: str | None = setting("Its secret.", default=None, secret=True)
+    client_s3_role_arn: str | None = setting(
+        "A role to take before anything is written, with the keys or the machine's own.",
+        default=None,
+    )
+    client_s3_external_id: str | None = setting(
+        "What the role's owner asks for, so that nobody else can have us take it.", default=None
+    )
+    client_s3_encryption: Encryption | None = setting(
+        "How objects are encrypted; as the bucket does by itself when empty.", default=None
+    )
+    client_s3_kms_key_id: str | None = setting(
+        "The key for aws:kms; the account's own when empty.", default=None
+    )
+    client_s3_storage_class: StorageClass | None = setting(
+        "Of datasets; STANDARD when empty, as manifests and receipts always are.", default=None
+    )
+    client_s3_tags: str | None = setting(
+        "Tags of every object: team=data,env=production.", default=None
+    )
     metering_s3_bucket: str = setting("The vendor's bucket: a name, or file:///a/folder.")
     metering_prefix: str | None = setting(
         "Keys in the vendor's bucket begin with it; clients/<CLIENT_ID> when empty.", default=None
@@ -64,6 +91,25 @@ class ExporterSettings(CommonSettings):
         "Empty: the machine's own role.", default=None, secret=True
     )
     metering_s3_secret_access_key: str | None = setting("Its secret.", default=None, secret=True)
+    metering_s3_role_arn: str | None = setting(
+        "A role to take before anything is written, with the keys or the machine's own.",
+        default=None,
+    )
+    metering_s3_external_id: str | None = setting(
+        "What the role's owner asks for, so that nobody else can have us take it.", default=None
+    )
+    metering_s3_encryption: Encryption | None = setting(
+        "How objects are encrypted; as the bucket does by itself when empty.", default=None
+    )
+    metering_s3_kms_key_id: str | None = setting(
+        "The key for aws:kms; the account's own when empty.", default=None
+    )
+    metering_s3_storage_class: StorageClass | None = setting(
+        "Of datasets; STANDARD when empty, as manifests and receipts always are.", default=None
+    )
+    metering_s3_tags: str | None = setting(
+        "Tags of every object: team=data,env=production.", default=None
+    )
     metering_mode: Literal["usage", "backup"] = setting(
         "backup also copies the events to the vendor's bucket.", default="backup"
     )
@@ -83,6 +129,18 @@ class ExporterSettings(CommonSettings):
                 problems.append(
                     f"{side.upper()}_PREFIX must be path segments of letters, digits, - and _."
                 )
+            upper = side.upper()
+            if getattr(self, f"{side}_s3_external_id") and not getattr(self, f"{side}_s3_role_arn"):
+                problems.append(f"{upper}_S3_EXTERNAL_ID is for {upper}_S3_ROLE_ARN: set both.")
+            if (
+                getattr(self, f"{side}_s3_kms_key_id")
+                and getattr(self, f"{side}_s3_encryption") != "aws:kms"
+            ):
+                problems.append(f"{upper}_S3_KMS_KEY_ID is for {upper}_S3_ENCRYPTION=aws:kms.")
+            try:
+                parse_tags(getattr(self, f"{side}_s3_tags"))
+            except ValueError as exc:
+                problems.append(f"{upper}_S3_TAGS: {exc}")
             address = getattr(self, f"{side}_s3_bucket")
             if address.startswith("file:") and not address.startswith("file:///"):
                 problems.append(
@@ -94,6 +152,21 @@ class ExporterSettings(CommonSettings):
             problems.append("CLIENT_S3_BUCKET and METERING_S3_BUCKET must be two buckets.")
         if problems:
             raise ValueError("\n".join(problems))
+
+
+def parse_tags(text: str | None) -> dict[str, str]:
+    """`a=1,b=2` by name; raises ValueError for anything that S3 takes for no tags."""
+    tags: dict[str, str] = {}
+    for tag in (text or "").split(",") if text else ():
+        name, equals, value = (part.strip() for part in tag.partition("="))
+        if not (equals and _TAG_NAME.fullmatch(name) and _TAG_VALUE.fullmatch(value)):
+            raise ValueError(f"{tag!r} is no tag: letters, digits, spaces and + - = . _ : / @")
+        if name in tags:
+            raise ValueError(f"{name!r} stands there twice")
+        tags[name] = value
+    if len(tags) > 10:
+        raise ValueError("S3 takes ten tags at most")
+    return tags
 
 
 def _is_prefix(value: str) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from exporter.settings import ExporterSettings
+from exporter.settings import ExporterSettings, parse_tags
 from exporter.sinks.directory import DirectoryBucket
-from exporter.sinks.s3 import S3Bucket, connect_s3
+from exporter.sinks.s3 import ObjectOptions, S3Bucket, connect_s3
 from exporter.sinks.sink import Bucket
 
 
@@ -49,6 +49,9 @@ def open_bucket(
     endpoint_url: str | None = None,
     access_key_id: str | None = None,
     secret_access_key: str | None = None,
+    role_arn: str | None = None,
+    external_id: str | None = None,
+    options: ObjectOptions | None = None,
 ) -> Bucket:
     """A bucket by its name on S3, or a folder by `file:///a/folder`; nothing is asked of it yet."""
     if address.startswith("file:"):
@@ -58,8 +61,10 @@ def open_bucket(
         endpoint_url=endpoint_url,
         access_key_id=access_key_id,
         secret_access_key=secret_access_key,
+        role_arn=role_arn,
+        external_id=external_id,
     )
-    return S3Bucket(client, address)
+    return S3Bucket(client, address, options or ObjectOptions())
 
 
 def _open_side(settings: ExporterSettings, side: str) -> Bucket:
@@ -69,4 +74,12 @@ def _open_side(settings: ExporterSettings, side: str) -> Bucket:
         endpoint_url=getattr(settings, f"{side}_s3_endpoint_url"),
         access_key_id=getattr(settings, f"{side}_s3_access_key_id"),
         secret_access_key=getattr(settings, f"{side}_s3_secret_access_key"),
+        role_arn=getattr(settings, f"{side}_s3_role_arn"),
+        external_id=getattr(settings, f"{side}_s3_external_id"),
+        options=ObjectOptions(
+            encryption=getattr(settings, f"{side}_s3_encryption"),
+            kms_key_id=getattr(settings, f"{side}_s3_kms_key_id"),
+            storage_class=getattr(settings, f"{side}_s3_storage_class"),
+            tags=parse_tags(getattr(settings, f"{side}_s3_tags")),
+        ),
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
+import botocore.session
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
+from botocore.credentials import DeferredRefreshableCredentials, create_assume_role_refresher
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable
@@ -22,7 +26,7 @@ _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _PERMANENT = {
     "NoSuchBucket": "The bucket does not exist: create it, or correct its name.",
-    "AccessDenied": "Access denied: compare the role's policy with the one in the docs.",
+    "AccessDenied": "Access denied: compare the role's policy with docs/buckets.md.",
     "AllAccessDisabled": "The bucket's owner has disabled access to it.",
     "InvalidAccessKeyId": "The access key is unknown: replace it in the settings.",
     "SignatureDoesNotMatch": "The secret key does not fit the access key: replace both.",
@@ -38,12 +42,35 @@ _PERMANENT = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectOptions:
+    """How objects are stored; no ACL, ever: the bucket's policy says who may read."""
+
+    encryption: str | None = None
+    """AES256 or aws:kms; as the bucket does by itself when None."""
+    kms_key_id: str | None = None
+    storage_class: str | None = None
+    """Of files. Small objects (manifests, receipts) are read often, and stay as they are."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def arguments(self, *, is_file: bool) -> dict[str, str]:
+        """For a put, in S3's words."""
+        named = {
+            "ServerSideEncryption": self.encryption,
+            "SSEKMSKeyId": self.kms_key_id,
+            "StorageClass": self.storage_class if is_file else None,
+            "Tagging": urlencode(self.tags),
+        }
+        return {name: value for name, value in named.items() if value}
+
+
 class S3Bucket:
     """Objects in one bucket."""
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    def __init__(self, client: Any, bucket: str, options: ObjectOptions = ObjectOptions()) -> None:
         self._client = client
         self._bucket = bucket
+        self._options = options
         self._transfer = TransferConfig(
             multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=4
         )
@@ -55,7 +82,11 @@ class S3Bucket:
                 str(path),
                 self._bucket,
                 key,
-                ExtraArgs={"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": sha256}},
+                ExtraArgs={
+                    "ChecksumAlgorithm": "SHA256",
+                    "Metadata": {"sha256": sha256},
+                    **self._options.arguments(is_file=True),
+                },
                 Config=self._transfer,
             )
 
@@ -63,7 +94,11 @@ class S3Bucket:
         """One request."""
         with _translated(key):
             self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256"
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ChecksumAlgorithm="SHA256",
+                **self._options.arguments(is_file=False),
             )
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
@@ -76,6 +111,7 @@ class S3Bucket:
                     Body=body,
                     ChecksumAlgorithm="SHA256",
                     IfNoneMatch="*",
+                    **self._options.arguments(is_file=False),
                 )
             except ClientError as exc:
                 if _code(exc) in _TAKEN:
@@ -130,14 +166,25 @@ def connect_s3(
     endpoint_url: str | None,
     access_key_id: str | None,
     secret_access_key: str | None,
+    role_arn: str | None = None,
+    external_id: str | None = None,
 ) -> Any:
-    """A boto3 client with bounded waits; without keys, the machine's own role is used."""
-    return boto3.client(
+    """A boto3 client with bounded waits; without keys, the machine's own role is used.
+
+    With `role_arn` that role is taken first, and taken again before it expires. Proxies are those
+    of the environment (`HTTPS_PROXY`), a bucket in another region is followed there.
+    """
+    session = boto3.Session(
+        region_name=region,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+    )
+    if role_arn is not None:
+        session = _take_role(session, role_arn, external_id=external_id, endpoint_url=endpoint_url)
+    return session.client(
         "s3",
         region_name=region,
         endpoint_url=endpoint_url,
-        aws_access_key_id=access_key_id,
-        aws_secret_access_key=secret_access_key,
         config=Config(
             connect_timeout=10,
             read_timeout=60,
@@ -147,6 +194,27 @@ def connect_s3(
             s3={"addressing_style": "path" if endpoint_url else "auto"},
         ),
     )
+
+
+def _take_role(
+    session: boto3.Session, role_arn: str, *, external_id: str | None, endpoint_url: str | None
+) -> boto3.Session:
+    sts = session.client(
+        "sts",
+        # Where there is no region, any of Amazon's answers for all of them.
+        region_name=session.region_name or "us-east-1",
+        endpoint_url=endpoint_url,
+        config=Config(connect_timeout=10, read_timeout=30),
+    )
+    wanted = {"RoleArn": role_arn, "RoleSessionName": "sluice-exporter"}
+    if external_id is not None:
+        wanted["ExternalId"] = external_id
+    taken = DeferredRefreshableCredentials(
+        method="assume-role", refresh_using=create_assume_role_refresher(sts, wanted)
+    )
+    as_role = botocore.session.get_session()
+    as_role._credentials = taken
+    return boto3.Session(botocore_session=as_role, region_name=session.region_name)
 
 
 def _code(exc: ClientError) -> str:

@@ -14,9 +14,10 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from botocore.credentials import create_assume_role_refresher
 
 from exporter.sinks.directory import DirectoryBucket
-from exporter.sinks.s3 import S3Bucket, connect_s3
+from exporter.sinks.s3 import ObjectOptions, S3Bucket, connect_s3
 from exporter.sinks.sink import Bucket, SinkRefused, SinkUnavailable
 
 KEY = "analytics/events/site_id=a%2Fb/year=2026/file.parquet"
@@ -213,3 +214,76 @@ def test_nothing_is_left_beside_an_object(tmp_path: Path) -> None:
     bucket.put_file("b", path, sha256=sha256)
     assert sorted(p.name for p in (tmp_path / "bucket").iterdir()) == ["a", "b"]
     assert path.exists()
+
+
+# --- how objects are stored, and as whom --------------------------------------------------------
+
+
+def test_objects_are_encrypted_classed_and_tagged_as_the_settings_say(
+    s3_client: Any, s3_bucket: str, tmp_path: Path
+) -> None:
+    options = ObjectOptions(
+        encryption="aws:kms",
+        kms_key_id="alias/sluice",
+        storage_class="INTELLIGENT_TIERING",
+        tags={"team": "data", "env": "a b"},
+    )
+    bucket = S3Bucket(s3_client, s3_bucket, options)
+    large = b"x" * (33 << 20)  # in parts
+    for name, content in (("small", b"x"), ("large", large)):
+        path, sha256 = a_file(tmp_path, content)
+        bucket.put_file(name, path, sha256=sha256)
+    bucket.put("watermark", b"{}")
+    assert bucket.put_if_absent("manifest", b"{}")
+    assert not bucket.put_if_absent("manifest", b"{}")
+    for name in ("small", "large", "watermark", "manifest"):
+        head = s3_client.head_object(Bucket=s3_bucket, Key=name)
+        assert head["ServerSideEncryption"] == "aws:kms"
+        assert head["SSEKMSKeyId"].endswith("alias/sluice")
+        is_file = name in ("small", "large")
+        assert head.get("StorageClass") == ("INTELLIGENT_TIERING" if is_file else None)
+        tags = s3_client.get_object_tagging(Bucket=s3_bucket, Key=name)["TagSet"]
+        assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "data", "env": "a b"}
+    found = bucket.read_back("large")
+    assert found is not None
+    assert found.bytes == len(large)
+
+
+def test_a_role_is_taken_with_its_external_id(
+    s3_endpoint: str, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def refresher(sts: Any, wanted: dict[str, Any]) -> Callable[[], dict[str, str]]:
+        asked.append(wanted)
+        return create_assume_role_refresher(sts, wanted)
+
+    monkeypatch.setattr("exporter.sinks.s3.create_assume_role_refresher", refresher)
+    role = "arn:aws:iam::123456789012:role/sluice"
+    client = connect_s3(
+        region="eu-central-1",
+        endpoint_url=s3_endpoint,
+        access_key_id="test-key",
+        secret_access_key="test-secret",
+        role_arn=role,
+        external_id="acme-7",
+    )
+    bucket = S3Bucket(client, s3_bucket)
+    bucket.put(KEY, b"one")
+    assert bucket.get(KEY) == b"one"
+    assert [(one["RoleArn"], one["ExternalId"]) for one in asked] == [(role, "acme-7")]
+    credentials = client._request_signer._credentials
+    assert credentials.method == "assume-role"
+    assert credentials.get_frozen_credentials().access_key != "test-key"
+
+
+def test_a_role_that_cannot_be_taken_stops_the_sink(s3_bucket: str) -> None:
+    client = connect_s3(
+        region="eu-central-1",
+        endpoint_url="http://127.0.0.1:9",
+        access_key_id="test-key",
+        secret_access_key="test-secret",
+        role_arn="arn:aws:iam::123456789012:role/sluice",
+    )
+    with pytest.raises(SinkUnavailable):
+        S3Bucket(client, s3_bucket).get(KEY)

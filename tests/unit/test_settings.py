@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from api.collector.redaction import Detector
 from api.settings import ApiSettings
 from core.settings import CommonSettings, SettingsError, masked, read_settings
-from exporter.settings import ExporterSettings
+from exporter.settings import ExporterSettings, parse_tags
 
 PASSWORD = "hunter2-is-not-for-logs"
 URL = f"postgresql://sluice:{PASSWORD}@db:5432/sluice"
@@ -244,3 +244,31 @@ def test_what_is_redacted_and_what_is_allowed() -> None:
         "*": {"sku"},
         "a.example": {"order.code", "ean"},
     }
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"CLIENT_S3_TAGS": "team"}, "CLIENT_S3_TAGS: 'team' is no tag"),
+        ({"CLIENT_S3_TAGS": "team=a&b"}, "CLIENT_S3_TAGS: 'team=a&b' is no tag"),
+        ({"METERING_S3_TAGS": "a=1,a=2"}, "METERING_S3_TAGS: 'a' stands there twice"),
+        ({"CLIENT_S3_TAGS": ",".join(f"t{n}=" for n in range(11))}, "ten tags at most"),
+        ({"CLIENT_S3_EXTERNAL_ID": "x"}, "CLIENT_S3_EXTERNAL_ID is for CLIENT_S3_ROLE_ARN"),
+        ({"CLIENT_S3_KMS_KEY_ID": "k"}, "CLIENT_S3_KMS_KEY_ID is for CLIENT_S3_ENCRYPTION=aws:kms"),
+        ({"CLIENT_S3_STORAGE_CLASS": "GLACIER"}, "must be one of STANDARD"),
+    ],
+)
+def test_what_no_bucket_takes_is_told_at_start(variables: dict[str, str], problem: str) -> None:
+    required = {
+        "DATABASE_URL": "postgresql://db/sluice",
+        "CLIENT_S3_BUCKET": "client",
+        "METERING_S3_BUCKET": "metering",
+    }
+    with pytest.raises(SettingsError) as failed:
+        read_settings(ExporterSettings, required | variables)
+    assert problem in str(failed.value)
+
+
+def test_tags_are_read_by_name() -> None:
+    assert parse_tags("team=data, env=a b=c") == {"team": "data", "env": "a b=c"}
+    assert parse_tags(None) == {}

@@ -11,8 +11,8 @@ from dotenv import load_dotenv
 from cli.contract import check_contract, write_contract
 from cli.up import StackFailed, run_stack
 from cli.verify import VerificationFailed, run_verify
-from core.clock import utc_now
-from core.signing import SigningKeyError, make_key, read_keys
+from core.signing import SigningKeyError
+from exporter.keys import add_arguments, run_keys
 
 
 def main() -> None:
@@ -41,8 +41,7 @@ def main() -> None:
     verify.add_argument("--verbose", action="store_true", help="print every segment")
 
     keys = commands.add_parser("keys", help="the keys that sign receipts")
-    keys.add_argument("--dir", type=Path, default=Path("keys"), help="SIGNING_KEY_DIR")
-    keys.add_argument("--new", action="store_true", help="make the next one; restart the exporter")
+    add_arguments(keys)
 
     arguments = parser.parse_args()
     match arguments.command:
@@ -67,10 +66,7 @@ def main() -> None:
                 sys.exit(str(exc))
         case "keys":
             try:
-                if arguments.new:
-                    make_key(arguments.dir, now=utc_now())
-                for key in read_keys(arguments.dir):
-                    print(f"{key.number}  {key.key_id}")
+                run_keys(arguments.dir, makes_new=arguments.new)
             except SigningKeyError as exc:
                 sys.exit(str(exc))
         case "contract":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from core.clock import utc_now
 from exporter.sinks.open import open_bucket
 from exporter.sinks.sink import SinkError
 from exporter.verify import verify_bucket
@@ -31,13 +32,13 @@ def run_verify(
     shows_progress = sys.stderr.isatty() and not is_verbose
     shown_at = 0.0
     try:
-        for finding in verify_bucket(bucket, prefix, trusted_key=trusted_key):
+        for finding in verify_bucket(bucket, prefix, now=utc_now(), trusted_key=trusted_key):
             failed += not finding.holds
             segments += finding.is_segment
             if not finding.holds:
-                print(f"FAILED  {finding.what}", flush=True)
+                print(f"FAILED  {_printable(finding.what)}", flush=True)
             elif is_verbose or not finding.is_segment:
-                print(f"holds   {finding.what}", flush=True)
+                print(f"holds   {_printable(finding.what)}", flush=True)
             elif shows_progress and time.monotonic() > shown_at + _SHOW_EVERY_SECONDS:
                 shown_at = time.monotonic()
                 print(f"\r{segments:,} segments hold …", end="", file=sys.stderr, flush=True)
@@ -48,3 +49,8 @@ def run_verify(
     print(f"{segments:,} segments hold, {failed:,} things do not.")
     if failed:
         raise VerificationFailed("The bucket does not hold what its receipts say.")
+
+
+def _printable(text: str) -> str:
+    """Names come out of a bucket: none may move the terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -25,6 +25,7 @@ _IDENTITIES = re.compile(
 )
 
 
+_STATEMENT = re.compile(r".+/_sluice/keys/(\d{4})\.json")
 _DOCUMENT = re.compile(r".+/_sluice/(?:manifests|receipts)/(\d{12,})\.json")
 
 
@@ -186,6 +187,12 @@ def key_statement_key(prefix: str, number: int) -> str:
 def key_statements_prefix(prefix: str) -> str:
     """What the keys of all such statements begin with."""
     return f"{prefix}/_sluice/keys/"
+
+
+def number_of_statement(key: str) -> int | None:
+    """The number of the key that is announced under a key; None for any other."""
+    match = _STATEMENT.fullmatch(key)
+    return int(match[1]) if match else None
 
 
 def segment_of(key: str) -> int | None:

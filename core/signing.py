@@ -93,6 +93,8 @@ def has_valid_signature(body: bytes, public_key: bytes) -> bool:
     unsigned = body[: last.start(2)] + body[last.end(2) :]
     try:
         signature = b64decode(last[2], validate=True)
+        if b64encode(signature) != last[2]:
+            return False  # the same bits, spelled otherwise: the document's digest would differ
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, unsigned)
     except (InvalidSignature, ValueError):
         return False
@@ -141,8 +143,9 @@ def make_key(folder: Path, *, now: datetime) -> SigningKey:
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The statement first: a key without one cannot be used, and is found to be so.
-        _write(folder / f"{statement.number:04d}.json", body, mode=0o644, replace=True)
+        # A statement without its key is made anew the next time; a key has one always.
+        (folder / f"{statement.number:04d}.json").unlink(missing_ok=True)
+        _write(folder / f"{statement.number:04d}.json", body, mode=0o644)
         _write(folder / f"{statement.number:04d}.pem", pem, mode=0o600)
     except OSError as exc:
         raise SigningKeyError(f"{folder} cannot hold keys: {exc.strerror}.") from exc
@@ -174,10 +177,22 @@ def _raw(public: Ed25519PublicKey) -> bytes:
     return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def _write(path: Path, body: bytes, *, mode: int, replace: bool = False) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
-    descriptor = os.open(path, flags, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(body)
-        stream.flush()
-        os.fsync(descriptor)
+def _write(path: Path, body: bytes, *, mode: int) -> None:
+    """The whole of it under its name, on the disk, or nothing; raises FileExistsError."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(body)
+            stream.flush()
+            os.fsync(descriptor)
+        os.link(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        entry = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(entry)
+        finally:
+            os.close(entry)

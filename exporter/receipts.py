@@ -16,14 +16,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import UTC, date
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from core.keys import key_statement_key, receipt_key
+from core.keys import (
+    key_statement_key,
+    key_statements_prefix,
+    number_of_statement,
+    receipt_key,
+)
 from core.manifest import Manifest
 from core.receipt import BilledDay, Receipt
 from core.signing import SigningKey
@@ -53,7 +58,7 @@ def make_receipt(
     for count in ledger:
         if count.outcome in ("accepted", "duplicate"):
             sign = 1 if count.outcome == "accepted" else -1
-            days[count.site_id, count.hour.date()] += sign * count.events
+            days[count.site_id, count.hour.astimezone(UTC).date()] += sign * count.events
     return key.sign(
         Receipt(
             stack_id=stack_id,
@@ -78,7 +83,18 @@ def make_receipt(
 
 
 def announce_keys(sink: Sink, keys: Sequence[SigningKey]) -> None:
-    """Put the keys' statements into a bucket. Raises SinkError or ReceiptForeign."""
+    """Put the keys' statements into a bucket, before anything is signed with them.
+
+    Raises SinkError, or ReceiptForeign where the bucket knows other keys, or more of them.
+    """
+    known = {
+        number_of_statement(k) for k in sink.bucket.list_keys(key_statements_prefix(sink.prefix))
+    }
+    if max((number for number in known if number), default=0) > len(keys):
+        raise ReceiptForeign(
+            "The bucket knows keys that SIGNING_KEY_DIR has not: it was restored from an older"
+            " backup. Put the newest keys back."
+        )
     for key in keys:
         _put_once(
             sink,

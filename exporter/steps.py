@@ -52,7 +52,7 @@ from database.segments import (
 )
 from exporter.dedup import SeenIds, as_ids, find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
-from exporter.receipts import announce_keys, put_receipts
+from exporter.receipts import BILLED_SINK, ReceiptForeign, announce_keys, put_receipts
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
@@ -211,6 +211,8 @@ class Exporter:
 
     def _attempt(self, connection: Connection, delivery: PendingDelivery, sink: Sink) -> bool:
         try:
+            if sink.name == BILLED_SINK:
+                self._announce(sink)  # nothing is signed with a key that the bucket does not take
             deliver_segment(
                 connection,
                 delivery,
@@ -219,7 +221,7 @@ class Exporter:
                 signing_key=self.keys[-1],
                 staging=self.staging,
             )
-        except (SinkRefused, ConservationBroken, PrefixForeign) as exc:
+        except (SinkRefused, ConservationBroken, PrefixForeign, ReceiptForeign) as exc:
             log.error("sink stopped", extra=_facts(delivery, exc))  # noqa: TRY400 - no trace needed
             connection.rollback()
             mark_failed(connection, delivery, error=str(exc), retry_in=_STOPPED_RETRY, stopped=True)
@@ -239,9 +241,7 @@ class Exporter:
         if self.monotonic() < self._receipts_not_before.get(sink.name, 0.0):
             return
         try:
-            if sink.name not in self._announced:
-                announce_keys(sink, self.keys)
-                self._announced.add(sink.name)
+            self._announce(sink)
             with self.engine.connect() as connection:
                 put_receipts(connection, sink)
         except Exception as exc:
@@ -255,6 +255,11 @@ class Exporter:
             )
         else:
             self._receipt_failures[sink.name] = 0
+
+    def _announce(self, sink: Sink) -> None:
+        if sink.name not in self._announced:
+            announce_keys(sink, self.keys)
+            self._announced.add(sink.name)
 
     def drop_expired(self) -> None:
         """Drop the segments that every sink has had for long enough."""

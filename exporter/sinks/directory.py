@@ -29,16 +29,16 @@ class DirectoryBucket:
         with self._writing(key) as partial:
             shutil.copyfile(path, partial)
             _flush(partial)
-            partial.replace(self.root / key)
-            _flush(self.root / Path(key).parent)
+            partial.replace(self._path(key))
+            _flush(self._path(key).parent)
 
     def put(self, key: str, body: bytes) -> None:
         """Write beside it, then rename over it."""
         with self._writing(key) as partial:
             partial.write_bytes(body)
             _flush(partial)
-            partial.replace(self.root / key)
-            _flush(self.root / Path(key).parent)
+            partial.replace(self._path(key))
+            _flush(self._path(key).parent)
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """A hard link fails when the name is taken: the directory's conditional put."""
@@ -46,17 +46,17 @@ class DirectoryBucket:
             partial.write_bytes(body)
             _flush(partial)
             try:
-                os.link(partial, self.root / key)
+                os.link(partial, self._path(key))
             except FileExistsError:
                 return False
-            _flush(self.root / Path(key).parent)
+            _flush(self._path(key).parent)
             return True
 
     def get(self, key: str) -> bytes | None:
         """The file's bytes."""
         with _translated(key):
             try:
-                return (self.root / key).read_bytes()
+                return self._path(key).read_bytes()
             except FileNotFoundError:
                 return None
 
@@ -64,7 +64,7 @@ class DirectoryBucket:
         """Digest the file."""
         with _translated(key):
             try:
-                with (self.root / key).open("rb") as stream:
+                with self._path(key).open("rb") as stream:
                     digest = hashlib.file_digest(stream, "sha256")
                     return ObjectDigest(stream.tell(), digest.hexdigest())
             except FileNotFoundError:
@@ -79,7 +79,12 @@ class DirectoryBucket:
     def delete(self, key: str) -> None:
         """Remove the file."""
         with _translated(key):
-            (self.root / key).unlink(missing_ok=True)
+            self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        if key.startswith("/") or ".." in key.split("/"):
+            raise SinkRefused("no key of a bucket: it leads out of the folder", key=key)
+        return self.root / key
 
     def _make_folder(self, folder: Path) -> None:
         """Create a folder and those above it, each entry flushed to the disk."""
@@ -92,7 +97,7 @@ class DirectoryBucket:
     @contextmanager
     def _writing(self, key: str) -> Iterator[Path]:
         """A name beside the object's, removed again whatever happens."""
-        target = self.root / key
+        target = self._path(key)
         # A leading dot: readers of datasets pass over such files.
         partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
         with _translated(key):

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from core.manifest import decode_manifest
-from core.receipt import Receipt, decode_receipt, digest_receipt
-from core.signing import make_key
+from core.clock import utc_now
+from core.manifest import Window, decode_manifest
+from core.receipt import BilledDay, Receipt, decode_receipt, digest_receipt
+from core.signing import KeyStatement, SigningKey, make_key
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import Bucket, SinkUnavailable
 from exporter.verify import verify_bucket
 from tests.conftest import NOON, an_event
-from tests.integration.building import Exporting, write_now
+from tests.integration.building import Exporting, query, write_now
 
 RECEIPTS = "_sluice/receipts"
 
@@ -52,7 +56,9 @@ def receipts(sink: Sink) -> list[Receipt]:
 
 
 def problems(sink: Sink, **options: Any) -> list[str]:
-    return [f.what for f in verify_bucket(sink.bucket, sink.prefix, **options) if not f.holds]
+    later = utc_now() + timedelta(hours=2)  # by then a segment has its receipt
+    findings = verify_bucket(sink.bucket, sink.prefix, now=later, **options)
+    return [f.what for f in findings if not f.holds]
 
 
 def test_both_buckets_get_the_same_chain(exporting: Exporting) -> None:
@@ -91,14 +97,34 @@ def test_a_new_key_signs_from_then_on(exporting: Exporting) -> None:
         assert problems(sink, trusted_key=ids[3]) == []
 
 
-def test_lost_keys_are_noticed_and_sign_nothing_in_the_bucket(exporting: Exporting) -> None:
+@pytest.mark.parametrize("lost", ["all", "the newest"])
+def test_lost_keys_stop_the_sink_until_they_are_back(exporting: Exporting, lost: str) -> None:
+    folder = exporting.settings.signing_key_dir
     some_segments(exporting)
-    for path in exporting.settings.signing_key_dir.iterdir():
-        path.unlink()
+    make_key(folder, now=NOON)
     exporting.restart()
     run(exporting)
-    assert len(receipts(exporting.client)) == 3
-    assert problems(exporting.client) == []
+    backup = folder.with_name("backup")
+    shutil.copytree(folder, backup)
+    for path in folder.iterdir():
+        if lost == "all" or path.stem == "0002":
+            path.unlink()
+    exporting.restart()
+    write_now(exporting.database_url, an_event())
+    sealed = exporting.run()
+    exporting.put_receipts()
+    delivery = exporting.delivery(sealed.segment_id, "client")
+    assert delivery["state"] == "stopped"
+    assert "SIGNING_KEY_DIR" in delivery["last_error"]
+    assert len(receipts(exporting.client)) == 4
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+    exporting.restart()
+    exporting.deliver()
+    exporting.put_receipts()
+    assert len(receipts(exporting.client)) == 5
+    for sink in exporting.sinks:
+        assert problems(sink) == []
 
 
 class Failing:
@@ -212,6 +238,26 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: sorted(root.glob(f"{RECEIPTS}/*"))[1].unlink(),
         "its receipt is gone",
     ),
+    "every receipt gone": (
+        lambda root: shutil.rmtree(root / RECEIPTS),
+        "its receipt is gone",
+    ),
+    "the newest segment gone": (lambda root: remove_newest(root), "the newest are gone"),
+    "events beside those that were delivered": (
+        lambda root: shutil.copy(
+            min(root.glob("events/**/*.parquet")),
+            min(root.glob("events/**/*.parquet")).with_name("000000000001-0009.parquet"),
+        ),
+        "named by no manifest",
+    ),
+    "a receipt that is no text": (
+        lambda root: max(root.glob(f"{RECEIPTS}/*")).write_bytes(b'{"format": "\xff"}'),
+        "no receipt can be read",
+    ),
+    "a deep receipt": (
+        lambda root: max(root.glob(f"{RECEIPTS}/*")).write_bytes(b"[" * 100_000),
+        "no receipt can be read",
+    ),
     "receipts swapped": (
         lambda root: swap(*sorted(root.glob(f"{RECEIPTS}/*"))[:2]),
         "in the place of",
@@ -243,6 +289,129 @@ def test_each_tampering_is_found(exporting: Exporting, name: str) -> None:
     assert problems(exporting.metering) == []
 
 
+def remove_newest(root: Path) -> None:
+    (max(root.glob("_sluice/manifests/*"))).unlink()
+    newest = max(root.glob(f"{RECEIPTS}/*"))
+    newest.unlink()
+    for path in root.glob(f"**/{newest.stem}-*"):
+        path.unlink()
+
+
+def resign(path: Path, key: SigningKey, **different: Any) -> None:
+    """The stack's own key signs something else: who holds it may lie, and is found out."""
+    path.write_bytes(
+        key.sign(msgspec.structs.replace(decode_receipt(path.read_bytes()), **different))
+    )
+
+
+def billing(receipt: Receipt, **different: Any) -> dict[str, Any]:
+    """More events than there were, with sums that agree."""
+    more = receipt.billed + 1_000
+    (day, *_) = receipt.billed_by_day
+    return {
+        "billed": more,
+        "counts": msgspec.structs.replace(
+            receipt.counts,
+            received=receipt.counts.received + 1_000,
+            accepted=receipt.counts.accepted + 1_000,
+            exported=more,
+        ),
+        "billed_by_day": [BilledDay(day.site_id, day.day, more)],
+    } | different
+
+
+LIES: dict[str, Callable[[Receipt], dict[str, Any]]] = {
+    "more events": billing,
+    "more events and no objects": lambda r: billing(r, objects=[]),
+    "more rows": lambda r: billing(
+        r, objects=[msgspec.structs.replace(r.objects[0], rows=r.billed + 1_000)]
+    ),
+    "a site that is none": lambda r: {
+        "billed_by_day": [BilledDay("invented", NOON.date(), r.billed)]
+    },
+    "less than nothing": lambda r: {
+        "billed_by_day": [
+            *r.billed_by_day,
+            BilledDay("a", NOON.date(), 5),
+            BilledDay("a", NOON.date(), -5),
+        ]
+    },
+    "a manifest elsewhere": lambda r: {"manifest": "elsewhere/x.json"},
+    "another stack": lambda r: {"stack_id": UUID(int=7)},
+    "another client": lambda r: {"client_id": "other"},
+    "another window": lambda r: {"window": Window(NOON, NOON)},
+    "no objects": lambda r: {"objects": []},
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_who_signs_cannot_lie_about_what_is_in_the_bucket(exporting: Exporting, name: str) -> None:
+    some_segments(exporting)
+    newest = max((exporting.client_root / "analytics" / RECEIPTS).iterdir())
+    key = exporting.exporter.keys[-1]
+    resign(newest, key)
+    assert problems(exporting.client) == []
+    resign(newest, key, **LIES[name](receipts(exporting.client)[-1]))
+    assert problems(exporting.client)
+
+
+def test_no_object_is_named_in_two_receipts(exporting: Exporting) -> None:
+    write_now(exporting.database_url, an_event())
+    run(exporting)
+    write_now(exporting.database_url, an_event())
+    run(exporting)
+    first, second = receipts(exporting.client)
+    newest = max((exporting.client_root / "analytics" / RECEIPTS).iterdir())
+    resign(newest, exporting.exporter.keys[-1], objects=first.objects)
+    assert problems(exporting.client)
+    assert second.objects != first.objects
+
+
+def test_a_key_that_was_replaced_signs_no_more(exporting: Exporting) -> None:
+    some_segments(exporting)
+    make_key(exporting.settings.signing_key_dir, now=NOON)
+    exporting.restart()
+    run(exporting)
+    run(exporting)
+    newest = max((exporting.client_root / "analytics" / RECEIPTS).iterdir())
+    old = exporting.exporter.keys[0]
+    resign(newest, old, key_id=old.key_id)
+    assert any("took its place" in problem for problem in problems(exporting.client))
+
+
+def test_the_backup_is_whole_too(exporting: Exporting) -> None:
+    some_segments(exporting)
+    root = exporting.metering_root / "clients" / "demo"
+    min(root.glob("_sluice/manifests/*")).unlink()
+    assert any("is not there" in problem for problem in problems(exporting.metering))
+
+
+def test_a_manifest_cannot_name_what_lies_elsewhere(exporting: Exporting) -> None:
+    some_segments(exporting)
+    root = exporting.metering_root / "clients" / "demo"
+    manifest = min(root.glob("_sluice/manifests/*"))
+    objects = json.loads(manifest.read_text())["objects"]
+    for key in ("clients/demo/../../../secret", "/etc/passwd", "other/events/x.parquet"):
+        edit_json(manifest, objects=[objects[0] | {"key": key}])
+        assert any("no key of an object" in problem for problem in problems(exporting.metering))
+
+
+def test_what_others_put_beside_ours_is_left_alone(exporting: Exporting) -> None:
+    some_segments(exporting)
+    for folder in ("keys", "receipts"):
+        (exporting.client_root / "analytics" / "_sluice" / folder / "README.txt").write_text("hi")
+    assert problems(exporting.client) == []
+
+
+def test_days_are_those_of_utc_whatever_the_database_thinks(exporting: Exporting) -> None:
+    name = query(exporting.database_url, "SELECT current_database()")[0][0]
+    query(exporting.database_url, f"ALTER DATABASE {name} SET timezone = 'Etc/GMT+11'")
+    exporting.engine.dispose()
+    write_now(exporting.database_url, an_event())
+    run(exporting)
+    assert problems(exporting.client) == []
+
+
 def test_a_forger_with_a_key_of_his_own_is_found(exporting: Exporting, tmp_path: Path) -> None:
     some_segments(exporting)
     (honest, *_) = receipts(exporting.client)
@@ -257,7 +426,14 @@ def test_a_forger_with_a_key_of_his_own_is_found(exporting: Exporting, tmp_path:
         body = forger.sign(receipt)
         previous = digest_receipt(body)
         path.write_bytes(body)
-    # He who believes the key in the bucket cannot know; who knows the stack's key does.
+    # He who believes the key in the bucket cannot know; who knows the stack's key does, also where
+    # the forger announces that one after his own.
+    assert problems(exporting.client) == []
+    assert problems(exporting.client, trusted_key=honest.key_id)
+    announced = msgspec.json.decode(exporting.exporter.keys[0].statement, type=KeyStatement)
+    (root / "_sluice/keys/0002.json").write_bytes(
+        forger.sign(msgspec.structs.replace(announced, number=2, signed_by=forger.key_id))
+    )
     assert problems(exporting.client) == []
     assert problems(exporting.client, trusted_key=honest.key_id)
 

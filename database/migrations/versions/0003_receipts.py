@@ -18,10 +18,10 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '10s'")
     for statement in STATEMENTS:
         op.execute(statement)
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE deliveries DROP COLUMN receipt_at")
-    op.execute("DROP TABLE receipts")
+    raise RuntimeError("There is no way back: the chain of receipts would begin anew.")

@@ -3,7 +3,7 @@
 Order of effects, and what a crash after each leaves behind:
 
 0. claim the prefix for this buffer, once and for all, on condition that nobody has (left: a claim
-   that the next attempt finds to be its own)
+   that the next attempt finds to be its own); announce the keys that sign receipts, likewise
 1. look for the segment's manifest in the bucket: if it is there the segment was committed before
    the database could be told; what it lists is verified and nothing is written again
 2. encode into local files (left: files that the next start removes)
@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -106,11 +106,13 @@ def deliver_segment(
     sink: Sink,
     settings: ExporterSettings,
     signing_key: SigningKey,
+    announce_key: Callable[[], None],
     staging: Path | None = None,
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
 
-    Raises SinkError, ConservationBroken or PrefixForeign, and then nothing is marked.
+    Raises SinkError, ConservationBroken, PrefixForeign, or what `announce_key` does, and then
+    nothing is marked.
     """
     begin_attempt(connection, delivery)
     ledger = read_segment_ledger(connection, delivery.segment_id)
@@ -118,6 +120,8 @@ def deliver_segment(
     owner = Owner(read_stack_id(connection), settings.client_id)
     connection.rollback()  # the reads need no transaction while the files are written
     _claim_prefix(sink, owner)
+    if sink.name == BILLED_SINK:
+        announce_key()  # nothing is signed with a key that the bucket does not take
     key = manifest_key(sink.prefix, delivery.segment_id)
     standing = sink.bucket.get(key)
     if standing is not None:

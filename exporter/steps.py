@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock
 from uuid import UUID
@@ -52,7 +53,7 @@ from database.segments import (
 )
 from exporter.dedup import SeenIds, as_ids, find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
-from exporter.receipts import BILLED_SINK, ReceiptForeign, announce_keys, put_receipts
+from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
@@ -211,14 +212,13 @@ class Exporter:
 
     def _attempt(self, connection: Connection, delivery: PendingDelivery, sink: Sink) -> bool:
         try:
-            if sink.name == BILLED_SINK:
-                self._announce(sink)  # nothing is signed with a key that the bucket does not take
             deliver_segment(
                 connection,
                 delivery,
                 sink=sink,
                 settings=self.settings,
                 signing_key=self.keys[-1],
+                announce_key=partial(self._announce, sink),
                 staging=self.staging,
             )
         except (SinkRefused, ConservationBroken, PrefixForeign, ReceiptForeign) as exc:

@@ -308,8 +308,9 @@ class FailingBucket:
         self._bucket.delete(key)
 
 
-# get the manifest; two files, each put and read back; put the manifest; put the watermark
-STEPS = 10
+# announce the key; get the manifest; two files, each put and read back; put the manifest and the
+# watermark
+STEPS = 11
 
 
 FAILURES = [(at, after, Crash) for at in range(1, STEPS + 1) for after in (False, True)] + [
@@ -564,7 +565,10 @@ def test_rows_that_the_ledger_does_not_count_stop_the_sink(
     delivery = exporting.delivery(sealed.segment_id, "client")
     assert delivery["state"] == "stopped"
     assert "do not add up" in delivery["last_error"]
-    assert list(exporting.client.bucket.list_keys("")) == ["analytics/_sluice/owner.json"]
+    assert list(exporting.client.bucket.list_keys("")) == [
+        "analytics/_sluice/keys/0001.json",
+        "analytics/_sluice/owner.json",
+    ]
 
 
 # --- one sink does not hold up the other -------------------------------------------------------

@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol, with three things that it has not: short ways, limits in time, and an
 answer to every request that it can read.
 
-An application that has `take_whole` is given requests so that have come whole:
-to call it as an ASGI application costs a task, messages to and fro, and a second write.
+An application that has `take_whole` is given the requests that have come whole that way: to call
+it as an ASGI application costs a task, messages to and fro, and a second write.
 
 uvicorn itself waits for ever for a request's head, and for a reader that does not read. Bodies
 are limited where they are read (`collector/body.py`), idle connections by uvicorn's keep-alive.

@@ -25,6 +25,10 @@ _IDENTITIES = re.compile(
 )
 
 
+_USAGE = re.compile(
+    r"(?P<prefix>.+)/usage/year=(?P<year>\d{4})/month=(?P<month>\d{2})/day=(?P<day>\d{2})"
+    r"/(?P<segment>\d{12,})\.(?P<format>[a-z0-9.]+)"
+)
 _STATEMENT = re.compile(r".+/_sluice/keys/(\d{4})\.json")
 _DOCUMENT = re.compile(r".+/_sluice/(?:manifests|receipts)/(\d{12,})\.json")
 
@@ -138,6 +142,18 @@ def parse_identities_key(key: str) -> IdentitiesKey | None:
         part=int(match["part"]),
         format=match["format"],
     )
+
+
+def parse_usage_key(key: str) -> UsageKey | None:
+    """The inverse of `UsageKey.under`, whatever the prefix; None for any other key."""
+    match = _USAGE.fullmatch(key)
+    if match is None:
+        return None
+    try:
+        day = datetime(int(match["year"]), int(match["month"]), int(match["day"]), tzinfo=UTC)
+    except ValueError:
+        return None
+    return UsageKey(day, int(match["segment"]), format=match["format"])
 
 
 def parse_object_key(key: str) -> ObjectKey | None:

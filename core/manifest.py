@@ -81,7 +81,7 @@ class Watermark(Struct, frozen=True):
     """Key of the newest manifest; follow `previous` from there."""
 
 
-def encode_json(document: Manifest | Owner | Watermark) -> bytes:
+def encode_json(document: Struct) -> bytes:
     """Readable, with a stable order of fields: the same document gives the same bytes."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 

@@ -29,6 +29,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec import Struct, structs
 
+from core.manifest import encode_json
+
 KEY_FORMAT: Final = "sluice-key/1"
 _SIGNATURE: Final = re.compile(rb'("signature": ")([A-Za-z0-9+/=]*)(")')
 _KEY_FILE: Final = re.compile(r"(\d{4})\.pem")
@@ -77,11 +79,6 @@ class SigningKey:
 
     def __repr__(self) -> str:
         return f"<SigningKey {self.number} {self.key_id}>"
-
-
-def encode_document(document: Struct) -> bytes:
-    """Readable, with a stable order of fields: the same document gives the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def has_valid_signature(body: bytes, public_key: bytes) -> bool:
@@ -168,9 +165,9 @@ def _read_key(folder: Path, number: int) -> SigningKey:
 
 
 def _sign(document: Signed, private: Ed25519PrivateKey) -> bytes:
-    unsigned = encode_document(structs.replace(document, signature=""))
+    unsigned = encode_json(structs.replace(document, signature=""))
     signature = b64encode(private.sign(unsigned)).decode()
-    return encode_document(structs.replace(document, signature=signature))
+    return encode_json(structs.replace(document, signature=signature))
 
 
 def _raw(public: Ed25519PublicKey) -> bytes:

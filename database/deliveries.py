@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from core.receipt import digest_receipt
 from database.intake_batch import LedgerCount, LedgerKey
 
 
@@ -233,7 +233,7 @@ def mark_delivered(
                 {
                     "segment_id": delivery.segment_id,
                     "body": receipt,
-                    "sha256": sha256(receipt).hexdigest(),
+                    "sha256": digest_receipt(receipt),
                 },
             )
         connection.execute(

@@ -24,6 +24,7 @@ from core.keys import (
     owner_key,
     parse_identities_key,
     parse_object_key,
+    parse_usage_key,
     receipts_prefix,
     segment_of,
     watermark_key,
@@ -293,20 +294,10 @@ def _problems_of_objects(
 def _segment_of_object(delivered: DeliveredObject, prefix: str) -> int | None:
     """The segment that a key names, if it is one that we build below this prefix."""
     key = delivered.key
-    for parsed in (parse_object_key(key), parse_identities_key(key)):
+    for parsed in (parse_object_key(key), parse_identities_key(key), parse_usage_key(key)):
         if parsed is not None and parsed.dataset == delivered.dataset:
             return parsed.segment_id if parsed.under(prefix) == key else None
-    if delivered.dataset == "usage":
-        return next(
-            (segment for segment in _segments_in(key) if key.startswith(f"{prefix}/usage/")), None
-        )
     return None
-
-
-def _segments_in(key: str) -> Iterator[int]:
-    name = key.rpartition("/")[2].partition(".")[0]
-    if name.isdigit() and ".." not in key.split("/"):
-        yield int(name)
 
 
 def _check_end(

@@ -14,6 +14,7 @@ from core.keys import (
     manifest_key,
     parse_identities_key,
     parse_object_key,
+    parse_usage_key,
     watermark_key,
 )
 
@@ -115,3 +116,14 @@ def test_identities_stand_under_the_day_on_which_their_segment_was_opened() -> N
     assert key == "analytics/identities/year=2026/month=11/day=21/000000000007-0000.parquet"
     for other in ("", key + "/x", key.replace("day=21", "day=99"), key.replace("/identities", "")):
         assert parse_identities_key(other) is None
+
+
+USAGE = st.builds(UsageKey, day=DAYS, segment_id=st.integers(1, 10**15))
+
+
+@given(key=USAGE, prefix=PREFIXES)
+def test_a_key_of_usage_is_read_back_as_it_was_built(key: UsageKey, prefix: str) -> None:
+    assert parse_usage_key(key.under(prefix)) == key
+    assert parse_object_key(key.under(prefix)) is None
+    for other in (key.under(prefix) + "/x", key.under(prefix).replace("/usage", "")):
+        assert parse_usage_key(other) is None

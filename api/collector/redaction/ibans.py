@@ -41,6 +41,7 @@ _PATTERNS: Final = {
 }
 _BEGINNING: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}")
 _SEPARATORS: Final = frozenset(" -+.")
+_LOWER_HEX: Final = frozenset("0123456789abcdef")
 
 
 def find_ibans(text: str) -> Iterator[Span]:
@@ -54,9 +55,14 @@ def find_ibans(text: str) -> Iterator[Span]:
 
 
 def _may_begin(text: str, start: int) -> bool:
-    """Whether no word goes on here; `IBANCH93…` is what forms make of a label and a value."""
+    """Whether no word goes on here; `IBANCH93…` is what forms make of a label and a value.
+
+    Nor a UUID, whose last groups may look like `…-ad24-152758372918`.
+    """
     before = text[max(0, start - 4) : start]
     last = before[-1:]
+    if last == "-" and text[start].islower() and before[-2:-1] in _LOWER_HEX:
+        return False
     return not (last.isascii() and last.isalnum()) or before.lower() == "iban"
 
 

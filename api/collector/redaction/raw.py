@@ -29,6 +29,10 @@ LEFT_OF_LOCAL: Final = (
     + ESCAPED + b"|" + ENCODED + b")"
 )  # fmt: skip
 """Likewise, and no dash that ties it to a word: a UUID's middle."""
+LEFT_OF_LOWER: Final = (
+    rb"(?:^|[^0-9A-Za-z_\-]|(?:^|[^0-9a-f]|" + ENCODED + b")-|" + ESCAPED + b"|" + ENCODED + b")"
+)
+"""Likewise, and no dash that ties it to lower-case hexadecimal: a UUID's tail."""
 RIGHT: Final = rb"(?:$|[^0-9A-Za-z_])"
 
 QUOTE: Final = rb'(?:\\*"|' + BACKSLASH + rb"u0022)"

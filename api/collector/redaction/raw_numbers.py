@@ -15,6 +15,7 @@ from api.collector.redaction.raw import (
     GAP,
     LEFT,
     LEFT_OF_LOCAL,
+    LEFT_OF_LOWER,
     LEFT_OF_WHOLE,
     MAYBE_GAP,
     OPEN,
@@ -89,10 +90,24 @@ def ibans() -> bytes:
         (b"AD AL CY FR GR MC", digit * 7 + any_place * 4),
         (b"LB TR UA", digit * 4 + any_place * 7),
     )  # fmt: skip
-    return any_of((LEFT, b"(?i:iban)")) + any_of(
-        b"(?i:" + b"|".join(countries.split()) + b")" + _digits(2) + places
-        for countries, places in shapes
+    return any_of(
+        any_of((left, b"(?i:iban)"))
+        + any_of(
+            any_of(first(country) + b"(?i:" + country[1:] + b")" for country in countries.split())
+            + _digits(2)
+            + places
+            for countries, places in shapes
+        )
+        for left, first in ((LEFT, _first_letter), (LEFT_OF_LOWER, _first_letter_lower))
     )
+
+
+def _first_letter(country: bytes) -> bytes:
+    return country[:1]
+
+
+def _first_letter_lower(country: bytes) -> bytes:
+    return country[:1].lower()
 
 
 def phones() -> bytes:

@@ -50,7 +50,7 @@ chaos: $(VENV)/.dev  ## the crash tests, for longer
 fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s
 
-bench: bench-collect bench-export  ## every benchmark, one JSON line a result
+bench: bench-collect bench-redaction bench-export  ## every benchmark, one JSON line a result
 
 bench-%: $(VENV)/.dev  ## one benchmark
 	@$(BIN)/python -m benchmarks.$*

@@ -188,12 +188,23 @@ class Event(
         ]
         | None
     ) = None
-    browser: Annotated[str, _name("Browser family.", "Firefox")] | None = None
-    browser_version: Annotated[str, _name("Browser version.", "147.0")] | None = None
-    os: Annotated[str, _name("Operating system family.", "macOS")] | None = None
-    os_version: Annotated[str, _name("Operating system version.", "26.1")] | None = None
+    browser: (
+        Annotated[str, _name("Browser family; from `userAgent` when absent.", "Firefox")] | None
+    ) = None
+    browser_version: Annotated[str, _name("Browser version; likewise.", "147.0")] | None = None
+    os: Annotated[str, _name("Operating system family; likewise.", "macOS")] | None = None
+    os_version: (
+        Annotated[str, _name("Operating system version; likewise, where it is told.", "26.1")]
+        | None
+    ) = None
     device_type: (
-        Annotated[str, _name("Kind of device.", "desktop", "mobile", "tablet", "bot")] | None
+        Annotated[
+            str,
+            _name(
+                "Kind of device; likewise, and bot where `is_bot`.", "desktop", "mobile", "tablet"
+            ),
+        ]
+        | None
     ) = None
     screen_width: Annotated[int, _count("Screen width in CSS pixels.", 1920)] | None = None
     screen_height: Annotated[int, _count("Screen height in CSS pixels.", 1080)] | None = None

@@ -73,3 +73,40 @@ def test_no_address_raises(text: str) -> None:
     for value in derive_from_url(text).values():
         assert value is None or value
     derive_from_referrer(text)
+
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+)
+_AGENT_COLUMNS = ("browser", "browser_version", "os", "os_version", "device_type")
+
+
+def agent_of(**row: Any) -> list[str | None]:
+    return [derived(**row)[name] for name in _AGENT_COLUMNS]
+
+
+def test_what_follows_from_a_user_agent() -> None:
+    assert agent_of(user_agent=IPHONE) == ["Safari", "17.5", "iOS", "17.5", "mobile"]
+    assert agent_of(user_agent=None) == [None] * 5
+
+
+def test_a_bot_is_a_bot_whatever_it_says_that_it_is() -> None:
+    assert agent_of(user_agent=IPHONE, is_bot=True)[4] == "bot"
+    assert agent_of(is_bot=True)[4] == "bot"
+    assert agent_of(user_agent=IPHONE, is_bot=True, device_type="tv")[4] == "tv"
+    rows = [a_row(user_agent=IPHONE, is_bot=is_bot) for is_bot in (True, False, None)]
+    assert derive_columns(row_batch(*rows)).column("device_type").to_pylist() == [
+        "bot",
+        "mobile",
+        "mobile",
+    ]
+
+
+def test_no_version_is_put_beside_a_name_that_the_client_gave() -> None:
+    assert agent_of(user_agent=IPHONE, browser="Own", os="OwnOS") == [
+        "Own", None, "OwnOS", None, "mobile",
+    ]  # fmt: skip
+    assert agent_of(user_agent=IPHONE, os_version="17.5.1")[2:4] == ["iOS", "17.5.1"]
+    row = derived(url="https://a.example/?gclid=EAIa", click_id="own")
+    assert (row["click_id"], row["click_id_type"]) == ("own", None)

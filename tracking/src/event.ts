@@ -69,15 +69,15 @@ export interface Event {
   clickIdType?: string;
   /** The browser's own name; the request's header when absent. */
   userAgent?: string;
-  /** Browser family. */
+  /** Browser family; from `userAgent` when absent. */
   browser?: string;
-  /** Browser version. */
+  /** Browser version; likewise. */
   browserVersion?: string;
-  /** Operating system family. */
+  /** Operating system family; likewise. */
   os?: string;
-  /** Operating system version. */
+  /** Operating system version; likewise, where it is told. */
   osVersion?: string;
-  /** Kind of device. */
+  /** Kind of device; likewise, and bot where `is_bot`. */
   deviceType?: string;
   /** Screen width in CSS pixels. */
   screenWidth?: number;

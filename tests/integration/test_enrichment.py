@@ -1,0 +1,48 @@
+"""What is derived stands in the delivered files, as an outside reader finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from sqlalchemy import Engine
+
+from tests.conftest import an_event
+from tests.integration.building import Exporting, write_now
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
+    " (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+)
+
+
+@pytest.fixture
+def exporting(database_url: str, engine: Engine, tmp_path: Path) -> Exporting:
+    return Exporting(database_url, engine, tmp_path / "buckets")
+
+
+def delivered(exporting: Exporting, columns: str, *events: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The events' columns in the client's files, by event id, as DuckDB reads them."""
+    write_now(exporting.database_url, *events)
+    exporting.run()
+    files = exporting.client_root / "**" / "site_id=*" / "*" / "*" / "*" / "*" / "*.parquet"
+    return duckdb.sql(
+        f"SELECT {columns} FROM read_parquet('{files}', hive_partitioning = true) ORDER BY event_id"
+    ).fetchall()
+
+
+def test_browser_system_and_device_stand_in_the_files(exporting: Exporting) -> None:
+    rows = delivered(
+        exporting,
+        "event_id, browser, browser_version, os, os_version, device_type",
+        an_event(eventId="a", userAgent=IPHONE),
+        an_event(eventId="b", userAgent=IPHONE, browser="Own", deviceType="kiosk"),
+        an_event(eventId="c", userAgent="curl/8.14.1"),
+    )
+    assert rows == [
+        ("a", "Safari", "17.5", "iOS", "17.5", "mobile"),
+        ("b", "Own", None, "iOS", "17.5", "kiosk"),
+        ("c", "curl", "8.14", None, None, "bot"),
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from cli.contract import check_contract, write_contract
+from cli.doctor import examine_stack
 from cli.up import StackFailed, run_stack
 from cli.verify import VerificationFailed, run_verify
 from core.signing import SigningKeyError
@@ -40,6 +41,10 @@ def main() -> None:
     verify.add_argument("--key", help="id of a key that you know to be the stack's")
     verify.add_argument("--verbose", action="store_true", help="print every segment")
 
+    doctor = commands.add_parser("doctor", help="what is wrong with a stack, and what to do")
+    doctor.add_argument("--env-file", type=Path, help="settings, as in .env.example")
+    doctor.add_argument("--data", type=Path, help="examine what `sluice up --data` runs")
+
     keys = commands.add_parser("keys", help="the keys that sign receipts")
     add_arguments(keys)
 
@@ -64,6 +69,8 @@ def main() -> None:
                 )
             except VerificationFailed as exc:
                 sys.exit(str(exc))
+        case "doctor":
+            sys.exit(examine_stack(env_file=arguments.env_file, data=arguments.data))
         case "keys":
             try:
                 run_keys(arguments.dir, makes_new=arguments.new)

@@ -154,11 +154,12 @@ class Stack:
         return Part(
             name=name,
             command=[sys.executable, "-m", module],
-            environment=self._environment(name),
+            environment=self.environment_of(name),
             errors=self.data / "logs" / f"{name}.err",
         )
 
-    def _environment(self, name: str) -> dict[str, str]:
+    def environment_of(self, name: str) -> dict[str, str]:
+        """The settings that a part is started with."""
         buckets = self.data / "buckets"
         chosen = {
             "SLUICE_ENV": "development",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -22,11 +23,23 @@ def migrate(engine: Engine, *, wait_seconds: float = 60.0) -> None:
     Waits up to `wait_seconds` for PostgreSQL to answer; raises OperationalError after that.
     """
     _wait_until_up(engine, wait_seconds)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config = _config()
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def newest_migration() -> str:
+    """The revision that `migrate` brings a database to."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
 
 
 def _wait_until_up(engine: Engine, wait_seconds: float) -> None:

@@ -76,10 +76,15 @@ def _open_side(settings: ExporterSettings, side: str) -> Bucket:
         secret_access_key=getattr(settings, f"{side}_s3_secret_access_key"),
         role_arn=getattr(settings, f"{side}_s3_role_arn"),
         external_id=getattr(settings, f"{side}_s3_external_id"),
-        options=ObjectOptions(
-            encryption=getattr(settings, f"{side}_s3_encryption"),
-            kms_key_id=getattr(settings, f"{side}_s3_kms_key_id"),
-            storage_class=getattr(settings, f"{side}_s3_storage_class"),
-            tags=parse_tags(getattr(settings, f"{side}_s3_tags")),
-        ),
+        options=options_of(settings, side),
+    )
+
+
+def options_of(settings: ExporterSettings, side: str) -> ObjectOptions:
+    """How one side's objects are stored."""
+    return ObjectOptions(
+        encryption=getattr(settings, f"{side}_s3_encryption"),
+        kms_key_id=getattr(settings, f"{side}_s3_kms_key_id"),
+        storage_class=getattr(settings, f"{side}_s3_storage_class"),
+        tags=parse_tags(getattr(settings, f"{side}_s3_tags")),
     )

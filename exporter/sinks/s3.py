@@ -168,6 +168,9 @@ def connect_s3(
     secret_access_key: str | None,
     role_arn: str | None = None,
     external_id: str | None = None,
+    connect_seconds: float = 10,
+    read_seconds: float = 60,
+    attempts: int = 3,
 ) -> Any:
     """A boto3 client with bounded waits; without keys, the machine's own role is used.
 
@@ -186,9 +189,9 @@ def connect_s3(
         region_name=region,
         endpoint_url=endpoint_url,
         config=Config(
-            connect_timeout=10,
-            read_timeout=60,
-            retries={"mode": "standard", "max_attempts": 3},
+            connect_timeout=connect_seconds,
+            read_timeout=read_seconds,
+            retries={"mode": "standard", "max_attempts": attempts},
             max_pool_connections=8,
             # Bucket names in the host fail on most servers that are not Amazon's.
             s3={"addressing_style": "path" if endpoint_url else "auto"},
@@ -215,6 +218,11 @@ def _take_role(
     as_role = botocore.session.get_session()
     as_role._credentials = taken
     return boto3.Session(botocore_session=as_role, region_name=session.region_name)
+
+
+def remedy_for(code: str) -> str | None:
+    """What to do about an error that waiting does not mend, by S3's name for it."""
+    return _PERMANENT.get(code)
 
 
 def _code(exc: ClientError) -> str:

@@ -1,7 +1,8 @@
 """Build and parse every object key. No other module knows how a bucket is laid out.
 
 `{prefix}/events/site_id=…/year=…/month=…/day=…/hour=…/{segment}-{part}.{format}` is hive-style,
-cut by `received_at` in UTC; `{prefix}/identities/year=…/month=…/day=…/{segment}-{part}.{format}`
+cut by `received_at` in UTC (`events_csv/`, `events_json/` likewise, each format in a folder of its
+own); `{prefix}/identities/year=…/month=…/day=…/{segment}-{part}.{format}`
 holds a segment's identity links; `{prefix}/_sluice/…` describes the rest.
 """
 
@@ -15,7 +16,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 _OBJECT = re.compile(
-    r"(?P<prefix>.+)/(?P<dataset>[a-z]+)/site_id=(?P<site>[^/]*)/year=(?P<year>\d{4})"
+    r"(?P<prefix>.+)/(?P<dataset>[a-z_]+)/site_id=(?P<site>[^/]*)/year=(?P<year>\d{4})"
     r"/month=(?P<month>\d{2})/day=(?P<day>\d{2})/hour=(?P<hour>\d{2})"
     r"/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
 )
@@ -39,6 +40,9 @@ MAX_SITE_ID_BYTES: Final = 200
 
 HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder name that readers take for null: no site may have it."""
+
+EVENT_DATASETS: Final = {"events": "parquet", "events_csv": "csv", "events_json": "json"}
+"""The datasets that hold the events, each all of them, and the format that each has them in."""
 
 UNKNOWN_SITE: Final = "(unknown)"
 """What refusals are counted under when they name a site that is not known: no site may have it."""

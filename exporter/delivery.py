@@ -33,12 +33,12 @@ from sqlalchemy import Connection
 
 from core.event import SCHEMA_VERSION
 from core.keys import (
+    EVENT_DATASETS,
     ObjectKey,
     UsageKey,
     identities_key,
     manifest_key,
     owner_key,
-    parse_object_key,
     watermark_key,
 )
 from core.manifest import (
@@ -68,6 +68,7 @@ from exporter.dedup import drop_duplicates
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.identities import write_identities
+from exporter.layout import EventFormat, Layout, dataset_of, formats_among
 from exporter.receipts import BILLED_SINK, make_receipt
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
@@ -167,25 +168,36 @@ def deliver_segment(
     return delivered
 
 
-def check_conservation(ledger: Iterable[HourCount], files: Iterable[EncodedFile]) -> None:
-    """Raise ConservationBroken unless every site's hour has accepted - duplicates rows."""
+def check_conservation(
+    ledger: Iterable[HourCount],
+    files: Iterable[EncodedFile],
+    *,
+    formats: Iterable[EventFormat] = ("parquet",),
+) -> None:
+    """Raise ConservationBroken unless every site's hour has accepted - duplicates rows, in each
+    format."""
     due: Counter[tuple[str, datetime]] = Counter()
     for count in ledger:
         if count.outcome == "accepted":
             due[count.site_id, count.hour] += count.events
         elif count.outcome == "duplicate":
             due[count.site_id, count.hour] -= count.events
-    written: Counter[tuple[str, datetime]] = Counter()
+    written: dict[str, Counter[tuple[str, datetime]]] = {
+        dataset_of(form): Counter() for form in formats
+    }
     for file in files:
         if isinstance(file.key, ObjectKey):
-            written[file.key.partition.site_id, file.key.partition.hour] += file.rows
-    different = sorted(k for k in {*due, *written} if due[k] != written[k])
-    if different:
-        site, hour = different[0]
-        raise ConservationBroken(
-            f"{len(different)} site-hours do not add up; {site} at {hour:%Y-%m-%d %H}h: the ledger"
-            f" counts {due[site, hour]} rows to export, {written[site, hour]} were read"
-        )
+            partition = file.key.partition
+            written[file.key.dataset][partition.site_id, partition.hour] += file.rows
+    for dataset, rows in written.items():
+        different = sorted(k for k in {*due, *rows} if due[k] != rows[k])
+        if different:
+            site, hour = different[0]
+            raise ConservationBroken(
+                f"{len(different)} site-hours do not add up; {site} at {hour:%Y-%m-%d %H}h: the"
+                f" ledger counts {due[site, hour]} rows to export, {rows[site, hour]} were written"
+                f" into {dataset}"
+            )
 
 
 def _encode(
@@ -197,15 +209,20 @@ def _encode(
     folder: Path,
 ) -> list[EncodedFile]:
     files: list[EncodedFile] = []
-    if "events" in sink.datasets:
+    formats = formats_among(sink.datasets)
+    if formats:
         with stream_rows(settings.database_url, delivery.segment_id) as batches:
             files += encode_events(
                 map(derive_columns, drop_duplicates(batches, duplicate_rows)),
                 segment_id=delivery.segment_id,
                 folder=folder,
-                row_group_rows=settings.row_group_rows,
+                layout=Layout(
+                    formats=formats,
+                    row_group_rows=settings.row_group_rows,
+                    json_compression=settings.json_compression,
+                ),
             )
-        check_conservation(ledger, files)
+        check_conservation(ledger, files, formats=formats)
     if "identities" in sink.datasets:
         path = folder / "identities.parquet"
         with stream_links(settings.database_url, delivery.segment_id) as batches:
@@ -331,8 +348,12 @@ def _commit(sink: Sink, key: str, manifest: Manifest) -> bytes:
 
 
 def _summarise(manifest: Manifest) -> Delivered:
+    rows: Counter[str] = Counter()
+    for delivered in manifest.objects:
+        if delivered.dataset in EVENT_DATASETS:
+            rows[delivered.dataset] += delivered.rows
     return Delivered(
-        rows=sum(o.rows for o in manifest.objects if parse_object_key(o.key)),
+        rows=max(rows.values(), default=0),  # each dataset has them all
         bytes=sum(o.bytes for o in manifest.objects),
         objects=len(manifest.objects),
     )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exporter.arrow_schema import IDENTITIES_SCHEMA
-from exporter.encode import open_parquet
+from exporter.parquet_file import open_parquet
 
 
 def write_identities(path: Path, batches: Iterable[pa.RecordBatch]) -> int:

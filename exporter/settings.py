@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.settings import CommonSettings, setting
+from exporter.layout import JsonCompression, parse_formats
 
 _TAG_NAME = re.compile(r"[\w +\-.:/@]{1,128}")
 _TAG_VALUE = re.compile(r"[\w +\-=.:/@]{0,256}")
@@ -47,6 +48,9 @@ class ExporterSettings(CommonSettings):
         "Refused events that are kept; of more the oldest go.", default=100_000, at_least=0
     )
     row_group_rows: int = setting("Rows in a Parquet row group.", default=100_000, at_least=1_000)
+    json_compression: JsonCompression = setting(
+        "How JSON files are compressed: gzip or zstd.", default="gzip"
+    )
     signing_key_dir: Path = setting(
         "Folder of the keys that sign receipts; the first is made at the first start. Back it up.",
         default=Path("keys"),
@@ -81,6 +85,10 @@ class ExporterSettings(CommonSettings):
     client_s3_tags: str | None = setting(
         "Tags of every object: team=data,env=production.", default=None
     )
+    client_formats: str = setting(
+        "In which formats the events go there: parquet, csv, json, or several with commas between.",
+        default="parquet",
+    )
     metering_s3_bucket: str = setting("The vendor's bucket: a name, or file:///a/folder.")
     metering_prefix: str | None = setting(
         "Keys in the vendor's bucket begin with it; clients/<CLIENT_ID> when empty.", default=None
@@ -113,6 +121,9 @@ class ExporterSettings(CommonSettings):
     metering_mode: Literal["usage", "backup"] = setting(
         "backup also copies the events to the vendor's bucket.", default="backup"
     )
+    metering_formats: str = setting(
+        "In which formats the backup is kept; parquet has to be one.", default="parquet"
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that contradict each other."""
@@ -141,6 +152,16 @@ class ExporterSettings(CommonSettings):
                 parse_tags(getattr(self, f"{side}_s3_tags"))
             except ValueError as exc:
                 problems.append(f"{upper}_S3_TAGS: {exc}")
+            try:
+                formats = parse_formats(getattr(self, f"{side}_formats"))
+            except ValueError as exc:
+                problems.append(f"{upper}_FORMATS: {exc}")
+            else:
+                if side == "metering" and "parquet" not in formats:
+                    problems.append(
+                        "METERING_FORMATS has to name parquet: what is exported again is read"
+                        " from there."
+                    )
             address = getattr(self, f"{side}_s3_bucket")
             if address.startswith("file:") and not address.startswith("file:///"):
                 problems.append(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from database.deliveries import HourCount
 from exporter.arrow_schema import USAGE_SCHEMA
-from exporter.encode import open_parquet
+from exporter.parquet_file import open_parquet
 
 
 def write_usage(path: Path, *, client_id: str, counts: Iterable[HourCount]) -> int:

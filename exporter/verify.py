@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from core.keys import (
+    EVENT_DATASETS,
     key_statements_prefix,
     manifest_key,
     manifests_prefix,
@@ -225,21 +226,21 @@ def _problems_of_days(receipt: Receipt) -> Iterator[str]:
     billed = Counter[tuple[str, date]]()
     for day in receipt.billed_by_day:
         billed[day.site_id, day.day] += day.events
-    by_format: dict[str, Counter[tuple[str, date]]] = {}
+    by_dataset: dict[str, Counter[tuple[str, date]]] = {}
     for delivered in receipt.objects:
         key = parse_object_key(delivered.key)
         if (
-            delivered.dataset == "events"
+            delivered.dataset in EVENT_DATASETS
             and key is not None
             and key.segment_id == receipt.segment_id
         ):
-            rows = by_format.setdefault(delivered.format, Counter())
+            rows = by_dataset.setdefault(delivered.dataset, Counter())
             rows[key.partition.site_id, key.partition.hour.date()] += delivered.rows
-    if receipt.billed and not by_format:
+    if receipt.billed and not by_dataset:
         yield "it bills events, and names no object that holds them"
-    for form, rows in by_format.items():
+    for dataset, rows in by_dataset.items():
         if +rows != +billed:
-            yield f"what is billed by site and day is not what its {form} objects hold"
+            yield f"what is billed by site and day is not what its {dataset} objects hold"
 
 
 def _problems_in_bucket(
@@ -279,16 +280,17 @@ def _problems_of_objects(
         if expected.key in chain.named:
             yield f"{expected.key} is named twice"
         chain.named.add(expected.key)
-        if expected.dataset == "events":
-            rows[expected.format] += expected.rows
+        if expected.dataset in EVENT_DATASETS:
+            rows[expected.dataset] += expected.rows
         found = bucket.read_back(expected.key)
         if found is None:
             yield f"{expected.key} is not there"
         elif (found.bytes, found.sha256) != (expected.bytes, expected.sha256):
             yield f"{expected.key} was changed: {found.bytes} bytes, {found.sha256[:12]}…"
-    for form, number in rows.items():
+    for dataset, number in rows.items():
         if number != manifest.counts.exported:
-            yield f"its {form} objects hold {number} rows, {manifest.counts.exported} were exported"
+            exported = manifest.counts.exported
+            yield f"its {dataset} objects hold {number} rows, {exported} were exported"
 
 
 def _segment_of_object(delivered: DeliveredObject, prefix: str) -> int | None:
@@ -344,7 +346,8 @@ def _is_young(body: bytes | None, now: datetime) -> bool:
 
 def _check_others(bucket: Bucket, prefix: str, chain: _Chain) -> Iterator[Finding]:
     """Objects that nobody vouches for, among those that readers of a folder take for events."""
-    for key in bucket.list_keys(f"{prefix}/events/"):
-        parsed = parse_object_key(key)
-        if key not in chain.named and (parsed is None or parsed.segment_id in chain.receipted):
-            yield Finding(False, f"{key} is named by no manifest")
+    for dataset in EVENT_DATASETS:
+        for key in bucket.list_keys(f"{prefix}/{dataset}/"):
+            parsed = parse_object_key(key)
+            if key not in chain.named and (parsed is None or parsed.segment_id in chain.receipted):
+                yield Finding(False, f"{key} is named by no manifest")

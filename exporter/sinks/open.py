@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from exporter.layout import dataset_of, parse_formats
 from exporter.settings import ExporterSettings, parse_tags
 from exporter.sinks.directory import DirectoryBucket
 from exporter.sinks.s3 import ObjectOptions, S3Bucket, connect_s3
@@ -24,14 +25,15 @@ class Sink:
 
 def open_sinks(settings: ExporterSettings) -> list[Sink]:
     """The client's sink and the vendor's; nothing is asked of either yet."""
-    events = frozenset({"events", "identities"})
-    metering = frozenset({"usage"}) | (events if settings.metering_mode == "backup" else set())
+    metering = frozenset({"usage"})
+    if settings.metering_mode == "backup":
+        metering |= _events_in(settings.metering_formats)
     return [
         Sink(
             "client",
             _open_side(settings, "client"),
             settings.client_prefix,
-            events,
+            _events_in(settings.client_formats),
         ),
         Sink(
             "metering",
@@ -40,6 +42,11 @@ def open_sinks(settings: ExporterSettings) -> list[Sink]:
             metering,
         ),
     ]
+
+
+def _events_in(formats: str) -> frozenset[str]:
+    """The datasets that hold the events, and what is said of who they are of."""
+    return frozenset({"identities", *map(dataset_of, parse_formats(formats))})
 
 
 def open_bucket(

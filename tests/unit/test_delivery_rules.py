@@ -31,8 +31,10 @@ def counted(outcome: str, events: int, *, site: str = "a", hours: int = 0) -> Ho
     return HourCount(site, HOUR + timedelta(hours=hours), "click", outcome, events, 0)
 
 
-def a_file(rows: int, *, site: str = "a", hours: int = 0, part: int = 0) -> EncodedFile:
-    key = ObjectKey("events", Partition(site, HOUR + timedelta(hours=hours)), 1, part, "parquet")
+def a_file(
+    rows: int, *, site: str = "a", hours: int = 0, part: int = 0, dataset: str = "events"
+) -> EncodedFile:
+    key = ObjectKey(dataset, Partition(site, HOUR + timedelta(hours=hours)), 1, part, "parquet")
     return EncodedFile(key, Path("x"), rows, 1, "")
 
 
@@ -74,6 +76,15 @@ def test_rows_that_do_not_add_up_are_noticed(
 ) -> None:
     with pytest.raises(ConservationBroken, match="do not add up"):
         check_conservation(ledger, files)
+
+
+def test_each_format_must_have_every_row() -> None:
+    ledger = [counted("accepted", 5)]
+    both = [a_file(5), a_file(3, dataset="events_csv"), a_file(2, dataset="events_csv", part=1)]
+    check_conservation(ledger, both, formats=("parquet", "csv"))
+    for missing in (both[:1], both[1:], both[:2]):
+        with pytest.raises(ConservationBroken, match="do not add up"):
+            check_conservation(ledger, missing, formats=("parquet", "csv"))
 
 
 FIRST, LAST = datetime(2001, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone

@@ -27,7 +27,7 @@ HOURS = st.datetimes(FIRST, LAST, timezones=st.just(UTC)).map(
 )
 KEYS = st.builds(
     ObjectKey,
-    dataset=st.sampled_from(["events", "failed"]),
+    dataset=st.sampled_from(["events", "events_csv", "failed"]),
     partition=st.builds(Partition, site_id=SITES, hour=HOURS),
     segment_id=st.integers(1, 10**15),
     part=st.integers(0, 10**6),

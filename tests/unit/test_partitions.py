@@ -15,6 +15,7 @@ from core.keys import ObjectKey, Partition
 from exporter import encode
 from exporter.arrow_schema import FILE_SCHEMA
 from exporter.encode import EncodedFile, encode_events, finish_file
+from exporter.layout import Layout
 from exporter.partitions import split_batch
 from tests.unit.rows import HOUR, a_row, row_batch, split_at
 
@@ -61,7 +62,10 @@ def encode_all(
 ) -> list[EncodedFile]:
     folder.mkdir(exist_ok=True)
     return encode_events(
-        split_at(row_batch(*rows), cuts), segment_id=7, folder=folder, row_group_rows=row_group_rows
+        split_at(row_batch(*rows), cuts),
+        segment_id=7,
+        folder=folder,
+        layout=Layout(row_group_rows=row_group_rows),
     )
 
 
@@ -105,7 +109,7 @@ def test_open_files_are_bounded_and_what_was_closed_goes_on_in_another_part(tmp_
             yield batch
             most = max(most, open_descriptors(tmp_path))
 
-    files = encode_events(watched(), segment_id=7, folder=tmp_path, row_group_rows=1)
+    files = encode_events(watched(), segment_id=7, folder=tmp_path, layout=Layout(row_group_rows=1))
     # Each row is a row group here: every file is open as soon as it has a row.
     assert most <= encode.MAX_OPEN_FILES
     keys = [file.key for file in files]

@@ -1,0 +1,56 @@
+"""How a sink's events are laid out: in which formats, and how their files are written.
+
+Each format has a dataset, and so a folder, of its own, always the same one: a reader such as
+Athena takes every file of a folder, and a setting that changes must not mix formats in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from core.keys import EVENT_DATASETS
+
+EventFormat = Literal["parquet", "csv", "json"]
+JsonCompression = Literal["gzip", "zstd"]
+
+FORMATS: Final[tuple[EventFormat, ...]] = get_args(EventFormat)
+_DATASET_OF: Final = {form: dataset for dataset, form in EVENT_DATASETS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What decides the bytes of a segment's files, beside its rows."""
+
+    formats: tuple[EventFormat, ...] = ("parquet",)
+    row_group_rows: int = 100_000
+    json_compression: JsonCompression = "gzip"
+
+    def file_format(self, form: EventFormat) -> str:
+        """What a file's name ends with."""
+        if form == "json":
+            return "json.gz" if self.json_compression == "gzip" else "json.zst"
+        return "csv.gz" if form == "csv" else form
+
+
+def parse_formats(text: str) -> tuple[EventFormat, ...]:
+    """`parquet,csv` in the order of `FORMATS`; raises ValueError for anything else."""
+    named = [name.strip() for name in text.split(",")]
+    unknown = [name for name in named if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no format: {', '.join(FORMATS)}")
+    if len(set(named)) != len(named):
+        raise ValueError("a format stands there twice")
+    return tuple(form for form in FORMATS if form in named)
+
+
+def dataset_of(form: EventFormat) -> str:
+    """The dataset that holds the events in a format."""
+    return _DATASET_OF[form]
+
+
+def formats_among(datasets: Iterable[str]) -> tuple[EventFormat, ...]:
+    """The formats whose datasets are among some."""
+    wanted = set(datasets)
+    return tuple(form for form in FORMATS if dataset_of(form) in wanted)

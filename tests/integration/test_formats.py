@@ -1,0 +1,167 @@
+"""Events in several formats at once: each holds them all, and each event is billed once."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pytest
+from sqlalchemy import Engine
+
+from core.clock import utc_now
+from core.manifest import Manifest, decode_manifest
+from core.receipt import decode_receipt
+from core.settings import SettingsError, read_settings
+from exporter.settings import ExporterSettings
+from exporter.sinks.open import Sink
+from exporter.verify import verify_bucket
+from tests.conftest import an_event
+from tests.integration.building import Exporting, write_now
+
+FORMATS = {
+    "CLIENT_FORMATS": "json,csv,parquet", "METERING_FORMATS": "parquet,json",
+    "JSON_COMPRESSION": "zstd",
+}  # fmt: skip
+
+
+@pytest.fixture
+def exporting(database_url: str, engine: Engine, tmp_path: Path) -> Exporting:
+    return Exporting(database_url, engine, tmp_path / "buckets", variables=FORMATS)
+
+
+def some_events(exporting: Exporting) -> None:
+    write_now(
+        exporting.database_url,
+        an_event(eventId="a", title='say "hi"\r\n', properties={"price": 12.5}),
+        an_event(eventId="a"), an_event(eventId="b", siteId="b.example", title=""), 7,
+    )  # fmt: skip
+
+
+def manifest_of(sink: Sink, segment_id: int) -> Manifest:
+    key = f"{sink.prefix}/_sluice/manifests/{segment_id:012d}.json"
+    return decode_manifest(sink.bucket.get(key) or b"")
+
+
+def problems(sink: Sink) -> list[str]:
+    findings = verify_bucket(sink.bucket, sink.prefix, now=utc_now() + timedelta(hours=2))
+    return [f.what for f in findings if not f.holds]
+
+
+def test_each_format_has_a_folder_with_every_event_and_each_is_billed_once(
+    exporting: Exporting,
+) -> None:
+    some_events(exporting)
+    sealed = exporting.run()
+    exporting.put_receipts()
+    rows = Counter[str]()
+    for listed in manifest_of(exporting.client, sealed.segment_id).objects:
+        rows[f"{listed.dataset} {listed.format}"] += listed.rows
+    assert rows == {"events parquet": 2, "events_csv csv.gz": 2, "events_json json.zst": 2}
+    backup = manifest_of(exporting.metering, sealed.segment_id).objects
+    assert {o.dataset for o in backup} == {"events", "events_json", "usage"}
+    assert exporting.delivery(sealed.segment_id, "client")["rows"] == 2
+    for sink in exporting.sinks:
+        assert problems(sink) == []
+        assert exporting.committed_ids(sink) == Counter("ab")
+        (key,) = sink.bucket.list_keys(f"{sink.prefix}/_sluice/receipts/")
+        receipt = decode_receipt(sink.bucket.get(key) or b"")
+        assert receipt.billed == sum(day.events for day in receipt.billed_by_day) == 2
+
+
+def test_an_outside_reader_finds_the_same_events_in_each_folder(exporting: Exporting) -> None:
+    some_events(exporting)
+    exporting.run()
+    root = exporting.client_root / "analytics"
+    found = [
+        duckdb.sql(
+            f"SELECT site_id, event_id, title, properties, epoch_us(received_at::TIMESTAMPTZ), hour"
+            f" FROM {source} ORDER BY event_id"
+        ).fetchall()
+        for source in (
+            f"read_parquet('{root}/events/**/*.parquet', hive_partitioning = true)",
+            f"read_csv('{root}/events_csv/**/*.csv.gz', hive_partitioning = true,"
+            " allow_quoted_nulls = false, all_varchar = true)",
+            f"read_json('{root}/events_json/**/*.json.zst', hive_partitioning = true,"
+            " format = 'newline_delimited', union_by_name = true)",
+        )
+    ]
+    assert [row[:3] for row in found[0]] == [
+        ("shop.example", "a", 'say "hi"\r\n'),
+        ("b.example", "b", ""),
+    ]
+    assert found[0] == found[1]
+    assert [row[:5] for row in found[0]] == [row[:5] for row in found[2]]
+
+
+def test_a_second_attempt_gives_every_object_the_same_bytes(
+    exporting: Exporting, database_url: str, engine: Engine
+) -> None:
+    some_events(exporting)
+    sealed = exporting.run()
+    other = Exporting(database_url, engine, exporting.folder / "again", variables=FORMATS)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE deliveries SET state = 'pending'")
+        connection.exec_driver_sql(
+            "UPDATE segments SET state = 'deduplicated' WHERE state <> 'open'"
+        )
+    other.deliver()
+    for mine, theirs in zip(exporting.sinks, other.sinks, strict=True):
+        first, again = (manifest_of(s, sealed.segment_id).objects for s in (mine, theirs))
+        assert [(o.key, o.sha256) for o in first] == [(o.key, o.sha256) for o in again]
+
+
+@pytest.mark.parametrize("dataset", ["events", "events_csv", "events_json"])
+def test_what_is_wrong_in_any_format_is_found(exporting: Exporting, dataset: str) -> None:
+    some_events(exporting)
+    exporting.run()
+    exporting.put_receipts()
+    (first, *_) = sorted((exporting.client_root / "analytics" / dataset).rglob("0000*"))
+    stray = first.with_name("000000000001-0009" + "".join(first.suffixes))
+    stray.write_bytes(first.read_bytes())
+    assert [p.endswith("is named by no manifest") for p in problems(exporting.client)] == [True]
+    stray.unlink()
+    body = first.read_bytes()
+    first.write_bytes(gzip.compress(b"") + body[1:])
+    assert len(problems(exporting.client)) == 1
+    first.unlink()
+    assert "is not there" in problems(exporting.client)[0]
+
+
+def test_a_format_that_lacks_an_event_is_found_whoever_signs(exporting: Exporting) -> None:
+    some_events(exporting)
+    exporting.run()
+    exporting.put_receipts()
+    (key,) = exporting.client.bucket.list_keys("analytics/_sluice/receipts/")
+    receipt = decode_receipt(exporting.client.bucket.get(key) or b"")
+    less = [
+        msgspec.structs.replace(o, rows=0) if o.dataset == "events_csv" else o
+        for o in receipt.objects
+    ]
+    exporting.client.bucket.put(
+        key, exporting.exporter.keys[-1].sign(msgspec.structs.replace(receipt, objects=less))
+    )
+    found = problems(exporting.client)
+    assert any("is not what its events_csv objects hold" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"CLIENT_FORMATS": "avro"}, "CLIENT_FORMATS: 'avro' is no format: parquet, csv, json"),
+        ({"CLIENT_FORMATS": "csv,csv"}, "twice"),
+        ({"METERING_FORMATS": "csv"}, "METERING_FORMATS has to name parquet"),
+        ({"JSON_COMPRESSION": "snappy"}, "JSON_COMPRESSION"),
+    ],
+)
+def test_formats_that_cannot_be_are_named_at_the_start(
+    variables: dict[str, str], message: str
+) -> None:
+    given = {
+        "DATABASE_URL": "postgresql://db/x", "CLIENT_S3_BUCKET": "c", "METERING_S3_BUCKET": "m",
+    }  # fmt: skip
+    with pytest.raises(SettingsError, match=message):
+        read_settings(ExporterSettings, given | variables)

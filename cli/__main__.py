@@ -10,6 +10,7 @@ from dotenv import load_dotenv
 
 from cli.contract import check_contract, write_contract
 from cli.doctor import examine_stack
+from cli.pull import add_pull_arguments, run_pull
 from cli.up import StackFailed, run_stack
 from cli.verify import VerificationFailed, run_verify
 from core.signing import SigningKeyError
@@ -44,6 +45,9 @@ def main() -> None:
     doctor = commands.add_parser("doctor", help="what is wrong with a stack, and what to do")
     doctor.add_argument("--env-file", type=Path, help="settings, as in .env.example")
     doctor.add_argument("--data", type=Path, help="examine what `sluice up --data` runs")
+    add_pull_arguments(
+        commands.add_parser("pull", help="a verified copy of a bucket in a folder, kept up to date")
+    )
 
     keys = commands.add_parser("keys", help="the keys that sign receipts")
     add_arguments(keys)
@@ -71,6 +75,8 @@ def main() -> None:
                 sys.exit(str(exc))
         case "doctor":
             sys.exit(examine_stack(env_file=arguments.env_file, data=arguments.data))
+        case "pull":
+            sys.exit(run_pull(arguments))
         case "keys":
             try:
                 run_keys(arguments.dir, makes_new=arguments.new)

@@ -179,6 +179,12 @@ def parse_object_key(key: str) -> ObjectKey | None:
     )
 
 
+def partition_values(key: str) -> dict[str, str]:
+    """What a key's folders say of the rows: `site_id`, `year` and so on, by name."""
+    pairs = (folder.partition("=") for folder in key.split("/")[:-1] if "=" in folder)
+    return {name: unquote(value) for name, _, value in pairs}
+
+
 def manifest_key(prefix: str, segment_id: int) -> str:
     """Where a segment's manifest stands: written last, it commits the segment's objects."""
     return f"{manifests_prefix(prefix)}{segment_id:012d}.json"

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable
 
@@ -70,11 +71,21 @@ class DirectoryBucket:
             except FileNotFoundError:
                 return None
 
-    def list_keys(self, prefix: str) -> Iterator[str]:
+    def read_chunks(self, key: str) -> Iterator[bytes] | None:
+        """Read the file as it is asked for."""
+        with _translated(key):
+            try:
+                stream = self._path(key).open("rb")
+            except FileNotFoundError:
+                return None
+        return _chunks_of(stream, key)
+
+    def list_keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Walk the folder that the prefix names."""
         folder = self.root / prefix.rpartition("/")[0]
         keys = (p.relative_to(self.root).as_posix() for p in folder.rglob("*") if p.is_file())
-        yield from sorted(k for k in keys if k.startswith(prefix) and not _is_partial(k))
+        wanted = (k for k in keys if k.startswith(prefix) and k > after)
+        yield from sorted(k for k in wanted if not _is_partial(k))
 
     def delete(self, key: str) -> None:
         """Remove the file."""
@@ -106,6 +117,12 @@ class DirectoryBucket:
                 yield partial
             finally:
                 partial.unlink(missing_ok=True)
+
+
+def _chunks_of(stream: BinaryIO, key: str) -> Iterator[bytes]:
+    with _translated(key), stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _is_partial(key: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,11 +146,23 @@ class S3Bucket:
                 size += len(chunk)
             return ObjectDigest(size, digest.hexdigest())
 
-    def list_keys(self, prefix: str) -> Iterator[str]:
+    def read_chunks(self, key: str) -> Iterator[bytes] | None:
+        """One request, read as it is asked for; what is done with a piece raises as it does."""
+        with _translated(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as exc:
+                if _code(exc) in _MISSING:
+                    return None
+                raise
+        return _chunks_of(answer["Body"], key)
+
+    def list_keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Page through the listing."""
         with _translated(prefix):
             pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+            begin = {"StartAfter": after} if after else {}
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, **begin):
                 for found in page.get("Contents", ()):
                     yield found["Key"]
 
@@ -223,6 +235,11 @@ def _take_role(
 def remedy_for(code: str) -> str | None:
     """What to do about an error that waiting does not mend, by S3's name for it."""
     return _PERMANENT.get(code)
+
+
+def _chunks_of(body: Any, key: str) -> Iterator[bytes]:
+    with _translated(key), closing(body):
+        yield from body.iter_chunks(_CHUNK_BYTES)
 
 
 def _code(exc: ClientError) -> str:

@@ -50,8 +50,11 @@ class Bucket(Protocol):
     def read_back(self, key: str) -> ObjectDigest | None:
         """Read an object through and digest it; None when there is none."""
 
-    def list_keys(self, prefix: str) -> Iterator[str]:
-        """Keys that begin with the prefix, in order."""
+    def read_chunks(self, key: str) -> Iterator[bytes] | None:
+        """An object's bytes, a piece at a time; None when there is none."""
+
+    def list_keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """Keys that begin with the prefix, in order; only those behind `after`."""
 
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens when there is none."""

@@ -287,3 +287,20 @@ def test_a_role_that_cannot_be_taken_stops_the_sink(s3_bucket: str) -> None:
     )
     with pytest.raises(SinkUnavailable):
         S3Bucket(client, s3_bucket).get(KEY)
+
+
+def test_an_object_is_read_in_pieces(bucket: Bucket) -> None:
+    assert bucket.read_chunks(KEY) is None
+    content = random.Random(1).randbytes(3 << 20)
+    bucket.put(KEY, content)
+    chunks = list(bucket.read_chunks(KEY) or ())
+    assert b"".join(chunks) == content
+    assert max(map(len, chunks)) <= 1 << 20
+
+
+def test_a_listing_begins_behind_a_key(bucket: Bucket) -> None:
+    for n in range(5):
+        bucket.put(f"a/m/{n}", b"")
+    bucket.put("a/n/0", b"")
+    assert list(bucket.list_keys("a/m/", after="a/m/2")) == ["a/m/3", "a/m/4"]
+    assert list(bucket.list_keys("a/m/", after="a/m/9")) == []

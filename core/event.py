@@ -1,8 +1,8 @@
 """The event contract: the one definition from which every schema and table is derived.
 
 `Event` is what travels on the wire (camelCase); `ServerFacts` is what the server adds to it: both
-together are what the buffer keeps as `payload`. `COLUMNS` is the delivered row: one snake_case
-column for each field, in the order in which files carry them.
+together are what the buffer keeps as `payload`. `DerivedFacts` is what the export adds. `COLUMNS`
+is the delivered row: one snake_case column for each field, in the order in which files carry them.
 
 `sluice contract` derives the JSON Schema, the TypeScript types, the Arrow schema and the
 table in the docs from here; CI fails when one of them is stale.
@@ -165,7 +165,16 @@ class Event(
         Annotated[str, _text("Its host; from `referrer` when absent.", "www.google.com")] | None
     ) = None
     referrer_type: (
-        Annotated[str, _name("What kind of place it is.", "search", "social", "internal", "direct")]
+        Annotated[
+            str,
+            _name(
+                "What kind of place it is; from `referrer` when absent.",
+                "search",
+                "social",
+                "internal",
+                "direct",
+            ),
+        ]
         | None
     ) = None
     utm_source: Annotated[str, _text("Campaign source; from `url` when absent.", "news")] | None = (
@@ -267,11 +276,35 @@ class ServerFacts(Struct, rename="camel", omit_defaults=True, kw_only=True, gc=F
     ) = None
 
 
+class DerivedFacts(Struct, rename="camel", kw_only=True, gc=False):
+    """What the export derives from an event's other fields; the buffer does not hold it.
+
+    Sent by a client, a field of one of these names lands in `properties`.
+    """
+
+    host: Annotated[str, _text("The page's host, as `url` says it.", "shop.example")] | None = None
+    referrer_source: (
+        Annotated[
+            str,
+            _text("What sent the visitor, by name, or by its registrable domain.", "google"),
+        ]
+        | None
+    ) = None
+    channel: (
+        Annotated[
+            str,
+            _name("Which channel brought the visitor.", "organic_search", "email", "direct"),
+        ]
+        | None
+    ) = None
+
+
 class Origin(StrEnum):
     """Who fills a column."""
 
     CLIENT = "client"
     SERVER = "server"
+    EXPORT = "export"
     PARTITION = "partition"
 
 
@@ -342,6 +375,8 @@ def _columns() -> Iterator[Column]:
         str(SCHEMA_VERSION),
         "",
     )
+    for field in msgspec.structs.fields(DerivedFacts):
+        yield _column(field, Origin.EXPORT)
 
 
 def _column(field: msgspec.structs.FieldInfo, origin: Origin) -> Column:
@@ -370,8 +405,8 @@ def _column(field: msgspec.structs.FieldInfo, origin: Origin) -> Column:
         limit = ""
     return Column(
         field.name,
-        field.encode_name if origin is not Origin.SERVER else None,
-        field.encode_name,
+        field.encode_name if origin in (Origin.CLIENT, Origin.PARTITION) else None,
+        field.encode_name if origin is not Origin.EXPORT else None,
         kind,
         origin,
         meta.description,

@@ -1,14 +1,22 @@
-"""Columns that follow from others: worked out once for each distinct value, not for each row."""
+"""Columns that follow from others: worked out once for each distinct value, not for each row.
+
+A row's columns depend on that row alone: the same rows in other batches give the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from exporter.channels import choose_channel
+from exporter.referrers import judge_referrer
 from exporter.user_agents import Agent, read_user_agent
 
 _CLICK_IDS: Final = (
@@ -25,6 +33,7 @@ _CLICK_IDS: Final = (
 _UTM: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _MAX_DERIVED_CHARS: Final = 1_000
 _MAX_PARAMETERS: Final = 200
+_MAX_HOST_CHARS: Final = 253  # RFC 1035's, as text
 
 # A version is the named browser's own, a type the given id's: alone it may belong to another one.
 _BELONGS_TO: Final = {
@@ -37,12 +46,12 @@ Derived = dict[str, str | None]
 
 
 def derive_from_url(url: str) -> Derived:
-    """`path`, the `utm_…` parameters, `click_id` and `click_id_type` of a page's address."""
+    """What an address tells: `host`, `path`, `utm_…`, `click_id`, `click_id_type`."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return {}
-    derived: Derived = {"path": parts.path or "/"}
+    derived: Derived = {"host": _host(parts), "path": parts.path or "/"}
     parameters = _parameters(parts.query)
     for name in _UTM:
         derived[name] = (parameters.get(name) or "")[:_MAX_DERIVED_CHARS] or None
@@ -64,10 +73,14 @@ def _parameters(query: str) -> dict[str, str]:
 def derive_from_referrer(referrer: str) -> Derived:
     """`referrer_domain`: the host of the address that led to the page."""
     try:
-        host = urlsplit(referrer).hostname
+        return {"referrer_domain": _host(urlsplit(referrer))}
     except ValueError:
         return {}
-    return {"referrer_domain": host}
+
+
+def _host(parts: SplitResult) -> str | None:
+    host = (parts.hostname or "").rstrip(".")
+    return host if 0 < len(host) <= _MAX_HOST_CHARS else None
 
 
 def derive_from_user_agent(user_agent: str) -> Derived:
@@ -76,7 +89,7 @@ def derive_from_user_agent(user_agent: str) -> Derived:
 
 
 _SOURCES: Final[tuple[tuple[str, tuple[str, ...], Callable[[str], Derived]], ...]] = (
-    ("url", ("path", *_UTM, "click_id", "click_id_type"), derive_from_url),
+    ("url", ("host", "path", *_UTM, "click_id", "click_id_type"), derive_from_url),
     ("referrer", ("referrer_domain",), derive_from_referrer),
     ("user_agent", Agent._fields, derive_from_user_agent),
 )
@@ -101,7 +114,101 @@ def derive_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
             if owner.null_count < len(owner):
                 derived = pc.if_else(owner.is_null(), derived, None)
             batch = _fill(batch, target, derived)
+    return _derive_arrivals(batch)
+
+
+# What an arrival follows from, beside whether it is a page view that nobody referred.
+_ARRIVAL_FROM: Final = (
+    "site_id",
+    "host",
+    "referrer_domain",
+    "referrer_type",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "click_id_type",
+)
+_ARRIVAL: Final = ("referrer_type", "referrer_source", "channel")
+_CACHED_ARRIVALS: Final = 4_096
+# Times a batch's rows it is an int64 still.
+_MAX_COMBINATIONS: Final = 1 << 31
+
+
+@lru_cache(maxsize=_CACHED_ARRIVALS)
+def derive_arrival(
+    site_id: str | None,
+    host: str | None,
+    referrer_domain: str | None,
+    referrer_type: str | None,
+    utm_source: str | None,
+    utm_medium: str | None,
+    utm_campaign: str | None,
+    click_id_type: str | None,
+    *,
+    is_unreferred: bool,
+) -> tuple[str | None, str | None, str | None]:
+    """`referrer_type`, `referrer_source`, `channel`."""
+    source = None
+    if referrer_domain:
+        place = judge_referrer(referrer_domain, host, site_id)
+        referrer_type, source = referrer_type or place.type, place.source
+    elif is_unreferred:
+        referrer_type = referrer_type or "direct"
+    channel = choose_channel(
+        utm_source=utm_source,
+        utm_medium=utm_medium,
+        utm_campaign=utm_campaign,
+        click_id_type=click_id_type,
+        referrer_type=referrer_type,
+    )
+    return referrer_type, source, channel
+
+
+def _derive_arrivals(batch: pa.RecordBatch) -> pa.RecordBatch:
+    is_unreferred = _is_unreferred(batch)
+    columns = [batch.column(name) for name in _ARRIVAL_FROM]
+    rows, indices = _distinct([is_unreferred, *columns])
+    flags, *told = (column.take(rows).to_pylist() for column in (is_unreferred, *columns))
+    found = [
+        derive_arrival(*values, is_unreferred=flag)
+        for flag, *values in zip(flags, *told, strict=True)
+    ]
+    for name, values in zip(_ARRIVAL, zip(*found, strict=True), strict=False):
+        if any(values):
+            batch = _fill(batch, name, pc.take(pa.array(values, pa.string()), indices))
     return batch
+
+
+def _is_unreferred(batch: pa.RecordBatch) -> pa.Array:
+    """Page views that came without a referrer: only of them is its absence known."""
+    referrer = batch.column("referrer")
+    is_view = pc.and_(
+        pc.equal(batch.column("event_type"), "page_view"), batch.column("url").is_valid()
+    )
+    is_empty = pc.or_kleene(referrer.is_null(), pc.equal(pc.binary_length(referrer), 0))
+    return pc.and_(is_view, is_empty)
+
+
+def _distinct(columns: list[pa.Array]) -> tuple[pa.Array, pa.Array]:
+    """One row of each distinct combination, and for every row which of them it is."""
+    codes, size = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        if column.null_count == len(column):
+            continue
+        encoded = column.dictionary_encode(null_encoding="encode")
+        codes = codes * len(encoded.dictionary) + encoded.indices.to_numpy()
+        size *= len(encoded.dictionary)
+        if size > _MAX_COMBINATIONS:
+            codes, size = _renumber(codes), len(codes)
+    codes = _renumber(codes)
+    rows = np.zeros(codes.max(initial=-1) + 1, dtype=np.int64)
+    rows[codes[::-1]] = np.arange(len(codes))[::-1]
+    return pa.array(rows), pa.array(codes)
+
+
+def _renumber(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    found = pa.array(codes).dictionary_encode().indices.to_numpy()
+    return np.asarray(found, dtype=np.int64)
 
 
 def _mark_bots(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -36,6 +36,8 @@ def _expression(column: Column) -> str:
     if column.name == "schema_version":
         return f"{SCHEMA_VERSION}::int"
     wire = column.payload_name
+    if wire is None:  # derived from the others, later
+        return "NULL::bool" if column.type is ColumnType.BOOLEAN else "NULL::text"
     match column.type:
         case ColumnType.STRING:
             return f"payload->>'{wire}'"

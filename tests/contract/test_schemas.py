@@ -16,6 +16,7 @@ from core.event import (
     COLUMNS,
     FILE_COLUMNS,
     ColumnType,
+    DerivedFacts,
     Event,
     Origin,
     ServerFacts,
@@ -67,7 +68,9 @@ def test_every_column_of_the_buffer_is_a_column_of_the_contract() -> None:
 
 def test_the_payload_holds_every_field_of_the_contract() -> None:
     made_by_the_server = {f.name for f in msgspec.structs.fields(ServerFacts)}
-    assert not made_by_the_server & set(wire_fields())
+    derived = {f.name for f in msgspec.structs.fields(DerivedFacts)}
+    assert not (made_by_the_server | derived) & set(wire_fields())
+    assert derived == {c.name for c in COLUMNS if c.origin is Origin.EXPORT}
     assert made_by_the_server == {c.name for c in COLUMNS if c.origin is Origin.SERVER} - {
         "received_at",
         "device_occurred_at",

@@ -46,3 +46,22 @@ def test_browser_system_and_device_stand_in_the_files(exporting: Exporting) -> N
         ("b", "Own", None, "iOS", "17.5", "kiosk"),
         ("c", "curl", "8.14", None, None, "bot"),
     ]
+
+
+def test_referrer_and_channel_stand_in_the_files(exporting: Exporting) -> None:
+    page = "https://www.shop.example/p/7"
+    rows = delivered(
+        exporting,
+        "event_id, host, referrer_domain, referrer_type, referrer_source, channel",
+        an_event(eventId="a", url=page, referrer="https://www.google.ch/"),
+        an_event(eventId="b", url=page + "?utm_source=fb&utm_medium=cpc&fbclid=x"),
+        an_event(eventId="c", url=page, eventType="click"),
+        # Not a client's to say: kept, in properties.
+        an_event(eventId="d", url=page, channel="own", host="evil.example"),
+    )
+    assert rows == [
+        ("a", "www.shop.example", "www.google.ch", "search", "google", "organic_search"),
+        ("b", "www.shop.example", None, "direct", None, "paid_social"),
+        ("c", "www.shop.example", None, None, None, None),
+        ("d", "www.shop.example", None, "direct", None, "direct"),
+    ]

@@ -51,7 +51,7 @@ export interface Event {
   referrer?: string;
   /** Its host; from `referrer` when absent. */
   referrerDomain?: string;
-  /** What kind of place it is. */
+  /** What kind of place it is; from `referrer` when absent. */
   referrerType?: string;
   /** Campaign source; from `url` when absent. */
   utmSource?: string;

@@ -3,7 +3,8 @@
 `{prefix}/events/site_id=…/year=…/month=…/day=…/hour=…/{segment}-{part}.{format}` is hive-style,
 cut by `received_at` in UTC (`events_csv/`, `events_json/` likewise, each format in a folder of its
 own); `{prefix}/identities/year=…/month=…/day=…/{segment}-{part}.{format}`
-holds a segment's identity links; `{prefix}/_sluice/…` describes the rest.
+holds a segment's identity links, `failed/` and `sites/` likewise what was refused and the sites
+that changed; `{prefix}/_sluice/…` describes the rest.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _IDENTITIES = re.compile(
 _USAGE = re.compile(
     r"(?P<prefix>.+)/usage/year=(?P<year>\d{4})/month=(?P<month>\d{2})/day=(?P<day>\d{2})"
     r"/(?P<segment>\d{12,})\.(?P<format>[a-z0-9.]+)"
+)
+_DAY = re.compile(
+    r"(?P<prefix>.+)/(?P<dataset>failed|sites)/year=(?P<year>\d{4})/month=(?P<month>\d{2})"
+    r"/day=(?P<day>\d{2})/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
 )
 _STATEMENT = re.compile(r".+/_sluice/keys/(\d{4})\.json")
 _DOCUMENT = re.compile(r".+/_sluice/(?:manifests|receipts)/(\d{12,})\.json")
@@ -128,6 +133,50 @@ def identities_key(opened_at: datetime, segment_id: int) -> IdentitiesKey:
     """Where the identity links of a segment stand."""
     day = opened_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return IdentitiesKey(day, segment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DayKey:
+    """A segment's file of a dataset that is cut by days only: `failed`, `sites`."""
+
+    dataset: str
+    day: datetime
+    """Midnight UTC of the day on which the segment was opened."""
+    segment_id: int
+    part: int = 0
+    format: str = "parquet"
+
+    def under(self, prefix: str) -> str:
+        """The whole key, as it stands in the bucket."""
+        day = self.day.astimezone(UTC)
+        return (
+            f"{prefix}/{self.dataset}/year={day:%Y}/month={day:%m}/day={day:%d}"
+            f"/{self.segment_id:012d}-{self.part:04d}.{self.format}"
+        )
+
+
+def day_key(dataset: str, opened_at: datetime, segment_id: int) -> DayKey:
+    """Where a segment's file of such a dataset stands."""
+    day = opened_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return DayKey(dataset, day, segment_id)
+
+
+def parse_day_key(key: str) -> DayKey | None:
+    """The inverse of `DayKey.under`, whatever the prefix; None for any other key."""
+    match = _DAY.fullmatch(key)
+    if match is None:
+        return None
+    try:
+        day = datetime(int(match["year"]), int(match["month"]), int(match["day"]), tzinfo=UTC)
+    except ValueError:
+        return None
+    return DayKey(
+        dataset=match["dataset"],
+        day=day,
+        segment_id=int(match["segment"]),
+        part=int(match["part"]),
+        format=match["format"],
+    )
 
 
 def parse_identities_key(key: str) -> IdentitiesKey | None:

@@ -77,9 +77,13 @@ _BY_ID = text(f"""
 SELECT {_COLUMNS} FROM dead_letters WHERE dead_letter_id = ANY(:ids) ORDER BY dead_letter_id
 """)  # noqa: S608
 
+# What is delivered of a sealed segment's letters must not change: the first reason is kept.
 _REFUSE_AGAIN = text("""
 UPDATE dead_letters AS d SET reason = n.reason, field = n.field, message = n.message,
-  version = :version
+  version = :version, first_reason = coalesce(d.first_reason, d.reason),
+  first_field = CASE WHEN d.first_reason IS NULL THEN d.field ELSE d.first_field END,
+  first_message = coalesce(d.first_message, d.message),
+  first_version = coalesce(d.first_version, d.version)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[]), CAST(:fields AS text[]),
             CAST(:messages AS text[])) AS n (dead_letter_id, reason, field, message)
 WHERE d.dead_letter_id = n.dead_letter_id AND d.replayed_at IS NULL

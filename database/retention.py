@@ -17,11 +17,19 @@ DELETE FROM dead_letters WHERE dead_letter_id IN (
   SELECT dead_letter_id FROM dead_letters WHERE dead_letter_id < :first
   ORDER BY dead_letter_id LIMIT :most)
 """)
+# Those of a sealed segment that a bucket still waits for are spared: each bucket gets the same.
+# As many again, no more: a bucket that is away must not fill the disk.
 _FORGET_EXCESS = text("""
 DELETE FROM dead_letters WHERE dead_letter_id IN (
   SELECT dead_letter_id FROM dead_letters
   WHERE dead_letter_id <= (
     SELECT dead_letter_id FROM dead_letters ORDER BY dead_letter_id DESC OFFSET :kept LIMIT 1)
+  AND NOT (
+    segment_id IN (SELECT segment_id FROM segments WHERE state IN ('sealed', 'deduplicated'))
+    AND dead_letter_id > coalesce(
+      (SELECT dead_letter_id FROM dead_letters ORDER BY dead_letter_id DESC
+       OFFSET 2 * CAST(:kept AS bigint) LIMIT 1),
+      '00000000-0000-0000-0000-000000000000'))
   ORDER BY dead_letter_id LIMIT :most)
 """)
 
@@ -29,7 +37,8 @@ DELETE FROM dead_letters WHERE dead_letter_id IN (
 def forget_letters(connection: Connection, *, before: datetime, kept: int) -> int:
     """Delete the dead letters that arrived before a moment, and all but the newest `kept`.
 
-    Replayed or not; in several transactions. Returns how many there were.
+    Of those that wait to be delivered as many again are spared. Replayed or not; in several
+    transactions. Returns how many there were.
     """
     first = first_id_at(before)
     forgotten = 0

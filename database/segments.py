@@ -207,6 +207,7 @@ DELETE FROM receipts WHERE segment_id IN ({_FORGOTTEN})
 _FORGET_SEGMENTS = text(f"DELETE FROM segments WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
 _FORGET_DUPLICATES = text("DELETE FROM segment_duplicates WHERE segment_id = :segment_id")
 _FORGET_LINKS = text("DELETE FROM identity_links WHERE segment_id = :segment_id")
+_FORGET_SITE_CHANGES = text("DELETE FROM site_changes WHERE segment_id = :segment_id")
 
 
 def read_open_segment(connection: Connection) -> OpenSegment:
@@ -244,6 +245,7 @@ def drop_segment(connection: Connection, segment_id: int) -> None:
         connection.execute(_FOLD_LEDGER, {"segment_id": segment_id})
         connection.execute(_FORGET_DUPLICATES, {"segment_id": segment_id})
         connection.execute(_FORGET_LINKS, {"segment_id": segment_id})
+        connection.execute(_FORGET_SITE_CHANGES, {"segment_id": segment_id})
         connection.execute(text(f"DROP TABLE {segment_table(segment_id)}"))
         limits = {"segment_id": segment_id, "remembered": REMEMBERED_SEGMENTS}
         for forget in (_FORGET_RECEIPTS, _FOLD_DELIVERIES, _FORGET_RUNS, _FORGET_SEGMENTS):

@@ -185,8 +185,14 @@ dead_letters = Table(
     Column("ip", Text),
     Column("version", Text, nullable=False),
     Column("replayed_at", TIME),
-    comment="Refused events, redacted, each with its reason; replayable.",
+    Column("first_reason", Text),
+    Column("first_field", Text),
+    Column("first_message", Text),
+    Column("first_version", Text),
+    comment="Refused events, redacted, each with its reason; replayable. The first reason is "
+    "what the ledger counts and what is delivered; null until a replay gives another.",
 )
+Index("dead_letters_by_segment", dead_letters.c.segment_id, dead_letters.c.dead_letter_id)
 
 sites = Table(
     "sites",
@@ -200,6 +206,22 @@ sites = Table(
     CheckConstraint("state IN ('accepted', 'quarantined', 'refused')", name="site_state"),
     comment="Every site that was ever named, and when it was first seen.",
 )
+
+site_changes = Table(
+    "site_changes",
+    metadata,
+    Column("segment_id", BigInteger, nullable=False),
+    Column("changed_at", TIME, nullable=False),
+    Column("site_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("first_seen_at", TIME, nullable=False),
+    Column("first_dialect", Text, nullable=False),
+    Column("first_url", Text),
+    Column("decided_at", TIME),
+    comment="Each site as it was after each change, with the segment that was open then; written "
+    "by the trigger of `sites`, delivered as a dataset of its own.",
+)
+Index("site_changes_by_segment", site_changes.c.segment_id)
 
 identity_links = Table(
     "identity_links",

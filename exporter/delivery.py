@@ -67,12 +67,15 @@ from database.deliveries import (
 from exporter.dedup import drop_duplicates
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
+from exporter.failed import FAILED
 from exporter.identities import write_identities
 from exporter.layout import EventFormat, Layout, dataset_of, formats_among
 from exporter.receipts import BILLED_SINK, make_receipt
+from exporter.segment_dataset import encode_dataset
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkError
+from exporter.sites import SITES
 from exporter.stream import stream_links, stream_rows
 from exporter.usage import write_usage
 
@@ -230,6 +233,11 @@ def _encode(
         if rows:
             key = identities_key(delivery.opened_at, delivery.segment_id)
             files.append(finish_file(key, path, rows))
+    for dataset in (FAILED, SITES):
+        if dataset.name in sink.datasets:
+            files += encode_dataset(
+                dataset, delivery, database_url=settings.database_url, folder=folder
+            )
     if "usage" in sink.datasets and ledger:
         path = folder / "usage.parquet"
         rows = write_usage(path, client_id=settings.client_id, counts=ledger)

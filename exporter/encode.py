@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from core.keys import IdentitiesKey, ObjectKey, Partition, UsageKey
+from core.keys import DayKey, IdentitiesKey, ObjectKey, Partition, UsageKey
 from exporter.arrow_schema import FILE_SCHEMA
 from exporter.event_file import EventFile, count_rows, open_event_file
 from exporter.layout import Layout, dataset_of
@@ -22,7 +22,7 @@ MAX_BUFFERED_BYTES: Final = 128 << 20
 _BATCH_OVERHEAD_BYTES: Final = 16_000  # of a batch's fifty columns, however few its rows
 
 
-FileKey = ObjectKey | UsageKey | IdentitiesKey
+FileKey = ObjectKey | UsageKey | IdentitiesKey | DayKey
 
 
 @dataclass(frozen=True, slots=True)

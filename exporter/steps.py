@@ -273,7 +273,8 @@ class Exporter:
     def forget_letters(self) -> None:
         """Delete the dead letters that are too old, or too many."""
         settings = self.settings
-        with self.engine.connect() as connection:
+        # What is sealed is decided with the same lock: none of its letters goes in the middle.
+        with self._sealing, self.engine.connect() as connection:
             forgotten = forget_letters(
                 connection,
                 before=self.clock() - settings.dead_letter_retention,

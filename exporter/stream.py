@@ -83,6 +83,15 @@ def stream_links(database_url: str, segment_id: int) -> Iterator[Iterator[pa.Rec
 
 
 @contextmanager
+def stream_query(
+    database_url: str, query: str, schema: pa.Schema
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Batches of what a query finds, in a schema's types, about 16 MiB each."""
+    with _stream(database_url, query) as batches:
+        yield (batch.cast(schema) for batch in batches)
+
+
+@contextmanager
 def _stream(database_url: str, query: str) -> Iterator[Iterator[pa.RecordBatch]]:
     with adbc.connect(database_url) as connection, connection.cursor() as cursor:
         for statement in _SCAN_SETTINGS:

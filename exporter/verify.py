@@ -8,7 +8,7 @@ signed: of the backup what is checked is that it is whole, and counts what the r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -18,11 +18,15 @@ import msgspec
 
 from core.keys import (
     EVENT_DATASETS,
+    DayKey,
+    IdentitiesKey,
+    ObjectKey,
     key_statements_prefix,
     manifest_key,
     manifests_prefix,
     number_of_statement,
     owner_key,
+    parse_day_key,
     parse_identities_key,
     parse_object_key,
     parse_usage_key,
@@ -296,7 +300,8 @@ def _problems_of_objects(
 def _segment_of_object(delivered: DeliveredObject, prefix: str) -> int | None:
     """The segment that a key names, if it is one that we build below this prefix."""
     key = delivered.key
-    for parsed in (parse_object_key(key), parse_identities_key(key), parse_usage_key(key)):
+    parsers = (parse_object_key, parse_identities_key, parse_day_key, parse_usage_key)
+    for parsed in (parse(key) for parse in parsers):
         if parsed is not None and parsed.dataset == delivered.dataset:
             return parsed.segment_id if parsed.under(prefix) == key else None
     return None
@@ -345,9 +350,21 @@ def _is_young(body: bytes | None, now: datetime) -> bool:
 
 
 def _check_others(bucket: Bucket, prefix: str, chain: _Chain) -> Iterator[Finding]:
-    """Objects that nobody vouches for, among those that readers of a folder take for events."""
+    """Objects that nobody vouches for, among those that readers of a folder take for ours."""
     for dataset in EVENT_DATASETS:
-        for key in bucket.list_keys(f"{prefix}/{dataset}/"):
-            parsed = parse_object_key(key)
-            if key not in chain.named and (parsed is None or parsed.segment_id in chain.receipted):
-                yield Finding(False, f"{key} is named by no manifest")
+        yield from _check_folder(bucket, f"{prefix}/{dataset}/", parse_object_key, chain)
+    yield from _check_folder(bucket, f"{prefix}/identities/", parse_identities_key, chain)
+    for dataset in ("failed", "sites"):
+        yield from _check_folder(bucket, f"{prefix}/{dataset}/", parse_day_key, chain)
+
+
+def _check_folder(
+    bucket: Bucket,
+    folder: str,
+    parse: Callable[[str], ObjectKey | IdentitiesKey | DayKey | None],
+    chain: _Chain,
+) -> Iterator[Finding]:
+    for key in bucket.list_keys(folder):
+        parsed = parse(key)
+        if key not in chain.named and (parsed is None or parsed.segment_id in chain.receipted):
+            yield Finding(False, f"{key} is named by no manifest")

@@ -25,7 +25,8 @@ class Sink:
 
 def open_sinks(settings: ExporterSettings) -> list[Sink]:
     """The client's sink and the vendor's; nothing is asked of either yet."""
-    metering = frozenset({"usage"})
+    # Sites are what is billed by: no visitor's data, and the vendor's in any mode.
+    metering = frozenset({"usage", "sites"})
     if settings.metering_mode == "backup":
         metering |= _events_in(settings.metering_formats)
     return [
@@ -45,8 +46,9 @@ def open_sinks(settings: ExporterSettings) -> list[Sink]:
 
 
 def _events_in(formats: str) -> frozenset[str]:
-    """The datasets that hold the events, and what is said of who they are of."""
-    return frozenset({"identities", *map(dataset_of, parse_formats(formats))})
+    """The datasets that hold what visitors sent, and what is said of who they are."""
+    others = {"identities", "failed", "sites"}
+    return frozenset({*others, *map(dataset_of, parse_formats(formats))})
 
 
 def open_bucket(

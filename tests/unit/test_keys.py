@@ -6,12 +6,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.keys import (
+    DayKey,
     IdentitiesKey,
     ObjectKey,
     Partition,
     UsageKey,
+    day_key,
     identities_key,
     manifest_key,
+    parse_day_key,
     parse_identities_key,
     parse_object_key,
     parse_usage_key,
@@ -116,6 +119,32 @@ def test_identities_stand_under_the_day_on_which_their_segment_was_opened() -> N
     assert key == "analytics/identities/year=2026/month=11/day=21/000000000007-0000.parquet"
     for other in ("", key + "/x", key.replace("day=21", "day=99"), key.replace("/identities", "")):
         assert parse_identities_key(other) is None
+
+
+DAY_KEYS = st.builds(
+    DayKey,
+    dataset=st.sampled_from(["failed", "sites"]),
+    day=DAYS,
+    segment_id=st.integers(1, 10**15),
+    part=st.integers(0, 10**6),
+)
+
+
+@given(key=DAY_KEYS, prefix=PREFIXES)
+def test_a_key_of_failed_or_sites_is_read_back_as_it_was_built(key: DayKey, prefix: str) -> None:
+    built = key.under(prefix)
+    assert parse_day_key(built) == key
+    for parse in (parse_object_key, parse_identities_key, parse_usage_key):
+        assert parse(built) is None
+    for other in (built + "/x", built.replace(f"/{key.dataset}/", "/others/")):
+        assert parse_day_key(other) is None
+
+
+def test_failed_and_sites_stand_under_the_day_on_which_their_segment_was_opened() -> None:
+    opened_at = datetime(2026, 11, 22, 0, 30, tzinfo=timezone(timedelta(hours=2)))
+    key = day_key("failed", opened_at, 7).under("analytics")
+    assert key == "analytics/failed/year=2026/month=11/day=21/000000000007-0000.parquet"
+    assert parse_day_key(key.replace("day=21", "day=99")) is None
 
 
 USAGE = st.builds(UsageKey, day=DAYS, segment_id=st.integers(1, 10**15))

@@ -112,7 +112,8 @@ def _parse(raw: str, hint: Any, *, at_least: int | None) -> Any:
         if raw not in get_args(hint):
             raise ValueError(f"must be one of {', '.join(get_args(hint))}")
         return raw
-    value = _PARSERS[hint](raw)
+    parse = _PARSERS.get(hint) or hint.parse  # a type that reads itself
+    value = parse(raw)
     if at_least is not None and _magnitude(value) < at_least:
         raise ValueError(f"must be at least {at_least}")
     return value
@@ -140,7 +141,8 @@ def _parse_int(raw: str) -> int:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _parse_duration(raw: str) -> timedelta:
+def parse_duration(raw: str) -> timedelta:
+    """`90s`, `15m`, `1h`, `3d`, or seconds; raises ValueError for anything else."""
     match = re.fullmatch(r"(\d+)\s*([smhd]?)", raw)
     if match is None:
         raise ValueError("must be a duration: 90s, 15m, 1h or 3d")
@@ -151,6 +153,6 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
     str: str,
     int: _parse_int,
     bool: _parse_bool,
-    timedelta: _parse_duration,
+    timedelta: parse_duration,
     Path: Path,
 }

@@ -12,7 +12,9 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from core.receipt import digest_receipt
+from database.circuits import note_failure, note_success, probe_now
 from database.intake_batch import LedgerCount, LedgerKey
+from database.planned_objects import settle_objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,12 @@ SELECT d.segment_id, d.sink, s.opened_at, s.sealed_at, d.attempts, (
     SELECT p.manifest_key FROM deliveries AS p
     WHERE p.sink = d.sink AND p.state = 'delivered' AND p.segment_id < d.segment_id
     ORDER BY p.segment_id DESC LIMIT 1)
-FROM deliveries AS d JOIN segments AS s USING (segment_id)
+FROM deliveries AS d JOIN segments AS s USING (segment_id) JOIN sinks AS k USING (sink)
 WHERE d.segment_id = (
     SELECT min(segment_id) FROM deliveries WHERE sink = :sink AND state <> 'delivered')
-  AND d.sink = :sink AND d.state <> 'delivered' AND d.next_attempt_at <= now()
-  AND s.state = 'deduplicated'
+  AND d.sink = :sink AND d.state <> 'delivered' AND s.state = 'deduplicated'
+  AND CASE k.circuit WHEN 'closed' THEN d.next_attempt_at <= now()
+    WHEN 'open' THEN k.probe_at <= now() ELSE false END
 """)
 _BEGIN_ATTEMPT = text("""
 UPDATE deliveries SET started_at = now(), attempts = attempts + 1,
@@ -129,14 +132,14 @@ WHERE segment_id = :segment_id AND sink = :sink
 """)
 _RESUME = text("""
 UPDATE deliveries SET state = 'pending', next_attempt_at = now()
-WHERE state = 'stopped' OR (state = 'running' AND :interrupted)
+WHERE state IN ('pending', 'stopped') OR (state = 'running' AND :interrupted)
 """)
 _SAY_STATE = text("""
-INSERT INTO exporter_state (singleton, started_at, last_seen_at, next_seal_at, config)
-VALUES (true, :started_at, now(), :next_seal_at, CAST(:config AS jsonb))
+INSERT INTO exporter_state (singleton, started_at, last_seen_at, next_seal_at, config, seen)
+VALUES (true, :started_at, now(), :next_seal_at, CAST(:config AS jsonb), CAST(:seen AS jsonb))
 ON CONFLICT (singleton) DO UPDATE SET started_at = excluded.started_at,
   last_seen_at = excluded.last_seen_at, next_seal_at = excluded.next_seal_at,
-  config = excluded.config
+  config = excluded.config, seen = excluded.seen
 """)
 
 
@@ -220,13 +223,17 @@ def mark_delivered(
     size: int,
     objects: int,
     manifest_key: str,
+    keys: Sequence[str],
     receipt: bytes | None = None,
 ) -> None:
     """Note that the sink has the segment, verified and committed by its manifest.
 
-    With its receipt, which is stored in the same transaction, so that it is made once.
+    `keys` are the objects that the manifest lists. With its receipt, which is stored in the same
+    transaction, so that it is made once.
     """
     with connection.begin():
+        note_success(connection, delivery.sink, delivery.segment_id)
+        settle_objects(connection, delivery.segment_id, delivery.sink, keys)
         if receipt is not None:
             connection.execute(
                 _STORE_RECEIPT,
@@ -267,10 +274,22 @@ def mark_failed(
     *,
     error: str,
     retry_in: timedelta,
+    probe_in: timedelta,
     stopped: bool,
 ) -> None:
-    """Note a failure, and when to try again. A stopped sink is one that somebody has to mend."""
+    """Note a failure, and when to try again: in `retry_in`, or `probe_in` with an open circuit.
+
+    A stopped sink is one that somebody has to mend.
+    """
     with connection.begin():
+        note_failure(
+            connection,
+            delivery.sink,
+            delivery.segment_id,
+            error=error,
+            is_permanent=stopped,
+            probe_in=probe_in,
+        )
         connection.execute(
             _MARK_FAILED,
             _name(delivery)
@@ -282,10 +301,14 @@ def mark_failed(
         )
 
 
-def resume_deliveries(connection: Connection, *, interrupted: bool) -> int:
-    """Try stopped sinks again now, and at start-up what was interrupted; returns how many."""
+def resume_deliveries(connection: Connection, *, interrupted: bool) -> None:
+    """Try now what waits for another attempt, and at start-up what was interrupted.
+
+    Not those that somebody paused.
+    """
     with connection.begin():
-        return connection.execute(_RESUME, {"interrupted": interrupted}).rowcount
+        probe_now(connection)
+        connection.execute(_RESUME, {"interrupted": interrupted})
 
 
 def say_exporter_state(
@@ -294,8 +317,12 @@ def say_exporter_state(
     started_at: datetime,
     next_seal_at: datetime,
     config: dict[str, Any],
+    seen: dict[str, Any],
 ) -> None:
-    """The heartbeat that `/health` and `/export/status` read."""
+    """The heartbeat that `/health` and `/export/status` read.
+
+    `config` is how the exporter runs, `seen` what it sees: the disk, and how far it has come.
+    """
     with connection.begin():
         connection.execute(
             _SAY_STATE,
@@ -303,6 +330,7 @@ def say_exporter_state(
                 "started_at": started_at,
                 "next_seal_at": next_seal_at,
                 "config": json.dumps(config),
+                "seen": json.dumps(seen),
             },
         )
 

@@ -36,12 +36,17 @@ _PENDING_BY_SINK = text("""
 SELECT sinks.sink,
   count(*) FILTER (WHERE deliveries.state IS DISTINCT FROM 'delivered')::bigint AS segments,
   coalesce(sum(accepted.events) FILTER (WHERE deliveries.state IS DISTINCT FROM 'delivered'), 0)
-    ::bigint AS events
+    ::bigint AS events,
+  coalesce(sum(accepted.bytes) FILTER (WHERE deliveries.state IS DISTINCT FROM 'delivered'), 0)
+    ::bigint AS bytes,
+  min(deliveries.next_attempt_at) FILTER (WHERE deliveries.state IN ('pending', 'stopped'))
+    AS next_attempt_at
 FROM (SELECT sink FROM deliveries UNION SELECT sink FROM delivery_totals) AS sinks
 CROSS JOIN segments
 LEFT JOIN deliveries USING (segment_id, sink)
 LEFT JOIN (
-  SELECT segment_id, sum(CASE outcome WHEN 'accepted' THEN events ELSE -events END) AS events
+  SELECT segment_id, sum(CASE outcome WHEN 'accepted' THEN events ELSE -events END) AS events,
+    sum(bytes) AS bytes
   FROM ledger WHERE outcome IN ('accepted', 'duplicate') GROUP BY segment_id
 ) AS accepted USING (segment_id)
 WHERE segments.state <> 'dropped'
@@ -87,15 +92,32 @@ SELECT state, count(*)::bigint AS segments FROM segments
 WHERE state <> 'dropped' GROUP BY state
 """)
 
-_EXPORTER = text("SELECT started_at, last_seen_at, next_seal_at, config FROM exporter_state")
+_ORPHANS = text("""
+SELECT p.sink, count(*)::bigint AS objects FROM planned_objects AS p
+LEFT JOIN deliveries AS d USING (segment_id, sink)
+WHERE coalesce(d.state, 'delivered') = 'delivered' GROUP BY p.sink
+""")
+
+_EXPORTER = text("""
+SELECT started_at, last_seen_at, next_seal_at, config, seen FROM exporter_state
+""")
 
 _REQUEST_RUN = text("""
-INSERT INTO export_runs (run_id, trigger, requested_at)
-SELECT :run_id, 'manual', now()
-WHERE NOT EXISTS (SELECT FROM export_runs WHERE sealed_at IS NULL)
+INSERT INTO export_runs (run_id, trigger, requested_at) VALUES (:run_id, 'manual', now())
 """)
-_WAITING_RUN = text("""
-SELECT run_id FROM export_runs WHERE sealed_at IS NULL ORDER BY requested_at LIMIT 1
+# A run that waits to be sealed, or one that is delivered without trouble while nothing has come
+# in since: another one would deliver nothing more.
+_JOINED_RUN = text("""
+SELECT r.run_id FROM export_runs AS r
+WHERE r.sealed_at IS NULL
+  OR r.segment_id = (SELECT max(segment_id) FROM segments WHERE state <> 'open')
+    AND NOT EXISTS (SELECT FROM ledger JOIN segments USING (segment_id) WHERE state = 'open')
+    AND EXISTS (
+      SELECT FROM deliveries AS d WHERE d.segment_id = r.segment_id AND d.state <> 'delivered')
+    AND NOT EXISTS (
+      SELECT FROM deliveries AS d
+      WHERE d.state = 'stopped' OR (d.state = 'pending' AND d.attempts > 0))
+ORDER BY r.requested_at LIMIT 1
 """)
 _RUN = text("""
 SELECT r.run_id, r.trigger, r.requested_at, r.sealed_at, r.segment_id,
@@ -106,9 +128,17 @@ SELECT r.run_id, r.trigger, r.requested_at, r.sealed_at, r.segment_id,
   count(d.sink) FILTER (WHERE d.state = 'pending' AND d.attempts > 0)::bigint AS retrying,
   max(d.last_error) FILTER (WHERE d.state <> 'delivered') AS last_error
 FROM export_runs AS r LEFT JOIN deliveries AS d USING (segment_id)
-WHERE CAST(:run_id AS uuid) IS NULL OR r.run_id = :run_id
+WHERE (CAST(:run_id AS uuid) IS NULL OR r.run_id = :run_id)
+  AND (CAST(:before AS uuid) IS NULL OR (r.requested_at, r.run_id) < (
+    SELECT b.requested_at, b.run_id FROM export_runs AS b WHERE b.run_id = :before))
 GROUP BY r.run_id, r.trigger, r.requested_at, r.sealed_at, r.segment_id
-ORDER BY r.requested_at DESC LIMIT :most
+ORDER BY r.requested_at DESC, r.run_id DESC LIMIT :most
+""")
+_DELIVERIES_OF_RUN = text("""
+SELECT d.sink, d.state, d.attempts, d.started_at, d.delivered_at, d.rows, d.bytes, d.objects,
+  d.manifest_key, d.last_error
+FROM deliveries AS d JOIN export_runs AS r USING (segment_id)
+WHERE r.run_id = :run_id ORDER BY d.sink
 """)
 
 _ROWS = "SELECT received_at, occurred_at, event_id, site_id, event_type, payload"
@@ -165,7 +195,10 @@ async def read_counts_by_site(connection: AsyncConnection) -> list[Row[Any]]:
 
 
 async def read_pending(connection: AsyncConnection) -> dict[str, Row[Any]]:
-    """By sink: segments and events that have not reached it, the open segment's included."""
+    """By sink: segments, events and their bytes that have not reached it, the open one's included.
+
+    And next_attempt_at, when the first of them is tried again.
+    """
     return {row.sink: row for row in await connection.execute(_PENDING_BY_SINK)}
 
 
@@ -196,25 +229,44 @@ async def read_segment_states(connection: AsyncConnection) -> dict[str, int]:
 
 
 async def read_exporter(connection: AsyncConnection) -> Row[Any] | None:
-    """What the exporter last said of itself: started_at, last_seen_at, next_seal_at, config."""
+    """What the exporter last said: started_at, last_seen_at, next_seal_at, config, seen."""
     return (await connection.execute(_EXPORTER)).one_or_none()
 
 
 async def request_run(connection: AsyncConnection, run_id: UUID) -> UUID:
-    """Ask the exporter to seal and deliver now; a request that waits already is joined."""
+    """Ask the exporter to seal and deliver now; returns the run that does it.
+
+    One that waits is joined, and one under way, unless something came in since it was sealed.
+    """
     async with connection.begin():
         # Two requests at the same moment must find each other.
         await connection.execute(text("LOCK TABLE export_runs IN SHARE ROW EXCLUSIVE MODE"))
-        await connection.execute(_REQUEST_RUN, {"run_id": run_id})
-        joined: UUID = (await connection.execute(_WAITING_RUN)).scalar_one()
-    return joined
+        joined: UUID | None = (await connection.execute(_JOINED_RUN)).scalar()
+        if joined is None:
+            await connection.execute(_REQUEST_RUN, {"run_id": run_id})
+    return joined or run_id
 
 
 async def read_runs(
-    connection: AsyncConnection, *, run_id: UUID | None = None, most: int = 20
+    connection: AsyncConnection,
+    *,
+    run_id: UUID | None = None,
+    before: UUID | None = None,
+    most: int = 20,
 ) -> list[Row[Any]]:
-    """Runs with what became of their segment, the newest first."""
-    return list(await connection.execute(_RUN, {"run_id": run_id, "most": most}))
+    """Runs with what became of their segment, the newest first; `before` is the last one seen."""
+    asked = {"run_id": run_id, "before": before, "most": most}
+    return list(await connection.execute(_RUN, asked))
+
+
+async def read_deliveries_of_run(connection: AsyncConnection, run_id: UUID) -> list[Row[Any]]:
+    """A run's segment on its way into each sink."""
+    return list(await connection.execute(_DELIVERIES_OF_RUN, {"run_id": run_id}))
+
+
+async def read_orphans(connection: AsyncConnection) -> dict[str, int]:
+    """By sink: objects that no manifest lists, and that are still to be removed."""
+    return {row.sink: row.objects for row in await connection.execute(_ORPHANS)}
 
 
 async def read_recent_events(connection: AsyncConnection, most: int) -> list[Row[Any]]:

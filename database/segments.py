@@ -36,6 +36,8 @@ class OpenSegment:
     segment_id: int
     opened_at: datetime
     rows: int
+    largest_bytes: int
+    """Of one site's hour, as it was accepted: what one object will be made of."""
 
 
 REMEMBERED_SEGMENTS: Final = 2_000
@@ -145,8 +147,19 @@ def end_stale_writers(connection: Connection, *, older_than: timedelta) -> int:
 _OPEN_SEGMENT = text("""
 SELECT segment_id, opened_at,
   (SELECT coalesce(sum(events), 0)::bigint FROM ledger
-   WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted') AS rows
+   WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted') AS rows,
+  (SELECT coalesce(max(bytes), 0)::bigint FROM (
+     SELECT sum(bytes) AS bytes FROM ledger
+     WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted'
+     GROUP BY site_id, received_hour) AS hours) AS largest_bytes
 FROM segments WHERE state = 'open'
+""")
+_SHRINKAGE = text("""
+SELECT sum(d.bytes)::float8 / nullif(sum(l.bytes), 0)::float8
+FROM deliveries AS d JOIN (
+  SELECT segment_id, sum(bytes) AS bytes FROM ledger WHERE outcome = 'accepted' GROUP BY 1
+) AS l USING (segment_id)
+WHERE d.sink = :sink AND d.state = 'delivered'
 """)
 _HAS_REQUEST = text("SELECT EXISTS (SELECT FROM export_runs WHERE sealed_at IS NULL)")
 _IN_STATE = text("""
@@ -213,6 +226,12 @@ _FORGET_SITE_CHANGES = text("DELETE FROM site_changes WHERE segment_id = :segmen
 def read_open_segment(connection: Connection) -> OpenSegment:
     """The open segment and how many rows it holds, by the ledger."""
     return OpenSegment(*connection.execute(_OPEN_SEGMENT).one())
+
+
+def read_shrinkage(connection: Connection, sink: str) -> float | None:
+    """Bytes in a sink's objects for each byte accepted, of the segments still in the buffer."""
+    shrinkage: float | None = connection.execute(_SHRINKAGE, {"sink": sink}).scalar()
+    return shrinkage
 
 
 def has_export_request(connection: Connection) -> bool:

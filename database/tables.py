@@ -117,6 +117,41 @@ deliveries = Table(
     comment="One segment's way into one sink, with its own retries and error.",
 )
 
+sinks = Table(
+    "sinks",
+    metadata,
+    Column("sink", Text, primary_key=True),
+    Column("circuit", Text, nullable=False, server_default="closed"),
+    Column("since", TIME, nullable=False, server_default=text("now()")),
+    Column("reason", Text),
+    Column("probe_at", TIME),
+    CheckConstraint("circuit IN ('closed', 'open', 'paused')", name="sink_circuit"),
+    comment="Whether deliveries to a sink go through, are only probed, or are paused by hand.",
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("attempt_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("sink", Text, nullable=False),
+    Column("segment_id", BigInteger, nullable=False),
+    Column("started_at", TIME, nullable=False),
+    Column("ended_at", TIME, nullable=False),
+    Column("error", Text),
+    comment="What each sink's last attempts came to; error is null when it was delivered.",
+)
+Index("delivery_attempts_by_sink", delivery_attempts.c.sink, delivery_attempts.c.attempt_id)
+
+planned_objects = Table(
+    "planned_objects",
+    metadata,
+    Column("sink", Text, primary_key=True),
+    Column("segment_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, primary_key=True),
+    Column("error", Text),
+    comment="Objects that an attempt may have put, and that no manifest lists yet, or ever.",
+)
+
 delivery_totals = Table(
     "delivery_totals",
     metadata,
@@ -289,6 +324,7 @@ exporter_state = Table(
     Column("last_seen_at", TIME, nullable=False),
     Column("next_seal_at", TIME),
     Column("config", JSONB, nullable=False),
+    Column("seen", JSONB, nullable=False, server_default=text("'{}'")),
     CheckConstraint("singleton", name="one_exporter"),
     comment="What the exporter says of itself; secrets masked.",
 )

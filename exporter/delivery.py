@@ -7,7 +7,8 @@ Order of effects, and what a crash after each leaves behind:
 1. look for the segment's manifest in the bucket: if it is there the segment was committed before
    the database could be told; what it lists is verified and nothing is written again
 2. encode into local files (left: files that the next start removes)
-3. hold the rows against the ledger (left: the same)
+3. hold the rows against the ledger (left: the same); note the keys that are about to be put, so
+   that none is ever unknown, whatever version makes the next attempt
 4. upload each file and read it back (left: objects without a manifest; the next attempt
    overwrites them, their keys are the same)
 5. put the manifest, on condition that there is none: the commit point (left: case 1)
@@ -64,12 +65,14 @@ from database.deliveries import (
     read_segment_ledger,
     read_stack_id,
 )
+from database.planned_objects import plan_objects
 from exporter.dedup import drop_duplicates
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.failed import FAILED
 from exporter.identities import write_identities
 from exporter.layout import EventFormat, Layout, dataset_of, formats_among
+from exporter.progress import Progress
 from exporter.receipts import BILLED_SINK, make_receipt
 from exporter.segment_dataset import encode_dataset
 from exporter.settings import ExporterSettings
@@ -111,6 +114,7 @@ def deliver_segment(
     settings: ExporterSettings,
     signing_key: SigningKey,
     announce_key: Callable[[], None],
+    progress: Progress,
     staging: Path | None = None,
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
@@ -134,8 +138,14 @@ def deliver_segment(
         _verify_all(sink, manifest.objects)
     else:
         with tempfile.TemporaryDirectory(prefix="sluice-", dir=staging) as folder:
-            files = _encode(delivery, ledger, duplicate_rows, sink, settings, Path(folder))
-            objects = [_upload(sink, file) for file in files]
+            files = _encode(
+                delivery, ledger, duplicate_rows, sink, settings, Path(folder), progress
+            )
+            keys = [file.key.under(sink.prefix) for file in files]
+            plan_objects(connection, delivery.segment_id, sink.name, keys)
+            progress.uploading(len(files))
+            objects = [_upload(sink, file, progress) for file in files]
+        progress.committing()
         manifest = _describe(delivery, ledger, objects, sink, settings)
         standing = _commit(sink, key, manifest)
     sink.bucket.put(
@@ -162,6 +172,7 @@ def deliver_segment(
         size=delivered.bytes,
         objects=delivered.objects,
         manifest_key=key,
+        keys=[listed.key for listed in manifest.objects],
         receipt=receipt,
     )
     log.info(
@@ -210,13 +221,15 @@ def _encode(
     sink: Sink,
     settings: ExporterSettings,
     folder: Path,
+    progress: Progress,
 ) -> list[EncodedFile]:
     files: list[EncodedFile] = []
+    progress.of_rows = sum(count.events for count in ledger if count.outcome == "accepted")
     formats = formats_among(sink.datasets)
     if formats:
         with stream_rows(settings.database_url, delivery.segment_id) as batches:
             files += encode_events(
-                map(derive_columns, drop_duplicates(batches, duplicate_rows)),
+                map(derive_columns, drop_duplicates(progress.counting(batches), duplicate_rows)),
                 segment_id=delivery.segment_id,
                 folder=folder,
                 layout=Layout(
@@ -245,7 +258,7 @@ def _encode(
     return files
 
 
-def _upload(sink: Sink, file: EncodedFile) -> DeliveredObject:
+def _upload(sink: Sink, file: EncodedFile, progress: Progress) -> DeliveredObject:
     key = file.key.under(sink.prefix)
     sink.bucket.put_file(key, file.path, sha256=file.sha256)
     delivered = DeliveredObject(
@@ -257,6 +270,7 @@ def _upload(sink: Sink, file: EncodedFile) -> DeliveredObject:
         sha256=file.sha256,
     )
     _verify(sink, delivered)
+    progress.uploaded()
     return delivered
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from core.settings import CommonSettings, setting
 from exporter.layout import JsonCompression, parse_formats
+from exporter.schedule import Schedule
 
 _TAG_NAME = re.compile(r"[\w +\-.:/@]{1,128}")
 _TAG_VALUE = re.compile(r"[\w +\-=.:/@]{0,256}")
@@ -23,10 +24,15 @@ StorageClass = Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIE
 class ExporterSettings(CommonSettings):
     """What the exporter reads. A bucket is an S3 bucket's name, or `file:///a/folder`."""
 
-    export_interval: timedelta = setting(
-        "How often a segment is sealed and delivered, aligned to the clock.",
-        default=timedelta(hours=1),
-        at_least=1,
+    export_interval: Schedule = setting(
+        "When segments are sealed and delivered: an interval, aligned to the clock, or five fields "
+        "of cron in UTC.",
+        default=Schedule.parse("1h"),
+    )
+    target_object_bytes: int = setting(
+        "Size of an object at which a segment is sealed before its time.",
+        default=200_000_000,
+        at_least=1_000,
     )
     segment_max_rows: int = setting(
         "Rows after which a segment is sealed before its time.", default=2_000_000, at_least=1
@@ -54,6 +60,19 @@ class ExporterSettings(CommonSettings):
     signing_key_dir: Path = setting(
         "Folder of the keys that sign receipts; the first is made at the first start. Back it up.",
         default=Path("keys"),
+    )
+    retry_first: timedelta = setting(
+        "Wait after a delivery's first failure; doubled with each, up to RETRY_LONGEST.",
+        default=timedelta(seconds=30),
+        at_least=1,
+    )
+    retry_longest: timedelta = setting(
+        "The longest wait between two attempts.", default=timedelta(minutes=2), at_least=1
+    )
+    probe_interval: timedelta = setting(
+        "How often a sink that has stopped is tried again.",
+        default=timedelta(minutes=5),
+        at_least=1,
     )
     staging_dir: Path | None = setting(
         "Folder for files on their way; the system's temporary folder when empty.", default=None

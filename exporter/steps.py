@@ -13,8 +13,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -26,6 +26,7 @@ from core.clock import Clock
 from core.event_id import make_event_id
 from core.settings import masked
 from core.signing import SigningKey, make_key, read_keys
+from database.circuits import is_paused, know_sinks
 from database.deliveries import (
     PendingDelivery,
     list_decided_segments,
@@ -38,6 +39,7 @@ from database.deliveries import (
     store_deduplication,
 )
 from database.intake_batch import LedgerCount, LedgerKey
+from database.planned_objects import try_orphans_again
 from database.retention import forget_letters
 from database.segments import (
     FenceBusy,
@@ -48,23 +50,27 @@ from database.segments import (
     has_export_request,
     mark_exported,
     read_open_segment,
+    read_shrinkage,
     seal_open_segment,
     segments_in_state,
 )
 from exporter.dedup import SeenIds, as_ids, find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
+from exporter.disk_watch import DiskWatch
+from exporter.progress import Progress
 from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
 from exporter.stream import stream_ids
+from exporter.sweep import abort_uploads, sweep_orphans
 
 log = logging.getLogger("sluice.exporter")
 
-_FIRST_RETRY = timedelta(seconds=2)
-_LONGEST_RETRY = timedelta(minutes=2)
 _CLOCK_TOLERANCE = timedelta(minutes=1)
-_STOPPED_RETRY = timedelta(minutes=10)
+# Parquet of events takes this much of their JSON, until segments that were delivered tell.
+_USUAL_SHRINKAGE = 0.1
+_SHRINKAGE_KEPT = timedelta(minutes=1)
 _STALE_WRITER = timedelta(seconds=30)
 
 
@@ -88,6 +94,11 @@ class Exporter:
     _sealing: Lock = field(default_factory=Lock)
     _fence_waits: int = 0
     _seal_not_before: float = 0.0
+    _shrinkage: float = _USUAL_SHRINKAGE
+    _shrinkage_not_before: float = 0.0
+    _progress: dict[str, Progress] = field(default_factory=dict)
+    _disk: DiskWatch = field(init=False)
+    _tidied: set[str] = field(default_factory=set)
     _announced: set[str] = field(default_factory=set)
     _receipt_failures: Counter[str] = field(default_factory=Counter)
     _receipts_not_before: dict[str, float] = field(default_factory=dict)
@@ -97,6 +108,8 @@ class Exporter:
         self.started_at = self.clock()
         folder = self.settings.signing_key_dir
         self.keys = read_keys(folder) or [make_key(folder, now=self.started_at)]
+        parent = self.settings.staging_dir or Path(tempfile.gettempdir())
+        self._disk = DiskWatch(parent, monotonic=self.monotonic)
 
     def recover(self) -> None:
         """At start-up: learn the ids again, and try again what was interrupted or stopped."""
@@ -105,7 +118,9 @@ class Exporter:
                 self.settings.staging_dir or Path(tempfile.gettempdir()), read_stack_id(connection)
             )
             connection.rollback()
+            know_sinks(connection, [sink.name for sink in self.sinks])
             resume_deliveries(connection, interrupted=True)
+            try_orphans_again(connection)
             self._learn_ids(connection)
         log.info("exporter started", extra={"remembered_ids": len(self.seen)})
 
@@ -118,6 +133,7 @@ class Exporter:
             trigger = self._due(
                 opened_at=open_segment.opened_at,
                 rows=open_segment.rows,
+                object_bytes=open_segment.largest_bytes * self._learn_shrinkage(connection),
                 requested=has_export_request(connection),
             )
             connection.rollback()
@@ -148,17 +164,27 @@ class Exporter:
         self._seal_not_before = self.monotonic() + wait
         log.warning("a writer holds the fence", extra={"ended": ended, "retry_in_seconds": wait})
 
-    def _due(self, *, opened_at: datetime, rows: int, requested: bool) -> str | None:
+    def _learn_shrinkage(self, connection: Connection) -> float:
+        """How much smaller objects are than what they are made of, by what was delivered."""
+        if self.monotonic() >= self._shrinkage_not_before:
+            client = self.sinks[0].name
+            self._shrinkage = read_shrinkage(connection, client) or _USUAL_SHRINKAGE
+            self._shrinkage_not_before = self.monotonic() + _SHRINKAGE_KEPT.total_seconds()
+        return self._shrinkage
+
+    def _due(
+        self, *, opened_at: datetime, rows: int, object_bytes: float, requested: bool
+    ) -> str | None:
         if requested:
             return "manual"
-        if rows >= self.settings.segment_max_rows:
+        settings = self.settings
+        if rows >= settings.segment_max_rows or object_bytes >= settings.target_object_bytes:
             return "size"
         now = self.clock()
         # A segment from the future: the clock was wrong, and has been set.
         if now < opened_at - _CLOCK_TOLERANCE:
             return "schedule"
-        boundary = next_boundary(opened_at, self.settings.export_interval)
-        return "schedule" if now >= boundary else None
+        return "schedule" if now >= settings.export_interval.next_after(opened_at) else None
 
     def deduplicate_sealed(self) -> None:
         """Decide, in order, which rows of each sealed segment are duplicates."""
@@ -219,35 +245,61 @@ class Exporter:
                 settings=self.settings,
                 signing_key=self.keys[-1],
                 announce_key=partial(self._announce, sink),
+                progress=self._begin_progress(delivery),
                 staging=self.staging,
             )
         except (SinkRefused, ConservationBroken, PrefixForeign, ReceiptForeign) as exc:
             log.error("sink stopped", extra=_facts(delivery, exc))  # noqa: TRY400 - no trace needed
             connection.rollback()
-            mark_failed(connection, delivery, error=str(exc), retry_in=_STOPPED_RETRY, stopped=True)
+            self._mark_failed(connection, delivery, error=str(exc), stopped=True)
             return False
         except Exception as exc:
             # Transient, or not known to be permanent: the data is kept and it is tried again.
-            wait = retry_after(delivery.attempts)
             log.warning("delivery failed", extra=_facts(delivery, exc), exc_info=True)
             connection.rollback()
             error = f"{type(exc).__name__}: {exc}"
-            mark_failed(connection, delivery, error=error, retry_in=wait, stopped=False)
+            self._mark_failed(connection, delivery, error=error, stopped=False)
             return False
+        finally:
+            self._progress.pop(sink.name, None)
         return True
+
+    def _begin_progress(self, delivery: PendingDelivery) -> Progress:
+        progress = self._progress[delivery.sink] = Progress(delivery.segment_id, self.clock)
+        return progress
+
+    def _mark_failed(
+        self, connection: Connection, delivery: PendingDelivery, *, error: str, stopped: bool
+    ) -> None:
+        mark_failed(
+            connection,
+            delivery,
+            error=error,
+            retry_in=self._retry_after(delivery.attempts),
+            probe_in=self.settings.probe_interval,
+            stopped=stopped,
+        )
+
+    def _retry_after(self, attempts: int) -> timedelta:
+        return retry_after(
+            attempts, first=self.settings.retry_first, longest=self.settings.retry_longest
+        )
 
     def put_receipts(self, sink: Sink) -> None:
         """Put the receipts that a sink lacks, and the keys that they are signed with."""
         if self.monotonic() < self._receipts_not_before.get(sink.name, 0.0):
             return
         try:
-            self._announce(sink)
             with self.engine.connect() as connection:
+                if is_paused(connection, sink.name):
+                    return
+                connection.rollback()
+                self._announce(sink)
                 put_receipts(connection, sink)
         except Exception as exc:
             attempts = self._receipt_failures[sink.name]
             self._receipt_failures[sink.name] += 1
-            wait = retry_after(attempts).total_seconds()
+            wait = self._retry_after(attempts).total_seconds()
             self._receipts_not_before[sink.name] = self.monotonic() + wait
             log.warning(
                 "receipts could not be put",
@@ -260,6 +312,17 @@ class Exporter:
         if sink.name not in self._announced:
             announce_keys(sink, self.keys)
             self._announced.add(sink.name)
+
+    def sweep(self, sink: Sink) -> None:
+        """Remove what no manifest lists, and once, what this process's predecessors left."""
+        with self.engine.connect() as connection:
+            if is_paused(connection, sink.name):
+                return
+            connection.rollback()
+            if sink.name not in self._tidied:
+                abort_uploads(sink, before=self.started_at)
+                self._tidied.add(sink.name)
+            sweep_orphans(connection, sink)
 
     def drop_expired(self) -> None:
         """Drop the segments that every sink has had for long enough."""
@@ -291,16 +354,27 @@ class Exporter:
             say_exporter_state(
                 connection,
                 started_at=self.started_at,
-                next_seal_at=next_boundary(opened_at, self.settings.export_interval),
+                next_seal_at=self.settings.export_interval.next_after(opened_at),
                 config=self._shown_settings(),
+                seen=self._what_is_seen(),
             )
+
+    def _what_is_seen(self) -> dict[str, object]:
+        under_way = {name: progress.shown() for name, progress in list(self._progress.items())}
+        try:
+            disk = asdict(self._disk.look())
+        except OSError:
+            log.warning("the staging folder is gone", exc_info=True)
+            disk = None
+        return {"disk": disk, "progress": under_way}
 
     def _shown_settings(self) -> dict[str, object]:
         shown: dict[str, object] = dict(masked(self.settings))
         shown["sinks"] = [
             {"sink": s.name, "prefix": s.prefix, "datasets": sorted(s.datasets)} for s in self.sinks
         ]
-        shown["export_interval_seconds"] = self.settings.export_interval.total_seconds()
+        longest = self.settings.export_interval.longest_gap(self.started_at)
+        shown["export_interval_seconds"] = longest.total_seconds()
         return shown
 
 
@@ -312,20 +386,9 @@ def open_staging(parent: Path, stack_id: UUID) -> Path:
     return folder
 
 
-def next_boundary(opened_at: datetime, interval: timedelta) -> datetime:
-    """When a segment is due: the next multiple of the interval since midnight UTC, 1970.
-
-    Aligned, so that hourly segments are whole hours and no hour is cut into two files.
-    """
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return epoch + ((opened_at - epoch) // interval + 1) * interval
-
-
-def retry_after(attempts: int) -> timedelta:
-    """2 s, doubled with each attempt up to 2 minutes, with jitter of a quarter."""
-    seconds = min(
-        _FIRST_RETRY.total_seconds() * 2 ** min(attempts, 16), _LONGEST_RETRY.total_seconds()
-    )
+def retry_after(attempts: int, *, first: timedelta, longest: timedelta) -> timedelta:
+    """The first wait, doubled with each attempt up to the longest, with jitter of a quarter."""
+    seconds = min(first.total_seconds() * 2 ** min(attempts, 16), longest.total_seconds())
     return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
 
 

@@ -5,18 +5,21 @@ The API never touches a bucket: it writes down what is asked for, the exporter c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Request, status
+from fastapi import APIRouter, HTTPException, Query, Request, status
 from pydantic import BaseModel, Field
 from sqlalchemy import Row
 
 from core.event_id import make_event_id
-from database import overview
+from database import circuits, overview
 
 router = APIRouter(prefix="/export", tags=["export"])
+
+MAX_RUNS: Final = 200
 
 RunState = Literal["requested", "delivering", "retrying", "completed", "stopped"]
 
@@ -36,6 +39,34 @@ class Run(BaseModel):
     last_error: str | None
 
 
+class Delivery(BaseModel):
+    """A run's segment on its way into one sink."""
+
+    sink: str
+    state: Literal["pending", "running", "delivered", "stopped"]
+    attempts: int
+    started_at: datetime | None = Field(description="Of the last attempt.")
+    delivered_at: datetime | None
+    rows: int | None
+    bytes: int | None
+    objects: int | None
+    manifest_key: str | None
+    last_error: str | None
+
+
+class RunInDetail(Run):
+    """A run, sink by sink."""
+
+    deliveries: list[Delivery]
+
+
+class Runs(BaseModel):
+    """A page of runs, the newest first."""
+
+    runs: list[Run]
+    next: UUID | None = Field(description="For ?before=, to read on; null at the end.")
+
+
 class RequestedRun(BaseModel):
     """The run that carries out a request."""
 
@@ -43,11 +74,40 @@ class RequestedRun(BaseModel):
     state: RunState
 
 
+class Progress(BaseModel):
+    """The delivery under way, as of the exporter's last heartbeat."""
+
+    segment_id: int
+    begun_at: datetime
+    stage_begun_at: datetime
+    stage: Literal["encoding", "uploading", "committing"]
+    rows: int
+    of_rows: int = Field(description="Rows of the segment, duplicates included.")
+    objects: int
+    of_objects: int = Field(description="0 until it is encoded.")
+    estimated_seconds_left: float | None = Field(
+        description="Of this stage, at its pace; null until there is one."
+    )
+
+
+class Disk(BaseModel):
+    """The stack's disk, as the exporter sees it."""
+
+    free_bytes: int
+    total_bytes: int
+    hours_until_full: float | None = Field(
+        description="At the rate of the last hour; null while it is not filling up."
+    )
+
+
 class SinkStatus(BaseModel):
     """One bucket."""
 
     sink: str
-    state: Literal["ok", "retrying", "stopped"]
+    state: Literal["ok", "retrying", "stopped", "paused"]
+    circuit: Literal["closed", "open", "paused"]
+    circuit_since: datetime
+    circuit_reason: str | None
     watermark: datetime | None = Field(
         description="Every event received before it has been delivered."
     )
@@ -55,6 +115,12 @@ class SinkStatus(BaseModel):
     exported: int = Field(description="Rows in committed objects.")
     pending: int = Field(description="Accepted events that have not reached it.")
     pending_segments: int
+    pending_bytes: int = Field(description="Of those events, as they were accepted.")
+    next_run_at: datetime | None = Field(
+        description="When the next delivery is tried; the next sealing while nothing waits."
+    )
+    current_run: Progress | None
+    orphans: int = Field(description="Objects that no manifest lists, still to be removed.")
     receipts_waiting: int = Field(description="Segments that it has without their receipt.")
     last_delivered_at: datetime | None
     last_error: str | None
@@ -73,9 +139,10 @@ class Conservation(BaseModel):
 class ExportStatus(BaseModel):
     """The exporter as a whole."""
 
-    state: Literal["ok", "retrying", "stopped", "unknown"]
+    state: Literal["ok", "retrying", "paused", "stopped", "unknown"]
     next_export_at: datetime | None
     exporter_seen_at: datetime | None
+    disk: Disk | None = Field(description="Null until the exporter has looked.")
     conservation: Conservation
     sinks: list[SinkStatus]
     segments: dict[str, int] = Field(description="Segments in the buffer, by state.")
@@ -90,20 +157,45 @@ class ExportConfig(BaseModel):
 
 @router.post("/run", status_code=status.HTTP_202_ACCEPTED)
 async def run_export(request: Request) -> RequestedRun:
-    """Seal the open segment and deliver it now; a request that waits already is joined."""
+    """Seal the open segment and deliver it now.
+
+    A request joins the run that waits or is under way, unless something came in since that run
+    was sealed: then it is one of its own.
+    """
     async with request.app.state.engine.connect() as connection:
         run_id = await overview.request_run(connection, make_event_id())
     return RequestedRun(run_id=run_id, state="requested")
 
 
+@router.get("/runs")
+async def list_runs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_RUNS)] = 50,
+    before: UUID | None = None,
+) -> Runs:
+    """The runs that are remembered, the newest first: those of the last 2,000 segments."""
+    async with request.app.state.engine.connect() as connection:
+        if before is not None and not await overview.read_runs(connection, run_id=before):
+            raise HTTPException(404, f"There is no run {before} any more: begin anew.")
+        found = await overview.read_runs(connection, before=before, most=limit + 1)
+    more = len(found) > limit
+    return Runs(
+        runs=[_run(row) for row in found[:limit]], next=found[limit - 1].run_id if more else None
+    )
+
+
 @router.get("/runs/{run_id}")
-async def read_run(request: Request, run_id: UUID) -> Run:
-    """What became of a run."""
+async def read_run(request: Request, run_id: UUID) -> RunInDetail:
+    """What became of a run, sink by sink."""
     async with request.app.state.engine.connect() as connection:
         found = await overview.read_runs(connection, run_id=run_id)
+        deliveries = await overview.read_deliveries_of_run(connection, run_id)
     if not found:
         raise HTTPException(404, f"There is no run {run_id}.")
-    return _run(found[0])
+    return RunInDetail(
+        **dict(_run(found[0])),
+        deliveries=[Delivery.model_validate(dict(row._mapping)) for row in deliveries],
+    )
 
 
 @router.get("/status")
@@ -116,12 +208,18 @@ async def export_status(request: Request) -> ExportStatus:
         counts = await overview.read_counts(connection)
         pending = await overview.read_pending(connection)
         deliveries = await overview.read_deliveries(connection)
-        watermarks = await overview.read_watermarks(connection)
         segments = await overview.read_segment_states(connection)
         exporter = await overview.read_exporter(connection)
         runs = await overview.read_runs(connection, most=10)
+        by_sink = _BySink(
+            pending=pending,
+            watermarks=await overview.read_watermarks(connection),
+            circuits=await circuits.read_circuits(connection),
+            orphans=await overview.read_orphans(connection),
+            progress=exporter.seen.get("progress", {}) if exporter else {},
+        )
     sinks = [
-        _sink_status(d, pending=pending[d.sink], watermark=watermarks[d.sink], now=now)
+        _sink_status(d, by_sink, now=now, next_seal_at=exporter and exporter.next_seal_at)
         for d in deliveries
     ]
     accounted = [s.exported + s.pending + counts.duplicates for s in sinks]
@@ -129,6 +227,7 @@ async def export_status(request: Request) -> ExportStatus:
         state=_overall(sinks) if exporter else "unknown",
         next_export_at=exporter.next_seal_at if exporter else None,
         exporter_seen_at=exporter.last_seen_at if exporter else None,
+        disk=exporter.seen.get("disk") if exporter else None,
         conservation=Conservation(
             received=counts.received,
             accepted=counts.accepted,
@@ -152,28 +251,81 @@ async def export_config(request: Request) -> ExportConfig:
     return ExportConfig(settings=exporter.config)
 
 
+@dataclass(frozen=True, slots=True)
+class _BySink:
+    """What is known of each sink, by its name."""
+
+    pending: dict[str, Row[Any]]
+    watermarks: dict[str, datetime | None]
+    circuits: dict[str, Row[Any]]
+    orphans: dict[str, int]
+    progress: dict[str, Any]
+
+
 def _sink_status(
-    delivery: Row[Any], *, pending: Row[Any], watermark: datetime | None, now: datetime
+    delivery: Row[Any], by_sink: _BySink, *, now: datetime, next_seal_at: datetime | None
 ) -> SinkStatus:
+    sink = delivery.sink
+    pending, circuit = by_sink.pending[sink], by_sink.circuits[sink]
+    watermark = by_sink.watermarks[sink]
     return SinkStatus(
-        sink=delivery.sink,
-        state="stopped" if delivery.stopped else "retrying" if delivery.last_error else "ok",
+        sink=sink,
+        state=_sink_state(delivery, circuit),
+        circuit=circuit.circuit,
+        circuit_since=circuit.since,
+        circuit_reason=circuit.reason,
         watermark=watermark,
         lag_seconds=(now - watermark).total_seconds() if watermark else None,
         exported=delivery.exported,
         pending=pending.events,
         pending_segments=pending.segments,
+        pending_bytes=pending.bytes,
+        next_run_at=_next_run_at(pending, circuit, next_seal_at),
+        current_run=_progress(by_sink.progress.get(sink), now),
+        orphans=by_sink.orphans.get(sink, 0),
         receipts_waiting=delivery.receipts_waiting,
         last_delivered_at=delivery.last_delivered_at,
         last_error=delivery.last_error,
     )
 
 
-def _overall(sinks: list[SinkStatus]) -> Literal["ok", "retrying", "stopped"]:
-    states = {sink.state for sink in sinks}
-    if "stopped" in states:
+def _sink_state(
+    delivery: Row[Any], circuit: Row[Any]
+) -> Literal["ok", "retrying", "stopped", "paused"]:
+    if circuit.circuit == "paused":
+        return "paused"
+    if delivery.stopped or circuit.circuit == "open":
         return "stopped"
-    return "retrying" if "retrying" in states else "ok"
+    return "retrying" if delivery.last_error else "ok"
+
+
+def _next_run_at(
+    pending: Row[Any], circuit: Row[Any], next_seal_at: datetime | None
+) -> datetime | None:
+    if circuit.circuit == "paused":
+        return None
+    if circuit.circuit == "open":
+        probe_at: datetime | None = circuit.probe_at
+        return probe_at
+    return pending.next_attempt_at or next_seal_at
+
+
+def _progress(seen: dict[str, Any] | None, now: datetime) -> Progress | None:
+    if seen is None:
+        return None
+    taken = (now - datetime.fromisoformat(seen["stage_begun_at"])).total_seconds()
+    counted = "rows" if seen["stage"] == "encoding" else "objects"
+    done, of = seen[counted], seen[f"of_{counted}"]
+    left = taken * (of - done) / done if done and taken > 0 else None
+    return Progress(**seen, estimated_seconds_left=left)
+
+
+def _overall(sinks: list[SinkStatus]) -> Literal["ok", "retrying", "paused", "stopped"]:
+    states = {sink.state for sink in sinks}
+    for state in ("stopped", "paused", "retrying"):
+        if state in states:
+            return state
+    return "ok"
 
 
 def _run(row: Row[Any]) -> Run:

@@ -24,6 +24,7 @@ from api.collector.plan_in_force import PlanInForce
 from api.control.spool_health import SpoolHealth, SpoolReading, read_spool
 from core.version import VERSION
 from database import overview
+from database.circuits import read_circuits
 
 router = APIRouter(tags=["monitoring"])
 
@@ -59,6 +60,7 @@ class _Reading:
     exporter: Any
     oldest: datetime | None
     stopped: list[Any]
+    circuits: dict[str, Any]
 
 
 @router.get("/health", responses={503: {"model": Health}})
@@ -79,6 +81,7 @@ async def health(request: Request, response: Response) -> Health:
     problems = [
         *broken,
         *_outage(state, reading, spool),
+        *_paused(reading),
         *spool.problems(now),
         *_broken_plan(state.plan),
     ]
@@ -116,6 +119,7 @@ async def _read(engine: AsyncEngine) -> _Reading:
             await overview.read_exporter(connection),
             await overview.read_oldest_undelivered(connection),
             [d for d in await overview.read_deliveries(connection) if d.stopped],
+            await read_circuits(connection),
         )
 
 
@@ -170,13 +174,29 @@ def _undelivered(reading: _Reading | None, now: datetime) -> list[str]:
     if reading is None:
         return []
     problems = [
-        f"Sink {d.sink} has stopped and keeps its backlog: {d.last_error}"
-        " Mend it, then POST /export/run; it is tried again every 10 minutes too."
+        f"Sink {d.sink} has stopped and keeps its backlog: {d.last_error} Mend it, then"
+        f" POST /export/sinks/{d.sink}/resume; it is tried again now and then, too."
         for d in reading.stopped
+    ]
+    stopped = {d.sink for d in reading.stopped}
+    problems += [
+        f"Sink {sink} fails again and again and keeps its backlog: {circuit.reason} It is tried"
+        f" now and then; POST /export/sinks/{sink}/resume tries at once."
+        for sink, circuit in reading.circuits.items()
+        if circuit.circuit == "open" and sink not in stopped
     ]
     if _exporter_state(reading, now) == "silent":
         problems.append("The exporter has not been heard of for 30 s: nothing is delivered.")
     return problems
+
+
+def _paused(reading: _Reading | None) -> list[str]:
+    """That somebody holds deliveries back: no promise is broken by that alone."""
+    return [
+        f"Sink {sink} is paused since {circuit.since:%Y-%m-%d %H:%M} UTC: {circuit.reason}"
+        for sink, circuit in (reading.circuits if reading else {}).items()
+        if circuit.circuit == "paused"
+    ]
 
 
 def _exporter_state(reading: _Reading | None, now: datetime) -> Literal["up", "silent", "unknown"]:

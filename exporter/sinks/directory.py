@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,6 +92,16 @@ class DirectoryBucket:
         """Remove the file."""
         with _translated(key):
             self._path(key).unlink(missing_ok=True)
+
+    def abort_uploads(self, prefix: str, *, before: datetime) -> int:
+        """Remove what a killed process had written, and not renamed yet."""
+        removed = 0
+        with _translated(prefix):
+            for path in (self.root / prefix).rglob(".*.partial"):
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
 
     def _path(self, key: str) -> Path:
         if key.startswith("/") or ".." in key.split("/"):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -170,6 +171,20 @@ class S3Bucket:
         """S3 does not mind when there is none."""
         with _translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def abort_uploads(self, prefix: str, *, before: datetime) -> int:
+        """Parts of uploads that were never finished are stored, and billed, until somebody does."""
+        aborted = 0
+        with _translated(prefix):
+            pages = self._client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"] < before:
+                        self._client.abort_multipart_upload(
+                            Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
+                        aborted += 1
+        return aborted
 
 
 def connect_s3(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -58,3 +59,6 @@ class Bucket(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens when there is none."""
+
+    def abort_uploads(self, prefix: str, *, before: datetime) -> int:
+        """Give up uploads below a prefix that were begun before then; returns how many."""

@@ -203,6 +203,7 @@ class Exporting:
     def deliver(self, *sinks: Sink) -> None:
         """Try each sink once more, now: retries do not wait here."""
         query(self.database_url, "UPDATE deliveries SET next_attempt_at = now()")
+        query(self.database_url, "UPDATE sinks SET probe_at = now() WHERE circuit = 'open'")
         for sink in sinks or self.sinks:
             self.exporter.deliver(sink)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -306,6 +307,9 @@ class FailingBucket:
 
     def delete(self, key: str) -> None:
         self._bucket.delete(key)
+
+    def abort_uploads(self, prefix: str, *, before: datetime) -> int:
+        return self._bucket.abort_uploads(prefix, before=before)
 
 
 # announce the key; get the manifest; two files, each put and read back; put the manifest and the
@@ -621,7 +625,7 @@ def test_a_failed_delivery_waits_before_it_is_tried_again(
     assert failing[0].calls == 1
     delivery = exporting.delivery(1, "client")
     wait = delivery["next_attempt_at"] - delivery["started_at"]
-    assert timedelta(seconds=1.4) < wait < timedelta(seconds=5)
+    assert timedelta(seconds=22) < wait < timedelta(seconds=40)
 
 
 # --- schedule and retention --------------------------------------------------------------------
@@ -656,6 +660,32 @@ def test_a_large_segment_is_sealed_before_its_time(
     write_now(database_url, an_event())
     exporting.exporter.seal_if_due()
     assert query(database_url, "SELECT trigger, segment_id FROM export_runs") == [("size", 1)]
+
+
+def test_a_segment_whose_object_grows_large_is_sealed_before_its_time(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    opened_at = query(database_url, "SELECT opened_at FROM segments")[0][0]
+    now = [0.0]
+    exporting = Exporting(
+        database_url,
+        engine,
+        tmp_path,
+        clock=HandClock(opened_at),
+        variables={"TARGET_OBJECT_BYTES": "3000"},
+    )
+    exporting.exporter.monotonic = lambda: now[0]
+    letters = random.Random(7).choices("abcdefghijklmnopqrstuvwxyz", k=9_000)
+    large = {f"note_{n}": "".join(letters[n::10]) for n in range(10)}  # hardly to be compressed
+    write_now(database_url, an_event(properties=large), an_event(siteId="b.example"))
+    exporting.exporter.seal_if_due()
+    assert query(database_url, "SELECT count(*) FROM segments") == [(1,)]  # a tenth, as is usual
+    exporting.run()
+    now[0] += 100  # what it became is told by now
+    write_now(database_url, an_event(properties=large))
+    exporting.exporter.seal_if_due()
+    found = query(database_url, "SELECT trigger, segment_id FROM export_runs ORDER BY segment_id")
+    assert found == [("manual", 1), ("size", 2)]
 
 
 def test_a_writer_that_holds_the_fence_does_not_break_the_schedule(

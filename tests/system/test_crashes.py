@@ -20,7 +20,10 @@ SEED = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(2**3
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path / "data", settings={"EXPORT_INTERVAL": "2s"})
+    running = RunningStack(
+        tmp_path / "data",
+        settings={"EXPORT_INTERVAL": "2s", "RETRY_FIRST": "1s", "RETRY_LONGEST": "5s"},
+    )
     running.start()
     yield running
     running.stop()

@@ -22,7 +22,13 @@ SEED = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(2**3
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[RunningStack]:
     # All senders have one address here.
-    settings = {"EXPORT_INTERVAL": "2s", "COMMIT_TIMEOUT": "1s", "RATE_LIMIT_PER_IP": "0"}
+    settings = {
+        "EXPORT_INTERVAL": "2s",
+        "RETRY_FIRST": "1s",
+        "RETRY_LONGEST": "5s",
+        "COMMIT_TIMEOUT": "1s",
+        "RATE_LIMIT_PER_IP": "0",
+    }
     running = RunningStack(tmp_path / "data", settings=settings)
     running.start()
     yield running

@@ -23,7 +23,8 @@ from core.manifest import (
 from database.deliveries import HourCount
 from exporter.delivery import ConservationBroken, check_conservation
 from exporter.encode import EncodedFile
-from exporter.steps import next_boundary, retry_after
+from exporter.schedule import Schedule
+from exporter.steps import retry_after
 from tests.unit.rows import HOUR
 
 
@@ -95,22 +96,22 @@ MOMENTS = st.datetimes(FIRST, LAST, timezones=st.just(UTC))
 def test_a_segment_is_due_at_the_next_multiple_of_the_interval(
     opened_at: datetime, interval: timedelta
 ) -> None:
-    due = next_boundary(opened_at, interval)
+    due = Schedule("", interval=interval).next_after(opened_at)
     assert opened_at < due <= opened_at + interval
     assert (due - datetime(1970, 1, 1, tzinfo=UTC)) % interval == timedelta(0)
 
 
 def test_hourly_segments_are_whole_hours() -> None:
-    assert next_boundary(HOUR, timedelta(hours=1)) == HOUR + timedelta(hours=1)
-    assert next_boundary(HOUR + timedelta(minutes=59), timedelta(hours=1)) == HOUR + timedelta(
-        hours=1
-    )
+    hourly = Schedule.parse("1h")
+    assert hourly.next_after(HOUR) == HOUR + timedelta(hours=1)
+    assert hourly.next_after(HOUR + timedelta(minutes=59)) == HOUR + timedelta(hours=1)
 
 
 @given(st.integers(0, 10**9))
 def test_retries_wait_longer_and_longer_but_never_for_ever(attempts: int) -> None:
-    seconds = retry_after(attempts).total_seconds()
-    expected = min(2 * 2 ** min(attempts, 16), 120)
+    first, longest = timedelta(seconds=30), timedelta(minutes=2)
+    seconds = retry_after(attempts, first=first, longest=longest).total_seconds()
+    expected = min(30 * 2 ** min(attempts, 16), 120)
     assert 0.75 * expected <= seconds <= 1.25 * expected
 
 

@@ -73,8 +73,8 @@ def test_an_empty_variable_counts_as_unset() -> None:
     ],
 )
 def test_durations(raw: str, expected: timedelta) -> None:
-    settings = read_settings(ExporterSettings, EXPORTER | {"EXPORT_INTERVAL": raw})
-    assert settings.export_interval == expected
+    settings = read_settings(ExporterSettings, EXPORTER | {"DEDUP_WINDOW": raw})
+    assert settings.dedup_window == expected
 
 
 @pytest.mark.parametrize("raw", ["-1s", "1.5h", "1w", "h", "0", "0s"])

@@ -45,7 +45,7 @@ tracker-fresh: tracking/node_modules/.ready
 	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh; fi
 
 chaos: $(VENV)/.dev  ## the crash tests, for longer
-	CHAOS_KILLS=20 CHAOS_OUTAGES=100 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py -q -s
+	CHAOS_KILLS=20 CHAOS_OUTAGES=100 CHAOS_FAULTS=200 CHAOS_FAULT_PAIRS=100 CHAOS_STEPS=100 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py tests/system/test_faulty_bucket.py -q -s
 
 fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s

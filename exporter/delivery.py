@@ -71,11 +71,13 @@ from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.failed import FAILED
 from exporter.identities import write_identities
-from exporter.layout import EventFormat, Layout, dataset_of, formats_among
+from exporter.layout import EventFormat, dataset_of
 from exporter.progress import Progress
+from exporter.promote import promote_columns
 from exporter.receipts import BILLED_SINK, make_receipt
 from exporter.segment_dataset import encode_dataset
 from exporter.settings import ExporterSettings
+from exporter.sinks.layout import layout_of
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkError
 from exporter.sites import SITES
@@ -225,20 +227,23 @@ def _encode(
 ) -> list[EncodedFile]:
     files: list[EncodedFile] = []
     progress.of_rows = sum(count.events for count in ledger if count.outcome == "accepted")
-    formats = formats_among(sink.datasets)
-    if formats:
+    layout = layout_of(sink, settings)
+    if layout.formats:
+        misfits: Counter[str] = Counter()
         with stream_rows(settings.database_url, delivery.segment_id) as batches:
+            kept = drop_duplicates(progress.counting(batches), duplicate_rows)
             files += encode_events(
-                map(derive_columns, drop_duplicates(progress.counting(batches), duplicate_rows)),
+                promote_columns(map(derive_columns, kept), layout.promotions, misfits),
                 segment_id=delivery.segment_id,
                 folder=folder,
-                layout=Layout(
-                    formats=formats,
-                    row_group_rows=settings.row_group_rows,
-                    json_compression=settings.json_compression,
-                ),
+                layout=layout,
             )
-        check_conservation(ledger, files, formats=formats)
+        check_conservation(ledger, files, formats=layout.formats)
+        if misfits:
+            log.warning(
+                "promoted values do not fit",
+                extra={"segment_id": delivery.segment_id, "values": dict(sorted(misfits.items()))},
+            )
     if "identities" in sink.datasets:
         path = folder / "identities.parquet"
         with stream_links(settings.database_url, delivery.segment_id) as batches:

@@ -11,7 +11,6 @@ from typing import Final
 import pyarrow as pa
 
 from core.keys import DayKey, IdentitiesKey, ObjectKey, Partition, UsageKey
-from exporter.arrow_schema import FILE_SCHEMA
 from exporter.event_file import EventFile, count_rows, open_event_file
 from exporter.layout import Layout, dataset_of
 from exporter.partitions import split_batch
@@ -65,7 +64,8 @@ class _OpenPartition:
 
     def flush(self) -> None:
         if self._buffered:
-            rows = pa.Table.from_batches(self._buffered)
+            # The cast moves nothing: it gives the columns their meanings, and the file its version.
+            rows = pa.Table.from_batches(self._buffered).cast(self._layout.schema)
             if not self._files:
                 self._files = [
                     open_event_file(form, path, rows, self._layout)
@@ -104,6 +104,7 @@ def encode_events(
     finished: list[EncodedFile] = []
     parts: dict[Partition, int] = {}
     numbers = 0
+    names = layout.schema.names
     for batch in batches:
         for partition, rows in split_batch(batch):
             opened = open_partitions.pop(partition, None)
@@ -119,7 +120,7 @@ def encode_events(
                 opened = _OpenPartition(keys, folder, numbers, layout)
                 numbers += 1
             open_partitions[partition] = opened  # the last in the dict is the last written
-            opened.write(rows.select(FILE_SCHEMA.names))
+            opened.write(rows.select(names))
         while sum(p.buffered_bytes for p in open_partitions.values()) > MAX_BUFFERED_BYTES:
             max(open_partitions.values(), key=lambda p: p.buffered_bytes).flush()
         for partition in _beyond_limit(open_partitions):

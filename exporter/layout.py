@@ -10,7 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+import pyarrow as pa
+
 from core.keys import EVENT_DATASETS
+from exporter.arrow_schema import FILE_SCHEMA
+from exporter.promote import Promotion
 
 EventFormat = Literal["parquet", "csv", "json"]
 JsonCompression = Literal["gzip", "zstd"]
@@ -26,6 +30,12 @@ class Layout:
     formats: tuple[EventFormat, ...] = ("parquet",)
     row_group_rows: int = 100_000
     json_compression: JsonCompression = "gzip"
+    promotions: tuple[Promotion, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of a file: those of the contract, and behind them the promoted ones."""
+        return pa.schema([*FILE_SCHEMA, *(p.field for p in self.promotions)], FILE_SCHEMA.metadata)
 
     def file_format(self, form: EventFormat) -> str:
         """What a file's name ends with."""

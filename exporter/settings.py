@@ -10,6 +10,7 @@ from typing import Literal
 
 from core.settings import CommonSettings, setting
 from exporter.layout import JsonCompression, parse_formats
+from exporter.promote import parse_promotions
 from exporter.schedule import Schedule
 
 _TAG_NAME = re.compile(r"[\w +\-.:/@]{1,128}")
@@ -56,6 +57,10 @@ class ExporterSettings(CommonSettings):
     row_group_rows: int = setting("Rows in a Parquet row group.", default=100_000, at_least=1_000)
     json_compression: JsonCompression = setting(
         "How JSON files are compressed: gzip or zstd.", default="gzip"
+    )
+    promote: str | None = setting(
+        "Properties that become columns: properties.price:double,properties.plan:string as plan.",
+        default=None,
     )
     signing_key_dir: Path = setting(
         "Folder of the keys that sign receipts; the first is made at the first start. Back it up.",
@@ -186,6 +191,10 @@ class ExporterSettings(CommonSettings):
                 problems.append(
                     f"{side.upper()}_S3_BUCKET={address}: a folder is written file:///a/folder."
                 )
+        try:
+            parse_promotions(self.promote)
+        except ValueError as exc:
+            problems.append(f"PROMOTE: {exc}")
         if self.client_s3_bucket and (
             self.client_s3_bucket.rstrip("/") == self.metering_s3_bucket.rstrip("/")
         ):

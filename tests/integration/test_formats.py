@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.clock import utc_now
+from core.keys import EVENT_DATASETS
 from core.manifest import Manifest, decode_manifest
 from core.receipt import decode_receipt
 from core.settings import SettingsError, read_settings
@@ -59,10 +60,11 @@ def test_each_format_has_a_folder_with_every_event_and_each_is_billed_once(
     exporting.put_receipts()
     rows = Counter[str]()
     for listed in manifest_of(exporting.client, sealed.segment_id).objects:
-        rows[f"{listed.dataset} {listed.format}"] += listed.rows
+        if listed.dataset in EVENT_DATASETS:
+            rows[f"{listed.dataset} {listed.format}"] += listed.rows
     assert rows == {"events parquet": 2, "events_csv csv.gz": 2, "events_json json.zst": 2}
     backup = manifest_of(exporting.metering, sealed.segment_id).objects
-    assert {o.dataset for o in backup} == {"events", "events_json", "usage"}
+    assert {o.dataset for o in backup} & set(EVENT_DATASETS) == {"events", "events_json"}
     assert exporting.delivery(sealed.segment_id, "client")["rows"] == 2
     for sink in exporting.sinks:
         assert problems(sink) == []
@@ -155,6 +157,7 @@ def test_a_format_that_lacks_an_event_is_found_whoever_signs(exporting: Exportin
         ({"CLIENT_FORMATS": "csv,csv"}, "twice"),
         ({"METERING_FORMATS": "csv"}, "METERING_FORMATS has to name parquet"),
         ({"JSON_COMPRESSION": "snappy"}, "JSON_COMPRESSION"),
+        ({"PROMOTE": "price:double"}, "PROMOTE: .price:double. is no promotion"),
     ],
 )
 def test_formats_that_cannot_be_are_named_at_the_start(
@@ -165,3 +168,26 @@ def test_formats_that_cannot_be_are_named_at_the_start(
     }  # fmt: skip
     with pytest.raises(SettingsError, match=message):
         read_settings(ExporterSettings, given | variables)
+
+
+def test_promoted_columns_stand_in_the_clients_bucket_and_misfits_are_logged(
+    database_url: str, engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    variables = {"PROMOTE": "eventData.price:double,properties.cart.id:string as cart_id"}
+    exporting = Exporting(database_url, engine, tmp_path, variables=variables)
+    write_now(
+        database_url,
+        an_event(eventId="a", properties={"price": "12.50", "cart": {"id": 7}}),
+        an_event(eventId="b", properties={"price": "12,50"}), an_event(eventId="c"),
+    )  # fmt: skip
+    exporting.run()
+    rows = {row["event_id"]: row for row in exporting.committed_rows(exporting.client)}
+    assert [(rows[i]["p_price"], rows[i]["cart_id"]) for i in "abc"] == [
+        (12.5, "7"), (None, None), (None, None),
+    ]  # fmt: skip
+    assert '"12,50"' in rows["b"]["properties"], "the full truth"
+    assert "p_price" not in exporting.committed_rows(exporting.metering)[0]
+    (record,) = [r for r in caplog.records if r.message == "promoted values do not fit"]
+    assert vars(record)["values"] == {"p_price": 1}
+    exporting.put_receipts()
+    assert problems(exporting.client) == problems(exporting.metering) == []

@@ -74,27 +74,27 @@ def encode_rows(
     return {file.key.format: file for file in files}
 
 
-def read_csv(path: Path) -> list[dict[str, Any]]:
+def read_csv(path: Path, schema: pa.Schema = FILE_SCHEMA) -> list[dict[str, Any]]:
     """As docs/formats.md has it for Arrow."""
     table = pyarrow.csv.read_csv(
         path,
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types=FILE_SCHEMA, strings_can_be_null=True, quoted_strings_can_be_null=False
+            column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False
         ),
     )
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 
-def read_json(path: Path) -> list[dict[str, Any]]:
+def read_json(path: Path, schema: pa.Schema = FILE_SCHEMA) -> list[dict[str, Any]]:
     """By a reader of plain JSON, its times read as ISO 8601."""
     compression = "zstd" if path.suffix == ".zst" else "gzip"
     text = pa.input_stream(path, compression=compression).read().decode()
     rows = [json.loads(line) for line in text.removesuffix("\n").split("\n")]
     for row in rows:
         assert None not in row.values(), "nulls are left out"
-        for field in FILE_SCHEMA:
+        for field in schema:
             if pa.types.is_timestamp(field.type) and field.name in row:
                 row[field.name] = datetime.fromisoformat(row[field.name])
             row.setdefault(field.name)

@@ -83,7 +83,7 @@ def test_a_file_holds_its_partitions_rows_with_the_contracts_types(tmp_path: Pat
     rows = [a_row(screen_width=1920, properties='{"x": 1}'), a_row(site_id="b.example")]
     files = {file.key.partition.site_id: file for file in encode_all(rows, tmp_path)}  # type: ignore[union-attr]
     table = pq.read_table(files["shop.example"].path, partitioning=None)
-    assert table.schema.equals(FILE_SCHEMA)
+    assert table.schema.equals(FILE_SCHEMA, check_metadata=True)
     assert "site_id" not in table.schema.names
     assert table.to_pylist()[0]["screen_width"] == 1920
     assert files["b.example"].rows == 1

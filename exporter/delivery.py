@@ -74,6 +74,7 @@ from exporter.identities import write_identities
 from exporter.layout import EventFormat, dataset_of
 from exporter.progress import Progress
 from exporter.promote import promote_columns
+from exporter.read_ahead import read_ahead
 from exporter.receipts import BILLED_SINK, make_receipt
 from exporter.segment_dataset import encode_dataset
 from exporter.settings import ExporterSettings
@@ -232,12 +233,14 @@ def _encode(
         misfits: Counter[str] = Counter()
         with stream_rows(settings.database_url, delivery.segment_id) as batches:
             kept = drop_duplicates(progress.counting(batches), duplicate_rows)
-            files += encode_events(
-                promote_columns(map(derive_columns, kept), layout.promotions, misfits),
-                segment_id=delivery.segment_id,
-                folder=folder,
-                layout=layout,
-            )
+            promoted = promote_columns(map(derive_columns, kept), layout.promotions, misfits)
+            with read_ahead(promoted) as rows_ready:
+                files += encode_events(
+                    rows_ready,
+                    segment_id=delivery.segment_id,
+                    folder=folder,
+                    layout=layout,
+                )
         check_conservation(ledger, files, formats=layout.formats)
         if misfits:
             log.warning(

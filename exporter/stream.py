@@ -2,25 +2,37 @@
 
 A sealed segment is immutable, so one sequential scan always gives the same rows in the same
 order: a row's number in that order is its name.
+
+Payloads come as they are stored, and are read here (`jsonb.py`): 1.5 µs a row of PostgreSQL's
+time against 5.2 for picking each column there, 2.7 for a bare `COPY`. Rows that are stored in
+another way, and all of them where the cast is not there to ask for (migration 0006), are picked
+by PostgreSQL; a test holds the two against each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Final, assert_never
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.event import COLUMNS, SCHEMA_VERSION, Column, ColumnType
 from database.tables import segment_table
 from exporter.arrow_schema import IDENTITIES_SCHEMA, ROW_SCHEMA
+from exporter.jsonb import Unreadable, read_documents
+from exporter.read_ahead import read_ahead
 
-_BATCH_BYTES: Final = 16 << 20
+log = logging.getLogger("sluice.exporter")
+
+_BATCH_BYTES: Final = 8 << 20
 _TABLE_COLUMNS: Final = frozenset(
     {"received_at", "event_type", "site_id", "visitor_id", "session_id", "user_id", "occurred_at"}
 )
+_WHEN_ABSENT: Final[dict[str, int | bool]] = {"event_version": 1, "is_bot": False}
 # Physical order, always from the first page on, by one process.
 _SCAN_SETTINGS: Final = (
     "SET synchronize_seqscans = off",
@@ -42,9 +54,9 @@ def _expression(column: Column) -> str:
         case ColumnType.STRING:
             return f"payload->>'{wire}'"
         case ColumnType.INT32:
-            missing = "coalesce({}, 1)" if column.name == "event_version" else "{}"
+            missing = "coalesce({}, 1)" if column.name in _WHEN_ABSENT else "{}"
             return missing.format(f"(payload->>'{wire}')::int")
-        case ColumnType.BOOLEAN:  # absent when it is false
+        case ColumnType.BOOLEAN:
             return f"coalesce((payload->>'{wire}')::bool, false)"
         case ColumnType.TIMESTAMP:
             return f"(payload->>'{wire}')::timestamptz"
@@ -54,7 +66,28 @@ def _expression(column: Column) -> str:
             assert_never(column.type)
 
 
-_SELECT_ROWS: Final = "SELECT " + ", ".join(f"{_expression(c)} AS {c.name}" for c in COLUMNS)
+_PICKED_ROWS: Final = "SELECT " + ", ".join(f"{_expression(c)} AS {c.name}" for c in COLUMNS)
+_DOCUMENT_FIELDS: Final = {
+    c.name: (c.payload_name, c.type)
+    for c in COLUMNS
+    if c.payload_name and c.name not in _TABLE_COLUMNS and c.type is not ColumnType.JSON
+}
+_BESIDE_DOCUMENTS: Final = _TABLE_COLUMNS | {"properties"}
+_STORED_ROWS: Final = ", ".join(
+    [
+        "SELECT payload::bytea AS document",
+        *(f"{_expression(c)} AS {c.name}" for c in COLUMNS if c.name in _BESIDE_DOCUMENTS),
+    ]
+)
+_HAS_CAST: Final = """
+SELECT count(*) FROM pg_cast WHERE castsource = 'jsonb'::regtype
+  AND casttarget = 'bytea'::regtype AND castmethod = 'b'
+"""
+# An object, its strings and its numbers, as this machine's PostgreSQL lays them out.
+_PROBE: Final = """SELECT '{"a": 1, "bb": "cd"}'::jsonb::bytea"""
+_PROBE_LAYOUT: Final = bytes.fromhex(
+    "02000020010000800200000009000010020000006162620020000000008001006364"
+)
 _SELECT_LINKS: Final = (
     "SELECT site_id, visitor_id, user_id, event_type, linked_at, segment_id FROM identity_links"
 )
@@ -63,9 +96,56 @@ _SELECT_IDS: Final = "SELECT uuid_send(event_id) AS id, site_id, event_type, rec
 
 @contextmanager
 def stream_rows(database_url: str, segment_id: int) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of `ROW_SCHEMA`, about 16 MiB each, in physical order."""
-    with _stream(database_url, f"{_SELECT_ROWS} FROM {segment_table(segment_id)}") as batches:
-        yield (batch.cast(ROW_SCHEMA) for batch in batches)
+    """Batches of `ROW_SCHEMA`, about 8 MiB each, in physical order."""
+    with closing(_stream_rows(database_url, segment_table(segment_id))) as batches:
+        yield batches
+
+
+def _stream_rows(database_url: str, table: str) -> Generator[pa.RecordBatch, None, None]:
+    read = 0
+    with _open_cursor(database_url) as cursor:
+        if _gives_documents(cursor):
+            try:
+                stored = _run(cursor, f"{_STORED_ROWS} FROM {table}")
+                with read_ahead(stored) as batches:  # PostgreSQL works meanwhile
+                    for batch in batches:
+                        rows = _read_documents(batch)
+                        yield rows
+                        read += rows.num_rows
+            except Unreadable as exc:
+                log.warning("PostgreSQL picks the columns", extra={"row": read, "error": str(exc)})
+            else:
+                return
+    with _open_cursor(database_url) as cursor:
+        for batch in _run(cursor, f"{_PICKED_ROWS} FROM {table} OFFSET {read:d}"):
+            yield batch.cast(ROW_SCHEMA)
+
+
+def _gives_documents(cursor: adbc.Cursor) -> bool:
+    cursor.execute(_HAS_CAST)
+    if cursor.fetchone() == (0,):
+        return False
+    cursor.execute(_PROBE)
+    return bool(cursor.fetchone() == (_PROBE_LAYOUT,))
+
+
+def _read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
+    fields = dict(_DOCUMENT_FIELDS.values())
+    values = read_documents(batch.column("document"), fields)
+    columns = []
+    for column in COLUMNS:
+        if column.name in _DOCUMENT_FIELDS:
+            array = values[_DOCUMENT_FIELDS[column.name][0]]
+            if column.name in _WHEN_ABSENT:
+                array = pc.fill_null(array, _WHEN_ABSENT[column.name])
+        elif column.name in _BESIDE_DOCUMENTS:
+            array = batch.column(column.name)
+        elif column.name == "schema_version":
+            array = pa.repeat(SCHEMA_VERSION, batch.num_rows)
+        else:  # derived from the others, later
+            array = pa.nulls(batch.num_rows)
+        columns.append(array.cast(ROW_SCHEMA.field(column.name).type))
+    return pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
 
 
 @contextmanager
@@ -93,11 +173,20 @@ def stream_query(
 
 @contextmanager
 def _stream(database_url: str, query: str) -> Iterator[Iterator[pa.RecordBatch]]:
+    with _open_cursor(database_url) as cursor:
+        yield _run(cursor, query)
+
+
+@contextmanager
+def _open_cursor(database_url: str) -> Iterator[adbc.Cursor]:
     with adbc.connect(database_url) as connection, connection.cursor() as cursor:
         for statement in _SCAN_SETTINGS:
             cursor.execute(statement)
-        cursor.adbc_statement.set_options(
-            **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
-        )
-        cursor.execute(query)
-        yield iter(cursor.fetch_record_batch())
+        yield cursor
+
+
+def _run(cursor: adbc.Cursor, query: str) -> Iterator[pa.RecordBatch]:
+    options = {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
+    cursor.adbc_statement.set_options(**options)
+    cursor.execute(query)
+    return iter(cursor.fetch_record_batch())

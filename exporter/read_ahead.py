@@ -1,0 +1,62 @@
+"""Let a part of the pipeline work ahead in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Final, TypeVar
+
+Item = TypeVar("Item")
+
+_LOOK_SECONDS: Final = 0.2
+_END: Final = object()
+
+
+@contextmanager
+def read_ahead(items: Iterable[Item], *, depth: int = 1) -> Iterator[Iterator[Item]]:
+    """The same items in the same order, `depth` of them made before they are asked for.
+
+    What making them raises is raised where they are asked for. Left early, it waits until the
+    thread has made the item it is at: nothing of `items` is in use afterwards.
+    """
+    made: Queue[object] = Queue(depth)
+    left = Event()
+    failures: list[BaseException] = []
+
+    def put(item: object) -> bool:
+        while not left.is_set():
+            try:
+                made.put(item, timeout=_LOOK_SECONDS)
+            except Full:
+                continue
+            return True
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+        except BaseException as exc:
+            failures.append(exc)  # raised again where the items are asked for
+        put(_END)
+
+    def take() -> Iterator[Item]:
+        while (item := made.get()) is not _END:
+            yield item  # type: ignore[misc]
+        if failures:
+            raise failures[0]
+
+    thread = Thread(target=make, name="read ahead", daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        left.set()
+        while thread.is_alive():
+            try:
+                made.get_nowait()
+            except Empty:
+                thread.join(_LOOK_SECONDS)

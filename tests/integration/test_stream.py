@@ -1,0 +1,213 @@
+"""What the exporter reads out of stored JSONB is what PostgreSQL picks out of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import exporter.stream as stream
+from core.event import COLUMNS, ColumnType
+from exporter.arrow_schema import ROW_SCHEMA
+from exporter.jsonb import Unreadable, read_documents
+from tests.conftest import an_event
+from tests.integration.building import query, write_now
+
+KINDS = {
+    "s": ColumnType.STRING,
+    "other": ColumnType.STRING,
+    "screenWidth": ColumnType.INT32,
+    "n": ColumnType.INT32,
+    "isBot": ColumnType.BOOLEAN,
+    "occurredAt": ColumnType.TIMESTAMP,
+    "aVeryLongNameOfAFieldIndeed": ColumnType.STRING,
+}
+CASTS = {
+    ColumnType.STRING: "d->>'{}'",
+    ColumnType.INT32: "(d->>'{}')::int",
+    ColumnType.BOOLEAN: "(d->>'{}')::bool",
+    ColumnType.TIMESTAMP: "(d->>'{}')::timestamptz",
+}
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40),
+    st.text('"\\/{}[]:, \n\té\U0001f600', max_size=14),
+    st.just("x" * 3_000),
+)
+INTEGERS = st.one_of(
+    st.integers(-(2**31) + 1, 2**31 - 1),
+    st.integers(-3, 10_001),
+    st.sampled_from([0, 10**4, 10**8]),
+)
+TIMES = st.datetimes().map(lambda t: t.isoformat()) | st.datetimes().map(
+    lambda t: t.isoformat(timespec="milliseconds")
+)
+OFFSETS = st.sampled_from(["Z", "+00:00", "+05:30", "-11:00"])
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS | INTEGERS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+PLAIN = st.fixed_dictionaries(
+    {},
+    optional={
+        "s": st.none() | TEXTS,
+        "other": TEXTS,
+        "screenWidth": INTEGERS,
+        "n": st.none() | INTEGERS,
+        "isBot": st.booleans(),
+        "occurredAt": st.builds(str.__add__, TIMES, OFFSETS),
+        "aVeryLongNameOfAFieldIndeed": TEXTS,
+        "properties": st.dictionaries(TEXTS, JSON_VALUES, max_size=4),
+        "x": JSON_VALUES,
+    }
+    | {f"k{n}": st.integers(0, 5) for n in range(40)},
+)
+ANYTHING = st.dictionaries(st.sampled_from([*KINDS, "", "z"]), JSON_VALUES, max_size=5)
+
+
+@pytest.fixture(scope="module")
+def connection(read_database_url: str) -> Any:
+    with psycopg.connect(read_database_url, autocommit=True) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        yield connection
+
+
+def pick(connection: psycopg.Connection, documents: list[Any]) -> tuple[pa.Array, list[list[Any]]]:
+    """Documents as they are stored, and each field as PostgreSQL picks it."""
+    picks = ", ".join(CASTS[kind].format(name) for name, kind in KINDS.items())
+    cursor = connection.execute(
+        f"SELECT d::bytea, {picks} FROM unnest(%s::jsonb[]) WITH ORDINALITY AS t (d, n) ORDER BY n",  # type: ignore[arg-type]
+        ([json.dumps(d) for d in documents],),
+    )
+    rows = cursor.fetchall()
+    return pa.array([row[0] for row in rows], pa.binary()), [list(row[1:]) for row in rows]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(PLAIN, min_size=1, max_size=12))
+@example([{}])
+@example([{}, {"s": ""}, {"s": "x" * 12}, {"s": "x" * 13, "other": "y"}, {"n": 0}])
+@example([{f"k{n}": n for n in range(33)} | {"s": "a", "n": -10_000, "screenWidth": 2**31 - 1}])
+@example([{"s": "a"}] * 3 + [{"other": "a"}] * 3 + [{"s": "b"}])
+def test_documents_are_read_as_postgresql_picks_them(
+    connection: psycopg.Connection, documents: list[dict[str, Any]]
+) -> None:
+    stored, picked = pick(connection, documents)
+    columns = read_documents(stored, KINDS)
+    for place, (name, column) in enumerate(columns.items()):
+        column.validate(full=True)
+        assert column.to_pylist() == [row[place] for row in picked], name
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ANYTHING, min_size=1, max_size=6))
+@example([{"n": 1.5}])
+@example([{"n": 2**31}])
+@example([{"n": 1e300}])
+@example([{"n": "7"}])
+@example([{"s": 7}])
+@example([{"isBot": "yes"}])
+@example([{"occurredAt": "yesterday"}])
+@example([{"occurredAt": "2026-11-21T10:00:00.1234567Z"}])
+def test_what_is_stored_in_another_way_is_refused_and_never_guessed(
+    connection: psycopg.Connection, documents: list[dict[str, Any]]
+) -> None:
+    try:
+        stored, picked = pick(connection, documents)
+    except psycopg.DataError:  # then PostgreSQL refuses the row, and with it the segment
+        (stored,) = zip(
+            *connection.execute(
+                "SELECT d::bytea FROM unnest(%s::jsonb[]) AS t (d)",
+                ([json.dumps(d) for d in documents],),
+            ).fetchall(),
+            strict=True,
+        )
+        with pytest.raises(Unreadable):
+            read_documents(pa.array(stored, pa.binary()), KINDS)
+        return
+    try:
+        columns = read_documents(stored, KINDS)
+    except Unreadable:
+        return
+    for place, column in enumerate(columns.values()):
+        assert column.to_pylist() == [row[place] for row in picked]
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
+def test_bytes_that_are_no_documents_are_refused(documents: list[bytes]) -> None:
+    try:
+        columns = read_documents(pa.array(documents, pa.binary()), {"s": ColumnType.STRING})
+    except Unreadable:
+        return
+    assert all(len(column) == len(documents) for column in columns.values())
+
+
+ODD = [
+    an_event(eventId="plain", properties={"price": 1.10, "n": 12345678901234567890, "e": 'é\n"\\'}),
+    an_event(eventId="offset", occurredAt="2026-01-02T03:04:05.678901+05:30"),
+    an_event(eventId="sparse", properties=None, title="", isBot=True),
+    an_event(eventId="version", eventVersion=32_767, screenWidth=2**31 - 1, screenHeight=0),
+    an_event(eventId="deep", title="a\u0001b", properties={"deep": {"er": [1, {"x": "\u0001"}]}}),
+]
+
+
+def rows_of(database_url: str) -> pa.Table:
+    with stream.stream_rows(database_url, 1) as batches:
+        return pa.Table.from_batches(batches, schema=ROW_SCHEMA)
+
+
+def picked_rows_of(database_url: str) -> pa.Table:
+    picked = f"{stream._PICKED_ROWS} FROM events_log_1"
+    with stream._stream(database_url, picked) as batches:
+        return pa.Table.from_batches(batch.cast(ROW_SCHEMA) for batch in batches)
+
+
+def test_a_segment_is_streamed_as_postgresql_picks_it(database_url: str) -> None:
+    write_now(database_url, *ODD)
+    # As a body may say it, and as no JSON library of ours would.
+    query(
+        database_url,
+        "UPDATE events_log SET payload = jsonb_set(payload, '{properties}',"
+        ' \'{"big": 1e400, "long": 12345678901234567890.10, "small": 1E-20}\')'
+        " WHERE payload->>'eventId' = 'plain'",
+    )
+    rows = rows_of(database_url)
+    assert rows.equals(picked_rows_of(database_url))
+    found = dict(zip(rows["event_id"].to_pylist(), rows["properties"].to_pylist(), strict=True))
+    assert json.loads(found["plain"], parse_float=str)["long"] == "12345678901234567890.10"
+    assert found["plain"].count("0") > 400 and not math.isinf(1e300)
+
+
+def test_a_row_stored_in_another_way_is_picked_by_postgresql_and_so_is_the_rest(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_BATCH_BYTES", 1)  # a row a batch
+    write_now(database_url, *ODD)
+    write_now(database_url, *(an_event(eventId=f"more-{n}") for n in range(20)))
+    query(
+        database_url,
+        'UPDATE events_log SET payload = payload || \'{"screenWidth": "77", "title": 5}\''
+        " WHERE payload->>'eventId' = 'more-3'",
+    )
+    rows = rows_of(database_url)
+    assert rows.num_rows == 25
+    assert rows.equals(picked_rows_of(database_url))
+    assert 77 in rows["screen_width"].to_pylist()
+
+
+def test_without_the_cast_postgresql_picks_every_row(database_url: str) -> None:
+    write_now(database_url, *ODD)
+    before = rows_of(database_url)
+    query(database_url, "DROP CAST (jsonb AS bytea)")
+    assert rows_of(database_url).equals(before)
+
+
+def test_every_column_that_is_stored_is_read() -> None:
+    stored = {c.name for c in COLUMNS if c.payload_name} | stream._TABLE_COLUMNS
+    assert set(stream._DOCUMENT_FIELDS) | stream._BESIDE_DOCUMENTS == stored

@@ -40,6 +40,12 @@ def main() -> None:
     verify.add_argument("--region")
     verify.add_argument("--endpoint-url", help="for MinIO, R2 and the like")
     verify.add_argument("--key", help="id of a key that you know to be the stack's")
+    verify.add_argument(
+        "--receipt", metavar="SHA256", help="of a receipt that you know: it has to be in the chain"
+    )
+    verify.add_argument(
+        "--metering", action="store_true", help="it is the vendor's bucket, with usage records"
+    )
     verify.add_argument("--verbose", action="store_true", help="print every segment")
 
     doctor = commands.add_parser("doctor", help="what is wrong with a stack, and what to do")
@@ -69,6 +75,8 @@ def main() -> None:
                     region=arguments.region,
                     endpoint_url=arguments.endpoint_url,
                     trusted_key=arguments.key,
+                    known_receipt=arguments.receipt,
+                    is_metering=arguments.metering,
                     is_verbose=arguments.verbose,
                 )
             except VerificationFailed as exc:

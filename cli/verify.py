@@ -6,6 +6,7 @@ import sys
 import time
 
 from core.clock import utc_now
+from exporter.receipts import BILLED_SINK
 from exporter.sinks.open import open_bucket
 from exporter.sinks.sink import SinkError
 from exporter.verify import verify_bucket
@@ -24,6 +25,8 @@ def run_verify(
     region: str | None,
     endpoint_url: str | None,
     trusted_key: str | None,
+    known_receipt: str | None,
+    is_metering: bool,
     is_verbose: bool,
 ) -> None:
     """Print what holds and what does not; raises VerificationFailed."""
@@ -32,7 +35,14 @@ def run_verify(
     shows_progress = sys.stderr.isatty() and not is_verbose
     shown_at = 0.0
     try:
-        for finding in verify_bucket(bucket, prefix, now=utc_now(), trusted_key=trusted_key):
+        for finding in verify_bucket(
+            bucket,
+            prefix,
+            now=utc_now(),
+            sink="metering" if is_metering else BILLED_SINK,
+            trusted_key=trusted_key,
+            known_receipt=known_receipt,
+        ):
             failed += not finding.holds
             segments += finding.is_segment
             if not finding.holds:

@@ -6,20 +6,23 @@ Both are JSON objects with snake_case names, read by anyone; fields are only eve
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 MANIFEST_FORMAT: Final = "sluice-manifest/1"
+
+Aware = Annotated[datetime, Meta(tz=True)]
+"""A time that says of which zone it is: two can be compared."""
 
 
 class Window(Struct, frozen=True):
     """When the segment took in events: `opened_at` ≤ received_at < `sealed_at`."""
 
-    opened_at: datetime
-    sealed_at: datetime
+    opened_at: Aware
+    sealed_at: Aware
 
 
 class Counts(Struct, frozen=True):
@@ -75,7 +78,7 @@ class Owner(Struct, frozen=True):
 class Watermark(Struct, frozen=True):
     """Every event received before `watermark` is delivered, and listed in a manifest."""
 
-    watermark: datetime
+    watermark: Aware
     segment_id: int
     manifest: str
     """Key of the newest manifest; follow `previous` from there."""

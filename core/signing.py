@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec import Struct, structs
 
-from core.manifest import encode_json
+from core.manifest import Aware, encode_json
 
 KEY_FORMAT: Final = "sluice-key/1"
 _SIGNATURE: Final = re.compile(rb'("signature": ")([A-Za-z0-9+/=]*)(")')
@@ -53,7 +53,7 @@ class KeyStatement(Struct, frozen=True, kw_only=True):
     """The first 16 hexadecimal digits of the public key's SHA-256."""
     public_key: str
     """Its 32 bytes in base64."""
-    made_at: datetime
+    made_at: Aware
     signed_by: str
     """Id of the key before it; its own for the first."""
     signature: str = ""

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -62,12 +62,18 @@ class DirectoryBucket:
             except FileNotFoundError:
                 return None
 
-    def read_back(self, key: str) -> ObjectDigest | None:
+    def read_back(
+        self, key: str, hand_to: Callable[[bytes], object] | None = None
+    ) -> ObjectDigest | None:
         """Digest the file."""
+        digest = hashlib.sha256()
         with _translated(key):
             try:
                 with self._path(key).open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256")
+                    while chunk := stream.read(_CHUNK_BYTES):
+                        digest.update(chunk)
+                        if hand_to is not None:
+                            hand_to(chunk)
                     return ObjectDigest(stream.tell(), digest.hexdigest())
             except FileNotFoundError:
                 return None

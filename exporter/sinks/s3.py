@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -131,7 +131,9 @@ class S3Bucket:
                 raise
             return bytes(answer["Body"].read())
 
-    def read_back(self, key: str) -> ObjectDigest | None:
+    def read_back(
+        self, key: str, hand_to: Callable[[bytes], object] | None = None
+    ) -> ObjectDigest | None:
         """Download and digest: what S3 has, not what it says that it has."""
         with _translated(key):
             try:
@@ -142,9 +144,12 @@ class S3Bucket:
                 raise
             digest = hashlib.sha256()
             size = 0
-            for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
+            with closing(answer["Body"]) as body:
+                for chunk in body.iter_chunks(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    if hand_to is not None:
+                        hand_to(chunk)
             return ObjectDigest(size, digest.hexdigest())
 
     def read_chunks(self, key: str) -> Iterator[bytes] | None:

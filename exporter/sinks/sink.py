@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,8 +48,13 @@ class Bucket(Protocol):
     def get(self, key: str) -> bytes | None:
         """A small object's bytes; None when there is none."""
 
-    def read_back(self, key: str) -> ObjectDigest | None:
-        """Read an object through and digest it; None when there is none."""
+    def read_back(
+        self, key: str, hand_to: Callable[[bytes], object] | None = None
+    ) -> ObjectDigest | None:
+        """Read an object through and digest it; None when there is none.
+
+        Each piece is handed on, in order, to whoever looks into it; what that raises is raised.
+        """
 
     def read_chunks(self, key: str) -> Iterator[bytes] | None:
         """An object's bytes, a piece at a time; None when there is none."""

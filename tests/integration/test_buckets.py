@@ -57,6 +57,25 @@ def test_a_file_replaces_what_was_there_and_is_read_back(bucket: Bucket, tmp_pat
         assert bucket.get(KEY) == content
 
 
+def test_what_is_read_back_is_handed_on_whole_and_may_be_refused(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    content = random.Random(2).randbytes(3 << 20)
+    path, sha256 = a_file(tmp_path, content)
+    bucket.put_file(KEY, path, sha256=sha256)
+    pieces: list[bytes] = []
+    assert bucket.read_back(KEY, pieces.append) is not None
+    assert b"".join(pieces) == content
+
+    def refuse(piece: bytes) -> None:
+        raise ValueError(len(piece))
+
+    for _ in range(20):  # more than there are connections
+        with pytest.raises(ValueError, match=r"\d+"):
+            bucket.read_back(KEY, refuse)
+    assert bucket.read_back(KEY) is not None
+
+
 def test_a_conditional_put_does_not_replace(bucket: Bucket) -> None:
     assert bucket.put_if_absent(KEY, b"first") is True
     assert bucket.put_if_absent(KEY, b"second") is False

@@ -298,8 +298,10 @@ class FailingBucket:
         found: bytes | None = self._step(lambda: self._bucket.get(key))
         return found
 
-    def read_back(self, key: str) -> ObjectDigest | None:
-        found: ObjectDigest | None = self._step(lambda: self._bucket.read_back(key))
+    def read_back(
+        self, key: str, hand_to: Callable[[bytes], object] | None = None
+    ) -> ObjectDigest | None:
+        found: ObjectDigest | None = self._step(lambda: self._bucket.read_back(key, hand_to))
         return found
 
     def list_keys(self, prefix: str) -> Iterator[str]:

@@ -18,8 +18,8 @@ from exporter.sinks.open import Sink
 from exporter.sinks.sink import Bucket, SinkUnavailable
 from tests.conftest import a_batch, an_event
 from tests.integration.building import Exporting, collect, query, read_parquet, serving
+from tests.integration.receipting import problems
 from tests.integration.test_delivery import FailingBucket
-from tests.integration.test_receipts import problems
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -12,16 +11,15 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from core.clock import utc_now
 from core.keys import EVENT_DATASETS
 from core.manifest import Manifest, decode_manifest
 from core.receipt import decode_receipt
 from core.settings import SettingsError, read_settings
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
-from exporter.verify import verify_bucket
 from tests.conftest import an_event
 from tests.integration.building import Exporting, write_now
+from tests.integration.receipting import problems
 
 FORMATS = {
     "CLIENT_FORMATS": "json,csv,parquet", "METERING_FORMATS": "parquet,json",
@@ -45,11 +43,6 @@ def some_events(exporting: Exporting) -> None:
 def manifest_of(sink: Sink, segment_id: int) -> Manifest:
     key = f"{sink.prefix}/_sluice/manifests/{segment_id:012d}.json"
     return decode_manifest(sink.bucket.get(key) or b"")
-
-
-def problems(sink: Sink) -> list[str]:
-    findings = verify_bucket(sink.bucket, sink.prefix, now=utc_now() + timedelta(hours=2))
-    return [f.what for f in findings if not f.holds]
 
 
 def test_each_format_has_a_folder_with_every_event_and_each_is_billed_once(

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,49 +15,27 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from core.clock import utc_now
 from core.manifest import Window, decode_manifest
 from core.receipt import BilledDay, Receipt, decode_receipt, digest_receipt
-from core.signing import KeyStatement, SigningKey, make_key
-from exporter.sinks.open import Sink
+from core.signing import KeyStatement, make_key
 from exporter.sinks.sink import Bucket, SinkUnavailable
-from exporter.verify import verify_bucket
 from tests.conftest import NOON, an_event
 from tests.integration.building import Exporting, query, write_now
-
-RECEIPTS = "_sluice/receipts"
+from tests.integration.receipting import (
+    RECEIPTS,
+    edit_json,
+    problems,
+    receipts,
+    resign,
+    run,
+    some_segments,
+    swap,
+)
 
 
 @pytest.fixture
 def exporting(database_url: str, engine: Engine, tmp_path: Path) -> Exporting:
     return Exporting(database_url, engine, tmp_path / "buckets")
-
-
-def some_segments(exporting: Exporting) -> None:
-    """Three segments, one of them empty, with a repeat and a refusal among their events."""
-    write_now(exporting.database_url, an_event(eventId="one"), an_event(siteId="b.example"))
-    run(exporting)
-    run(exporting)
-    write_now(
-        exporting.database_url, an_event(eventId="one"), an_event(), {"eventType": ""}, an_event()
-    )
-    run(exporting)
-
-
-def run(exporting: Exporting) -> None:
-    exporting.run()
-    exporting.put_receipts()
-
-
-def receipts(sink: Sink) -> list[Receipt]:
-    keys = sink.bucket.list_keys(f"{sink.prefix}/{RECEIPTS}/")
-    return [decode_receipt(sink.bucket.get(key) or b"") for key in keys]
-
-
-def problems(sink: Sink, **options: Any) -> list[str]:
-    later = utc_now() + timedelta(hours=2)  # by then a segment has its receipt
-    findings = verify_bucket(sink.bucket, sink.prefix, now=later, **options)
-    return [f.what for f in findings if not f.holds]
 
 
 def test_both_buckets_get_the_same_chain(exporting: Exporting) -> None:
@@ -183,16 +160,6 @@ def test_the_vendor_bills_nothing_that_the_client_has_not(exporting: Exporting) 
     assert len(receipts(exporting.metering)) == 1
 
 
-def edit_json(path: Path, **different: Any) -> None:
-    path.write_text(msgspec.json.format(json.dumps(json.loads(path.read_text()) | different)))
-
-
-def swap(first: Path, second: Path) -> None:
-    kept = first.read_bytes()
-    first.write_bytes(second.read_bytes())
-    second.write_bytes(kept)
-
-
 TAMPERINGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "an object gone": (
         lambda root: next(root.glob("events/**/*.parquet")).unlink(),
@@ -295,13 +262,6 @@ def remove_newest(root: Path) -> None:
     newest.unlink()
     for path in root.glob(f"**/{newest.stem}-*"):
         path.unlink()
-
-
-def resign(path: Path, key: SigningKey, **different: Any) -> None:
-    """The stack's own key signs something else: who holds it may lie, and is found out."""
-    path.write_bytes(
-        key.sign(msgspec.structs.replace(decode_receipt(path.read_bytes()), **different))
-    )
 
 
 def billing(receipt: Receipt, **different: Any) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def check_that_receipts_say_so(stack: RunningStack, *, events: int) -> None:
     wait_until(nothing_waits, seconds=60, what="every receipt")
     for name, prefix in (("client", "analytics"), ("metering", "clients/demo")):
         bucket = DirectoryBucket(stack.data / "buckets" / name)
-        findings = list(verify_bucket(bucket, prefix, now=utc_now()))
+        findings = list(verify_bucket(bucket, prefix, now=utc_now(), sink=name))
         assert [finding.what for finding in findings if not finding.holds] == []
         receipts = [
             decode_receipt(bucket.get(key) or b"")

@@ -97,7 +97,7 @@ class Field:
             assert set(ids) == told
             assert max(ids.values()) == 1
             assert sum(listed.values()) == len(told)
-            findings = list(verify_bucket(bucket, prefix, now=utc_now()))
+            findings = list(verify_bucket(bucket, prefix, now=utc_now(), sink=side))
             assert [finding.what for finding in findings if not finding.holds] == []
             bodies = [bucket.get(key) or b"" for key in bucket.list_keys(receipts_prefix(prefix))]
             assert sum(decode_receipt(body).billed for body in bodies) == len(told)

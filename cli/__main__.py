@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 from cli.contract import check_contract, write_contract
 from cli.doctor import examine_stack
 from cli.pull import add_pull_arguments, run_pull
+from cli.schema import add_schema_arguments, print_schema
 from cli.up import StackFailed, run_stack
 from cli.verify import VerificationFailed, run_verify
 from core.signing import SigningKeyError
@@ -55,6 +56,8 @@ def main() -> None:
         commands.add_parser("pull", help="a verified copy of a bucket in a folder, kept up to date")
     )
 
+    add_schema_arguments(commands.add_parser("schema", help="ready DDL for an engine"))
+
     keys = commands.add_parser("keys", help="the keys that sign receipts")
     add_arguments(keys)
 
@@ -85,6 +88,11 @@ def main() -> None:
             sys.exit(examine_stack(env_file=arguments.env_file, data=arguments.data))
         case "pull":
             sys.exit(run_pull(arguments))
+        case "schema":
+            try:
+                print_schema(arguments)
+            except ValueError as exc:
+                sys.exit(str(exc))
         case "keys":
             try:
                 run_keys(arguments.dir, makes_new=arguments.new)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
@@ -14,6 +15,10 @@ from msgspec import Meta
 
 from core.event import COLUMNS, SCHEMA_VERSION, Event
 from exporter.arrow_schema import FILE_SCHEMA
+from exporter.schemas.dataset import Dataset
+from exporter.schemas.datasets import describe_datasets, parquet_datasets
+from exporter.schemas.ddl import ENGINES, Engine, file_name, write_ddl
+from exporter.schemas.location import Location
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -21,6 +26,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 def write_contract() -> None:
     """Write every derived file."""
     for path, derive in _DERIVED.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(derive(), encoding="utf-8")
         print(path.relative_to(ROOT))
 
@@ -118,9 +124,38 @@ def _docs_table() -> str:
     )
 
 
+def _datasets_page() -> str:
+    """The page as it is written by hand, with the tables between its marks derived."""
+    page = (ROOT / _DATASETS_PAGE).read_text(encoding="utf-8")
+    for dataset in describe_datasets().values():
+        begin, end = f"<!-- columns of {dataset.name} -->\n", "<!-- end -->"
+        before, mark, after = page.partition(begin)
+        if mark:
+            page = before + begin + _columns_table(dataset) + end + after.partition(end)[2]
+    return page
+
+
+def _columns_table(dataset: Dataset) -> str:
+    rows = ["| column | type | can be null | stands in | meaning |", "|---|---|---|---|---|"]
+    for place, columns in (("the file", dataset.columns), ("the key", dataset.key_columns)):
+        for c in columns:
+            rows.append(
+                f"| `{c.name}` | {c.kind} | {'yes' if c.nullable else 'no'} | {place}"
+                f" | {c.meaning} |"
+            )
+    return "\n".join(rows) + "\n"
+
+
+def _ddl(engine: Engine) -> str:
+    return write_ddl(engine, parquet_datasets(), Location("your-bucket", "analytics"))
+
+
+_DATASETS_PAGE: Final = "docs/datasets.md"
 _DERIVED: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "core/contract/event.schema.json": _json_schema,
     ROOT / "core/contract/event.arrow.txt": _arrow_schema,
     ROOT / "core/contract/event.md": _docs_table,
     ROOT / "tracking/src/event.ts": _typescript,
+    ROOT / _DATASETS_PAGE: _datasets_page,
+    **{ROOT / "core/contract/ddl" / file_name(e): partial(_ddl, e) for e in ENGINES},
 }

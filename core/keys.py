@@ -276,6 +276,19 @@ def segment_of(key: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def schema_key(prefix: str, schema_version: int, name: str) -> str:
+    """Where what describes the datasets of a schema's version stands."""
+    return f"{prefix}/_sluice/schema/v{schema_version}/{name}"
+
+
+def readme_key(prefix: str) -> str:
+    """What whoever opens the bucket sees beside the folders.
+
+    Hive, Spark, Trino and Athena take a name that begins with `_` for none of a table's files.
+    """
+    return f"{prefix}/_README.md"
+
+
 def owner_key(prefix: str) -> str:
     """Where the stack that writes below a prefix has put its name."""
     return f"{prefix}/_sluice/owner.json"

@@ -50,6 +50,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
         every(_LOOK_EVERY, partial(exporter.deliver, sink), f"deliver to {sink.name}")
         every(_LOOK_EVERY, partial(exporter.put_receipts, sink), f"receipts to {sink.name}")
         every(_TIDY_EVERY, partial(exporter.sweep, sink), f"sweep {sink.name}")
+        every(_TIDY_EVERY, partial(exporter.describe, sink), f"describe {sink.name}")
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
     every(_TIDY_EVERY * 6, exporter.forget_letters, "forget dead letters")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")

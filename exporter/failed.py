@@ -29,7 +29,7 @@ FAILED_SCHEMA: Final = pa.schema(
         column(
             "segment_id",
             pa.int64(),
-            "The segment whose counts have it among their refusals.",
+            "The segment that was open when it was refused.",
             never_null=True,
         ),
         column("arrived_at", TIME, "When the request arrived.", never_null=True),

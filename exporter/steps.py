@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine
 
 from core.clock import Clock
 from core.event_id import make_event_id
+from core.manifest import Owner
 from core.settings import masked
 from core.signing import SigningKey, make_key, read_keys
 from database.circuits import is_paused, know_sinks
@@ -56,6 +57,7 @@ from database.segments import (
 )
 from exporter.dedup import SeenIds, as_ids, find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
+from exporter.describe import describe_bucket
 from exporter.disk_watch import DiskWatch
 from exporter.progress import Progress
 from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
@@ -100,6 +102,7 @@ class Exporter:
     _disk: DiskWatch = field(init=False)
     _tidied: set[str] = field(default_factory=set)
     _announced: set[str] = field(default_factory=set)
+    _described: set[str] = field(default_factory=set)
     _receipt_failures: Counter[str] = field(default_factory=Counter)
     _receipts_not_before: dict[str, float] = field(default_factory=dict)
 
@@ -323,6 +326,15 @@ class Exporter:
                 abort_uploads(sink, before=self.started_at)
                 self._tidied.add(sink.name)
             sweep_orphans(connection, sink)
+
+    def describe(self, sink: Sink) -> None:
+        """Say in a bucket what stands there, once after each start, when it is ours."""
+        if sink.name in self._described:
+            return
+        with self.engine.connect() as connection:
+            owner = Owner(read_stack_id(connection), self.settings.client_id)
+        if describe_bucket(sink, owner, self.settings):
+            self._described.add(sink.name)
 
     def drop_expired(self) -> None:
         """Drop the segments that every sink has had for long enough."""

@@ -1,0 +1,100 @@
+"""Every dataset that is delivered, in the order in which they are described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import pyarrow as pa
+
+from core.event import COLUMNS
+from core.keys import EVENT_DATASETS
+from exporter.arrow_schema import FILE_SCHEMA, IDENTITIES_SCHEMA, USAGE_SCHEMA
+from exporter.failed import FAILED
+from exporter.schemas.dataset import Dataset, DatasetColumn, columns_of
+from exporter.segment_dataset import SegmentDataset
+from exporter.sites import SITES
+
+_NEVER_NULL: Final = frozenset(
+    {
+        "received_at",
+        "event_id",
+        "event_type",
+        "event_version",
+        "occurred_at",
+        "is_bot",
+        "schema_version",
+    }
+)
+_FILE_FORMATS: Final = {"parquet": "parquet", "csv": "csv.gz", "json": "json.gz or json.zst"}
+
+
+def _part_of_time(name: str, meaning: str) -> DatasetColumn:
+    return DatasetColumn(name, "int32", meaning, nullable=False)
+
+
+_SITE: Final = DatasetColumn(
+    "site_id", "string", next(c.meaning for c in COLUMNS if c.name == "site_id"), nullable=False
+)
+_RECEIVED: Final = (
+    _part_of_time("year", "Of `received_at`, in UTC."),
+    _part_of_time("month", "Likewise; two digits in the key."),
+    _part_of_time("day", "Likewise."),
+    _part_of_time("hour", "Likewise."),
+)
+_OPENED: Final = (
+    _part_of_time("year", "Of the moment at which the segment was opened, in UTC."),
+    _part_of_time("month", "Likewise; two digits in the key."),
+    _part_of_time("day", "Likewise."),
+)
+
+
+def _events(schema: pa.Schema) -> Dataset:
+    return Dataset(
+        "events",
+        "Every accepted event, once.",
+        columns_of(schema, never_null=_NEVER_NULL),
+        (_SITE, *_RECEIVED),
+    )
+
+
+def _by_segment(dataset: SegmentDataset) -> Dataset:
+    return Dataset(dataset.name, dataset.meaning, columns_of(dataset.schema), _OPENED)
+
+
+def describe_datasets(event_schema: pa.Schema = FILE_SCHEMA) -> dict[str, Dataset]:
+    """By name, the events' other formats included."""
+    events = _events(event_schema)
+    described = [
+        events,
+        *(
+            replace(events, name=name, format=_FILE_FORMATS[form])
+            for name, form in EVENT_DATASETS.items()
+            if form != "parquet"
+        ),
+        Dataset(
+            "identities",
+            "Which user a visitor said to be: a set, use it with DISTINCT.",
+            columns_of(IDENTITIES_SCHEMA, never_null=frozenset(IDENTITIES_SCHEMA.names)),
+            _OPENED,
+        ),
+        _by_segment(FAILED),
+        _by_segment(SITES),
+        Dataset(
+            "usage",
+            "What the writers counted, by site, hour, type and outcome; in the vendor's bucket.",
+            columns_of(USAGE_SCHEMA, never_null=frozenset(USAGE_SCHEMA.names)),
+            _OPENED,
+        ),
+    ]
+    return {dataset.name: dataset for dataset in described}
+
+
+def parquet_datasets(
+    names: Iterable[str] | None = None, *, event_schema: pa.Schema = FILE_SCHEMA
+) -> list[Dataset]:
+    """Those that an engine's DDL is written for, all but `usage` unless they are named."""
+    described = describe_datasets(event_schema)
+    wanted = set(names) if names is not None else set(described) - {"usage"}
+    return [d for d in described.values() if d.name in wanted and d.format == "parquet"]

@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos fuzz bench soak clean help
+.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos fuzz readers bench soak clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,10 @@ chaos: $(VENV)/.dev  ## the crash tests, for longer
 
 fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s
+
+readers: $(VENV)/.dev  ## the recipes for readers of a bucket, ClickHouse's too (installs 181 MB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/readers.txt
+	$(BIN)/python -m pytest tests/integration/test_recipes.py
 
 bench: bench-collect bench-redaction bench-export  ## every benchmark, one JSON line a result
 

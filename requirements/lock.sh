@@ -8,6 +8,6 @@ compile() {
     --no-header --no-emit-index-url --no-emit-find-links --no-emit-build-options "$@"
 }
 compile dev.in --output-file dev.txt
-for lock in stack exporter collector; do
+for lock in stack exporter collector readers; do
   compile "$lock.in" --constraint dev.txt --output-file "$lock.txt"
 done

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from core.keys import partition_values
+from core.keys import EVENT_DATASETS, partition_values
 from exporter.arrow_schema import IDENTITIES_SCHEMA, ROW_SCHEMA, USAGE_SCHEMA
 from exporter.reading.problems import PullError
 from exporter.reading.state import PulledObject, reading_state
@@ -76,14 +76,15 @@ def open_events(
     are null there. Raises PullError.
     """
     folder = Path(folder)
+    if EVENT_DATASETS.get(dataset, "parquet") != "parquet":
+        raise PullError(f"{dataset} is no Parquet: docs/formats.md says what reads it.")
     sites = {site_id} if isinstance(site_id, str) else None if site_id is None else set(site_id)
     with reading_state(folder) as state:
-        kept = [
+        files = [
             found
             for found in state.objects(dataset, from_=from_, to=to)
             if sites is None or partition_values(found.path).get("site_id") in (None, *sites)
         ]
-    files = _choose_format(kept, dataset)
     _check_there(folder, files)
     schema = _KNOWN.get(dataset, pa.schema([]))
     if not files:
@@ -133,18 +134,6 @@ def _in_order(inspected: pa.Schema, known: pa.Schema) -> pa.Schema:
     more = [field for field in inspected if field.name not in known.names]
     named = [f if f.name not in inspected.names else inspected.field(f.name) for f in known]
     return pa.schema([*named, *more]).remove_metadata()
-
-
-def _choose_format(found: list[PulledObject], dataset: str) -> list[PulledObject]:
-    """Parquet; the same rows may stand there in other formats too."""
-    files = [f for f in found if f.format == "parquet"]
-    lacking = {f.segment_id for f in found} - {f.segment_id for f in files}
-    if lacking:
-        raise PullError(
-            f"The {dataset} of {len(lacking)} segments stand in the folder in other formats than"
-            " Parquet: read those files with a tool for them (docs/reading.md)."
-        )
-    return files
 
 
 def _check_there(folder: Path, files: list[PulledObject]) -> None:

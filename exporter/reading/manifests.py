@@ -13,7 +13,14 @@ from typing import Final
 
 import msgspec
 
-from core.keys import manifest_key, manifests_prefix, owner_key, segment_of, watermark_key
+from core.keys import (
+    EVENT_DATASETS,
+    manifest_key,
+    manifests_prefix,
+    owner_key,
+    segment_of,
+    watermark_key,
+)
 from core.manifest import DeliveredObject, Manifest, Owner, Watermark, decode_manifest, decode_owner
 from exporter.reading.problems import BucketDamaged, PullError
 from exporter.sinks.sink import Bucket
@@ -124,15 +131,16 @@ def find_segment(bucket: Bucket, prefix: str, *, moment: datetime, newest: int) 
 
 
 def _check_rows(manifest: Manifest, key: str) -> None:
-    by_format: dict[str, int] = {}
+    by_dataset: dict[str, int] = {}
     for delivered in manifest.objects:
-        if delivered.dataset == "events":
-            by_format[delivered.format] = by_format.get(delivered.format, 0) + delivered.rows
-    for form, rows in by_format.items():
+        if delivered.dataset in EVENT_DATASETS:
+            rows = by_dataset.get(delivered.dataset, 0)
+            by_dataset[delivered.dataset] = rows + delivered.rows
+    for dataset, rows in by_dataset.items():
         if rows != manifest.counts.exported:
             raise BucketDamaged(
-                f"The manifest {key} counts {manifest.counts.exported} events, and its {form}"
-                f" objects {rows}."
+                f"The manifest {key} counts {manifest.counts.exported} events, and its objects in"
+                f" {dataset} {rows}."
             )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from core.keys import partition_values
+from core.keys import EVENT_DATASETS, partition_values
 from core.manifest import DeliveredObject, Manifest, Owner
 from exporter.reading.download import fetch, patiently
 from exporter.reading.manifests import (
@@ -68,6 +68,7 @@ class Pulled:
     objects: int
     """New ones; of these `bytes` were downloaded."""
     rows: int
+    """Events, each once, in however many formats it came."""
     bytes: int
     until: datetime | None
     """Everything received before it, from the pull's beginning on, is here; None for nothing."""
@@ -223,7 +224,7 @@ class _Pull:
             try:
                 manifest = reading.result()
                 begun.append((manifest, self._fetch_objects(threads, manifest)))
-            except (BucketDamaged, SinkError) as exc:
+            except (PullError, SinkError) as exc:
                 failure = exc
                 break
         yield from begun
@@ -237,6 +238,14 @@ class _Pull:
         if manifest.client_id != self._owner.client_id:
             raise BucketDamaged(
                 f"The manifest of segment {segment_id} is of client {manifest.client_id}."
+            )
+        there = {delivered.dataset for delivered in manifest.objects}
+        lacking = {d for d in self._selection.datasets if d in EVENT_DATASETS} - there
+        if lacking and manifest.counts.exported:
+            raise PullError(
+                f"The events of segment {segment_id} do not stand there as {min(lacking)}, only as"
+                f" {', '.join(sorted(there)) or 'nothing'}: name that dataset, with a folder of"
+                " its own (docs/formats.md)."
             )
         return manifest
 
@@ -267,17 +276,25 @@ class _Pull:
             done = replace(
                 done,
                 objects=done.objects + 1,
-                rows=done.rows + delivered.rows * (delivered.dataset == "events"),
                 bytes=done.bytes + delivered.bytes * fetching.result(),
             )
             self._on_progress(Progress(self._seen, of_segments, done.objects, done.bytes))
         if not self._state.has(manifest.segment_id):
             files = [(path, delivered) for path, delivered, _ in objects]
             self._state.note_segment(manifest, previous_segment(manifest), files)
-            done = replace(done, segments=done.segments + 1)
+            rows = _count_events(delivered for _, delivered in files)
+            done = replace(done, segments=done.segments + 1, rows=done.rows + rows)
         self._done = replace(done, until=manifest.window.sealed_at)
         self._seen += 1
         self._on_progress(Progress(self._seen, of_segments, done.objects, done.bytes))
+
+
+def _count_events(objects: Iterable[DeliveredObject]) -> int:
+    by_dataset = Counter[str]()
+    for delivered in objects:
+        if delivered.dataset in EVENT_DATASETS:
+            by_dataset[delivered.dataset] += delivered.rows
+    return max(by_dataset.values(), default=0)
 
 
 _Fetches = list[tuple[str, DeliveredObject, "Future[bool]"]]

@@ -178,6 +178,21 @@ def test_the_vendors_usage_can_be_pulled(exporting: Exporting, folder: Path) -> 
     assert usage["events"].sum() == 5
 
 
+def test_events_in_several_formats_are_counted_and_read_once(
+    database_url: str, engine: Engine, tmp_path: Path, folder: Path
+) -> None:
+    several = {"CLIENT_FORMATS": "parquet,csv"}
+    exporting = Exporting(database_url, engine, tmp_path / "buckets", variables=several)
+    some_segments(exporting)
+    pulled = pull(exporting.client.bucket, folder, datasets=["events", "events_csv"])
+    assert (pulled.rows, pulled.objects) == (5, 8)
+    assert pulled_ids(folder) == Counter(told(exporting))
+    with pytest.raises(PullError, match="no Parquet"):
+        read_table(folder, dataset="events_csv")
+    with pytest.raises(PullError, match="only as events, events_csv"):
+        pull(exporting.client.bucket, folder.with_name("other"), datasets=["events_json"])
+
+
 def test_numbers_that_a_seal_gave_up_are_no_gap(exporting: Exporting, folder: Path) -> None:
     from sqlalchemy import text
 

@@ -156,7 +156,7 @@ def test_the_columns_that_are_never_null_are_those(exporting: Exporting) -> None
         if row["event_type"] == "bare"
     ]
     described = describe_datasets()["events"].columns
-    of_the_request = {"ip", "user_agent", "bot_reason"}
+    of_the_request = {"ip", "user_agent", "bot_reason", "device_type"}
     said = {name for name, value in bare.items() if value is not None} - of_the_request
     assert said == {c.name for c in described if not c.nullable}, (
         "what a minimal event has is what every event has"

@@ -307,6 +307,18 @@ spool_positions = Table(
     comment="How far each collector's spool has been written, in the transaction that wrote it.",
 )
 
+sink_tests = Table(
+    "sink_tests",
+    metadata,
+    Column("test_id", Uuid, primary_key=True),
+    Column("sink", Text, nullable=False),
+    Column("requested_at", TIME, nullable=False),
+    Column("started_at", TIME),
+    Column("finished_at", TIME),
+    Column("steps", JSONB, nullable=False, server_default=text("'[]'")),
+    comment="Examinations of a bucket: asked for, carried out by the exporter, step by step.",
+)
+
 stack = Table(
     "stack",
     metadata,

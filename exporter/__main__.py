@@ -22,6 +22,7 @@ from core.signing import SigningKeyError
 from core.telemetry import configure_logging
 from database.engine import sync_engine
 from database.fence import EXPORTER_KEY
+from exporter.aside import schedule_aside
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import open_sinks
 from exporter.steps import Exporter
@@ -54,6 +55,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
     every(_TIDY_EVERY * 6, exporter.forget_letters, "forget dead letters")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")
+    schedule_aside(scheduler, exporter)
     scheduler.add_listener(_log_failure, EVENT_JOB_ERROR)
     return scheduler
 

@@ -33,6 +33,8 @@ PROTECTED = [
     ("GET", "/export/config"),
     ("POST", "/export/sinks/client/pause"),
     ("POST", "/export/sinks/client/resume"),
+    ("POST", "/export/sinks/client/test"),
+    ("GET", "/export/sinks/client/tests/019aa1b2-7c1e-7a50-9d3e-3f1b8c2a4d5e"),
     ("GET", "/sites"),
     ("PUT", "/sites/shop.example"),
     ("GET", "/privacy/suppressions"),

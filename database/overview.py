@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from database.lag import OLDEST_UNDELIVERED, first_received
 from database.tables import segment_table
 
 _COUNTED = """
@@ -79,12 +80,6 @@ SELECT sinks.sink, (
     WHERE u.state <> 'dropped' AND d.state IS DISTINCT FROM 'delivered')
 ) AS watermark
 FROM (SELECT sink FROM deliveries UNION SELECT sink FROM delivery_totals) AS sinks
-""")
-
-_OLDEST_UNDELIVERED = text("""
-SELECT min(segment_id) FROM segments
-WHERE state IN ('open', 'sealed', 'deduplicated') AND EXISTS (
-  SELECT FROM ledger WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted')
 """)
 
 _SEGMENTS = text("""
@@ -214,12 +209,11 @@ async def read_watermarks(connection: AsyncConnection) -> dict[str, datetime | N
 
 async def read_oldest_undelivered(connection: AsyncConnection) -> datetime | None:
     """When the oldest undelivered event was received; None when all is delivered."""
-    segment_id = (await connection.execute(_OLDEST_UNDELIVERED)).scalar_one()
+    segment_id = (await connection.execute(OLDEST_UNDELIVERED)).scalar_one()
     if segment_id is None:
         return None
-    # Rows are only ever appended: the first is the oldest, but for those of the same moment.
-    first = text(f"SELECT received_at FROM {segment_table(segment_id)} LIMIT 1")  # noqa: S608
-    oldest: datetime | None = (await connection.execute(first)).scalar_one_or_none()
+    first = await connection.execute(first_received(segment_id))
+    oldest: datetime | None = first.scalar_one_or_none()
     return oldest
 
 

@@ -319,6 +319,61 @@ sink_tests = Table(
     comment="Examinations of a bucket: asked for, carried out by the exporter, step by step.",
 )
 
+site_hours = Table(
+    "site_hours",
+    metadata,
+    Column("site_id", Text, primary_key=True),
+    Column("hour", TIME, primary_key=True),
+    Column("accepted", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    comment="Each site's counts by hour of receipt, for the alerts; nothing is billed by them.",
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", Uuid, primary_key=True),
+    Column("condition", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("begun_at", TIME, nullable=False),
+    Column("told_at", TIME, nullable=False),
+    Column("found_at", TIME, nullable=False),
+    Column("ended_at", TIME),
+    comment="What somebody has, or had, to look at; found_at is when it last held.",
+)
+Index(
+    "one_open_alert",
+    alerts.c.condition,
+    alerts.c.subject,
+    unique=True,
+    postgresql_where=text("ended_at IS NULL"),
+)
+
+alert_notices = Table(
+    "alert_notices",
+    metadata,
+    Column("notice_id", Uuid, primary_key=True),
+    Column("alert_id", Uuid, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("made_at", TIME, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", TIME, nullable=False),
+    Column("last_error", Text),
+    Column("is_told", Boolean),
+    Column("closed_at", TIME),
+    comment="What a channel is to be told; closed when it was, or when it was given up.",
+)
+Index(
+    "notices_to_tell",
+    alert_notices.c.channel,
+    alert_notices.c.next_attempt_at,
+    postgresql_where=text("closed_at IS NULL"),
+)
+
 stack = Table(
     "stack",
     metadata,

@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from core.settings import CommonSettings, setting
+from core.settings import setting
+from exporter.alerts.settings import AlertSettings, alert_problems
 from exporter.layout import JsonCompression, parse_formats
 from exporter.promote import parse_promotions
 from exporter.schedule import Schedule
@@ -22,7 +23,7 @@ StorageClass = Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIE
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExporterSettings(CommonSettings):
+class ExporterSettings(AlertSettings):
     """What the exporter reads. A bucket is an S3 bucket's name, or `file:///a/folder`."""
 
     export_interval: Schedule = setting(
@@ -151,7 +152,7 @@ class ExporterSettings(CommonSettings):
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that contradict each other."""
-        problems = []
+        problems = alert_problems(self)
         for side in ("client", "metering"):
             key = getattr(self, f"{side}_s3_access_key_id")
             secret = getattr(self, f"{side}_s3_secret_access_key")

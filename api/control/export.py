@@ -14,6 +14,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, status
 from pydantic import BaseModel, Field
 from sqlalchemy import Row
 
+from api.control.alerts import ActiveAlert, active_alerts
 from core.event_id import make_event_id
 from database import circuits, overview
 
@@ -144,6 +145,7 @@ class ExportStatus(BaseModel):
     exporter_seen_at: datetime | None
     disk: Disk | None = Field(description="Null until the exporter has looked.")
     conservation: Conservation
+    alerts: list[ActiveAlert] = Field(description="What somebody has to look at (docs/alerts.md).")
     sinks: list[SinkStatus]
     segments: dict[str, int] = Field(description="Segments in the buffer, by state.")
     recent_runs: list[Run]
@@ -211,6 +213,7 @@ async def export_status(request: Request) -> ExportStatus:
         segments = await overview.read_segment_states(connection)
         exporter = await overview.read_exporter(connection)
         runs = await overview.read_runs(connection, most=10)
+        alerts = await active_alerts(connection)
         by_sink = _BySink(
             pending=pending,
             watermarks=await overview.read_watermarks(connection),
@@ -235,6 +238,7 @@ async def export_status(request: Request) -> ExportStatus:
             duplicates=counts.duplicates,
             holds=all(total == counts.accepted for total in accounted),
         ),
+        alerts=alerts,
         sinks=sinks,
         segments=segments,
         recent_runs=[_run(row) for row in runs],

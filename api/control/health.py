@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.collector.group_commit import GroupCommit
 from api.collector.plan_in_force import PlanInForce
 from api.control.spool_health import SpoolHealth, SpoolReading, read_spool
+from core.promise import promised_age
 from core.version import VERSION
 from database import overview
 from database.circuits import read_circuits
@@ -29,8 +30,6 @@ from database.circuits import read_circuits
 router = APIRouter(tags=["monitoring"])
 
 EXPORTER_SILENCE = timedelta(seconds=30)
-# A sealed segment needs some time to be delivered; the promise is the interval and this much.
-DELIVERY_ALLOWANCE = timedelta(minutes=2)
 # A server that was stopped takes connections, and says nothing.
 _READ_SECONDS: Final = 3.0
 
@@ -70,7 +69,7 @@ async def health(request: Request, response: Response) -> Health:
     reading, spool = await asyncio.gather(_read_in_time(state.engine), read_spool(state.spool))
     if reading is not None and reading.exporter is not None:
         # Kept for the time when the database cannot be asked.
-        state.promised = _promised(reading.exporter.config)
+        state.promised = promised_age(reading.exporter.config)
     now: datetime = state.clock()
     age = _age_of_the_oldest(reading, spool, now)
     is_late = age is not None and state.promised is not None and age > state.promised
@@ -206,8 +205,3 @@ def _exporter_state(reading: _Reading | None, now: datetime) -> Literal["up", "s
     if exporter is None or now - exporter.last_seen_at > EXPORTER_SILENCE:
         return "silent"
     return "up"
-
-
-def _promised(config: dict[str, str]) -> timedelta | None:
-    seconds = config.get("export_interval_seconds")
-    return timedelta(seconds=float(seconds)) + DELIVERY_ALLOWANCE if seconds else None

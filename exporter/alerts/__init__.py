@@ -1,0 +1,1 @@
+"""Tell somebody, once, when something is wrong, and once when it is over."""

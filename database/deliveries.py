@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +13,10 @@ from sqlalchemy import Connection, text
 
 from core.receipt import digest_receipt
 from database.circuits import note_failure, note_success, probe_now
-from database.intake_batch import LedgerCount, LedgerKey
 from database.planned_objects import settle_objects
+from database.tables import segment_table
+
+_ROWS_AT_A_TIME = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,25 @@ _STORE_DUPLICATES = text("""
 INSERT INTO segment_duplicates (segment_id, row_number)
 SELECT :segment_id, unnest(CAST(:row_numbers AS bigint[]))
 """)
-_COUNT_DUPLICATES = text("""
-INSERT INTO ledger
-  (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes)
-VALUES (:segment_id, 0, :site_id, :hour, :event_type, 'duplicate', :events, 0)
-""")
+# In physical order, from the first page on: that is what the numbers count.
+_PHYSICAL_ORDER = (
+    text("SET LOCAL synchronize_seqscans = off"),
+    text("SET LOCAL max_parallel_workers_per_gather = 0"),
+)
+_COUNT_DUPLICATES = """
+WITH numbered AS (
+  SELECT row_number() OVER () - 1 AS row_number, site_id, received_at, event_type FROM {table}
+), counted AS (
+  INSERT INTO ledger
+    (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes)
+  SELECT segment_id, 0, site_id, date_trunc('hour', received_at, 'UTC'), event_type, 'duplicate',
+    count(*), 0
+  FROM numbered JOIN segment_duplicates USING (row_number) WHERE segment_id = :segment_id
+  GROUP BY 1, 3, 4, 5
+  RETURNING events
+)
+SELECT coalesce(sum(events), 0)::bigint FROM counted
+"""
 _MARK_DEDUPLICATED = text("""
 UPDATE segments SET state = 'deduplicated' WHERE segment_id = :segment_id AND state = 'sealed'
 """)
@@ -76,10 +92,11 @@ WHERE sealed_at >= coalesce(
 ORDER BY segment_id
 """)
 _READ_IDS = text("""
-SELECT event_ids FROM segment_event_ids WHERE segment_id = :segment_id ORDER BY chunk
+SELECT event_ids FROM segment_event_ids WHERE segment_id = :segment_id AND chunk = :chunk
 """)
 _READ_DUPLICATES = text("""
-SELECT row_number FROM segment_duplicates WHERE segment_id = :segment_id ORDER BY row_number
+SELECT row_number FROM segment_duplicates
+WHERE segment_id = :segment_id AND row_number > :after ORDER BY row_number LIMIT :limit
 """)
 _READ_STACK_ID = text("SELECT stack_id FROM stack")
 _READ_LEDGER = text("""
@@ -147,9 +164,8 @@ def store_deduplication(
     connection: Connection,
     segment_id: int,
     *,
-    id_chunks: Sequence[bytes],
-    duplicate_rows: Sequence[int],
-    duplicate_counts: Iterable[tuple[LedgerKey, datetime, LedgerCount]],
+    id_chunks: Iterable[bytes],
+    duplicate_rows: Iterable[Sequence[int]],
     window: timedelta,
 ) -> None:
     """Keep what was found out about a sealed segment, and count it, all or nothing."""
@@ -160,20 +176,21 @@ def store_deduplication(
             connection.execute(
                 _STORE_IDS, {"segment_id": segment_id, "chunk": chunk, "event_ids": event_ids}
             )
-        connection.execute(
-            _STORE_DUPLICATES, {"segment_id": segment_id, "row_numbers": list(duplicate_rows)}
-        )
-        for key, hour, count in duplicate_counts:
+        found = 0
+        for numbers in duplicate_rows:
             connection.execute(
-                _COUNT_DUPLICATES,
-                {
-                    "segment_id": segment_id,
-                    "site_id": key.site_id,
-                    "hour": hour,
-                    "event_type": key.event_type,
-                    "events": count.events,
-                },
+                _STORE_DUPLICATES, {"segment_id": segment_id, "row_numbers": numbers}
             )
+            found += len(numbers)
+        if found:
+            for setting in _PHYSICAL_ORDER:
+                connection.execute(setting)
+            counted = connection.execute(
+                text(_COUNT_DUPLICATES.format(table=segment_table(segment_id))),
+                {"segment_id": segment_id},
+            ).scalar_one()
+            if counted != found:
+                raise RuntimeError(f"{found} duplicates were found, {counted} counted")
         connection.execute(_FORGET_IDS, {"window": window})
 
 
@@ -182,14 +199,26 @@ def list_decided_segments(connection: Connection, window: timedelta) -> list[tup
     return [(row[0], row[1]) for row in connection.execute(_LIST_IDS, {"window": window})]
 
 
-def read_event_ids(connection: Connection, segment_id: int) -> bytes:
-    """The ids that a segment delivers, 16 bytes each, sorted."""
-    return b"".join(connection.execute(_READ_IDS, {"segment_id": segment_id}).scalars())
+def read_event_ids(connection: Connection, segment_id: int) -> Iterator[bytes]:
+    """The ids that a segment delivers, 16 bytes each, sorted, chunk by chunk."""
+    chunk = 0
+    while True:
+        ids = connection.execute(_READ_IDS, {"segment_id": segment_id, "chunk": chunk}).scalar()
+        if ids is None:
+            return
+        yield ids
+        chunk += 1
 
 
-def read_duplicate_rows(connection: Connection, segment_id: int) -> list[int]:
-    """Numbers of the rows that are not to be exported, ascending."""
-    return list(connection.execute(_READ_DUPLICATES, {"segment_id": segment_id}).scalars())
+def read_duplicate_rows(connection: Connection, segment_id: int) -> Iterator[Sequence[int]]:
+    """Numbers of the rows that are not to be exported, ascending, in pieces."""
+    numbers: Sequence[int] = [-1]
+    while True:
+        piece = {"segment_id": segment_id, "after": numbers[-1], "limit": _ROWS_AT_A_TIME}
+        numbers = connection.execute(_READ_DUPLICATES, piece).scalars().all()
+        if not numbers:
+            return
+        yield numbers
 
 
 def read_segment_ledger(connection: Connection, segment_id: int) -> list[HourCount]:

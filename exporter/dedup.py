@@ -2,153 +2,187 @@
 
 Which rows are duplicates is decided once for a segment, before any sink gets it, in the order of
 the segments; every sink then leaves out the same rows. The decision, the ids it adds and the
-ledger's counts are stored in one transaction: a crash before it leaves nothing, and deciding
-again comes to the same.
+ledger's counts are stored in one transaction: a crash before it leaves nothing but files that the
+next start removes, and deciding again comes to the same.
+
+Exact, in bounded memory: the ids are sorted in runs of half a million, each written to a file; then
+the runs are merged by ranges of ids, each range about as many, and each held against the ids
+that were seen before. Memory grows by a byte for each row, disk by 24 bytes meanwhile.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-ID_BYTES: Final = 16
-CHUNK_IDS: Final = 1_000_000
-# numpy's bytes type ignores trailing zero bytes when it compares, which loses nothing between
-# values that all have the same width.
-Ids = npt.NDArray[np.bytes_]
+from exporter.seen_ids import ID_BYTES, IdFile, Ids, SeenIds, as_ids
+
+RUN_IDS: Final = 500_000
+ROWS_IN_PIECE: Final = 100_000
+_SAMPLE_EVERY: Final = 1_024
+
+Rows = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Deduplication:
     """What was found in one segment."""
 
-    ids: Ids
-    """Sorted ids that the segment is the first to deliver."""
-    duplicate_rows: list[int] = field(default_factory=list)
-    duplicates: Counter[tuple[str, datetime, str]] = field(default_factory=Counter)
-    """By (site_id, hour, event_type)."""
+    ids: IdFile
+    """Those that the segment is the first to deliver."""
+    is_duplicate: Marks
+    """For each row, in physical order."""
 
-    def id_chunks(self) -> list[bytes]:
-        """The ids as bytes, at most a million in one."""
-        return [
-            self.ids[start : start + CHUNK_IDS].tobytes()
-            for start in range(0, len(self.ids), CHUNK_IDS)
-        ]
-
-
-class SeenIds:
-    """The ids of the segments within the window: 16 bytes each, in memory, exact."""
-
-    def __init__(self, window: timedelta) -> None:
-        self._window = window
-        self._segments: dict[int, tuple[datetime, Ids]] = {}
-
-    def __len__(self) -> int:
-        return sum(len(ids) for _, ids in self._segments.values())
-
-    def __contains__(self, segment_id: int) -> bool:
-        return segment_id in self._segments
-
-    def add(self, segment_id: int, sealed_at: datetime, ids: Ids) -> None:
-        """Remember a segment's ids, which are sorted."""
-        self._segments[segment_id] = (sealed_at, ids)
-
-    def forget_before(self, now: datetime) -> None:
-        """Drop the segments that have left the window."""
-        self._segments = {
-            number: (sealed_at, ids)
-            for number, (sealed_at, ids) in self._segments.items()
-            if sealed_at >= now - self._window
-        }
-
-    def contains(self, ids: Ids) -> npt.NDArray[np.bool_]:
-        """For each of some sorted ids whether it was seen before."""
-        seen = np.zeros(len(ids), dtype=bool)
-        for _, known in self._segments.values():
-            if not len(known):
-                continue
-            places = np.searchsorted(known, ids)
-            places[places == len(known)] = 0
-            seen |= known[places] == ids
-        return seen
+    def duplicate_rows(self) -> Iterator[list[int]]:
+        """The duplicates' numbers, ascending, in pieces."""
+        for first in range(0, len(self.is_duplicate), ROWS_IN_PIECE):
+            numbers = np.flatnonzero(self.is_duplicate[first : first + ROWS_IN_PIECE]) + first
+            if len(numbers):
+                yield numbers.tolist()
 
 
-def as_ids(data: bytes | memoryview) -> Ids:
-    """Ids of 16 bytes each, laid end to end."""
-    return np.frombuffer(data, dtype=f"S{ID_BYTES}")
-
-
-def find_duplicates(batches: Iterable[pa.RecordBatch], seen: SeenIds) -> Deduplication:
+def find_duplicates(
+    batches: Iterable[pa.RecordBatch], seen: SeenIds, *, run_ids: int = RUN_IDS
+) -> Deduplication:
     """Find the rows whose id was seen before, in an earlier segment or further up in this one.
 
-    Takes batches of (id, site_id, event_type, received_at) in physical order.
+    Takes batches of one column, `event_id`, in physical order. The ids found are left in a file
+    beside those that were seen, for `SeenIds.add` to take over.
     """
-    kept: list[pa.RecordBatch] = []
-    ids: list[Ids] = []
-    for batch in batches:
-        ids.append(_ids_of(batch.column("id")))
-        kept.append(_compact(batch))
-    every = np.concatenate(ids) if ids else as_ids(b"")
-    order = np.argsort(every, kind="stable")
-    in_order = every[order]
-    repeats = np.zeros(len(every), dtype=bool)
-    repeats[1:] = in_order[1:] == in_order[:-1]  # stable: the first of equals is the first row
-    repeats |= seen.contains(in_order)
-    found = Deduplication(ids=in_order[~repeats])
-    rows = np.sort(order[repeats])
-    found.duplicate_rows = rows.tolist()
-    if len(rows):
-        table = pa.Table.from_batches(kept).take(pa.array(rows))
-        found.duplicates.update(_names(table))
-    return found
+    output = seen.folder / "found.ids"
+    with (
+        tempfile.TemporaryDirectory(prefix="runs-", dir=seen.folder) as folder,
+        output.open("wb") as kept,
+    ):
+        runs: list[_Run] = []
+        repeats: list[Marks] = []
+        for ids in _in_runs(batches, run_ids):
+            first_row = sum(len(r) for r in repeats)
+            run, repeated = _sort_run(ids, first_row, Path(folder) / f"{len(runs)}")
+            runs.append(run)
+            repeats.append(repeated)
+        is_duplicate = np.concatenate(repeats) if repeats else np.zeros(0, dtype=bool)
+        del repeats
+        count = 0
+        for ids, rows in _merge(runs, run_ids):
+            is_known = np.zeros(len(ids), dtype=bool)
+            is_known[1:] = ids[1:] == ids[:-1]  # the first of equals is the first row
+            is_known |= seen.contains(ids)
+            is_duplicate[rows[is_known]] = True
+            new = ids[~is_known]
+            kept.write(new.tobytes())
+            count += len(new)
+    return Deduplication(IdFile(output, count), is_duplicate)
+
+
+def mark_rows(pieces: Iterable[Sequence[int]]) -> Marks:
+    """For each row up to the last duplicate whether it is one: the inverse of `duplicate_rows`."""
+    marks = bytearray()
+    for numbers in pieces:
+        marks.extend(bytes(numbers[-1] + 1 - len(marks)))
+        for number in numbers:
+            marks[number] = 1
+    return np.frombuffer(marks, dtype=bool)
 
 
 def drop_duplicates(
-    batches: Iterable[pa.RecordBatch], duplicate_rows: list[int]
+    batches: Iterable[pa.RecordBatch], is_duplicate: Marks
 ) -> Iterator[pa.RecordBatch]:
-    """The batches without the numbered rows."""
-    numbers = np.asarray(duplicate_rows, dtype=np.int64)
+    """The batches without the rows that are marked."""
     first = 0
     for batch in batches:
-        low, high = np.searchsorted(numbers, (first, first + batch.num_rows))
-        if low == high:
-            yield batch
-        else:
-            keep = np.ones(batch.num_rows, dtype=bool)
-            keep[numbers[low:high] - first] = False
-            yield batch.filter(pa.array(keep))
+        marks = is_duplicate[first : first + batch.num_rows]
         first += batch.num_rows
+        if marks.any():
+            keep = np.ones(batch.num_rows, dtype=bool)
+            keep[: len(marks)] = ~marks
+            batch = batch.filter(pa.array(keep))
+        yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Sorted ids of some rows in a row, none of them twice, and the rows' numbers beside them."""
+
+    ids: IdFile
+    rows: Path
+    samples: Ids
+
+    def cuts(self, splitters: Ids) -> list[int]:
+        """Where each range begins; the end at last."""
+        found = np.searchsorted(self.ids.map(0, self.ids.count), splitters)
+        return [0, *found.tolist(), self.ids.count]
+
+    def read(self, start: int, stop: int) -> tuple[Ids, Rows]:
+        count = stop - start
+        ids = np.fromfile(self.ids.path, f"S{ID_BYTES}", count, offset=start * ID_BYTES)
+        return ids, np.fromfile(self.rows, np.int64, count, offset=start * 8)
+
+
+def _in_runs(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[Ids]:
+    gathered: list[Ids] = []
+    waiting = 0
+    for batch in batches:
+        ids = _ids_of(batch.column(0))
+        while waiting + len(ids) >= size:
+            taken, ids = ids[: size - waiting], ids[size - waiting :]
+            yield np.concatenate([*gathered, taken])
+            gathered, waiting = [], 0
+        if len(ids):
+            gathered.append(ids)
+            waiting += len(ids)
+    if gathered:
+        yield np.concatenate(gathered)
+
+
+def _sort_run(ids: Ids, first_row: int, path: Path) -> tuple[_Run, Marks]:
+    """Write a run; which of its rows repeat one further up in it comes beside."""
+    order = np.argsort(ids, kind="stable")  # the first of equals is the first row
+    in_order = ids[order]
+    is_repeat = np.zeros(len(ids), dtype=bool)
+    is_repeat[1:] = in_order[1:] == in_order[:-1]
+    repeated = np.zeros(len(ids), dtype=bool)
+    repeated[order[is_repeat]] = True
+    unique = in_order[~is_repeat]
+    ids_path, rows_path = path.with_suffix(".ids"), path.with_suffix(".rows")
+    unique.tofile(ids_path)
+    (order[~is_repeat] + first_row).astype(np.int64).tofile(rows_path)
+    run = _Run(IdFile(ids_path, len(unique)), rows_path, unique[::_SAMPLE_EVERY].copy())
+    return run, repeated
+
+
+def _merge(runs: list[_Run], size: int) -> Iterator[tuple[Ids, Rows]]:
+    """Range by range: sorted ids with their rows; of equal ids the first row comes first."""
+    samples = np.sort(np.concatenate([r.samples for r in runs])) if runs else as_ids(b"")
+    # A range holds no more than `size`, and a sample's step of each run: equal ids, which
+    # nothing can part, stand in a run once.
+    splitters = np.unique(samples[:: max(1, size // _SAMPLE_EVERY)][1:])
+    cuts = [run.cuts(splitters) for run in runs]
+    for number in range(len(splitters) + 1):
+        parts = [
+            run.read(cut[number], cut[number + 1]) for run, cut in zip(runs, cuts, strict=True)
+        ]
+        if len(parts) == 1:
+            yield parts[0]
+        elif parts:
+            ids = np.concatenate([part[0] for part in parts])
+            rows = np.concatenate([part[1] for part in parts])
+            order = np.argsort(ids, kind="stable")
+            yield ids[order], rows[order]
 
 
 def _ids_of(column: pa.Array) -> Ids:
-    fixed = column.cast(pa.binary(ID_BYTES))
-    buffer = fixed.buffers()[1]
+    fixed = column.storage if isinstance(column, pa.ExtensionArray) else column
+    fixed = fixed.cast(pa.binary(ID_BYTES))
+    if not len(fixed):
+        return as_ids(b"")
     start = fixed.offset * ID_BYTES
-    return as_ids(memoryview(buffer)[start : start + len(fixed) * ID_BYTES])
-
-
-def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Site, hour and type as dictionaries: a few bytes a row while the segment is looked at."""
-    return pa.record_batch(
-        {
-            "site_id": batch.column("site_id").cast(pa.dictionary(pa.int32(), pa.string())),
-            "hour": pc.floor_temporal(batch.column("received_at"), unit="hour"),
-            "event_type": batch.column("event_type").cast(pa.dictionary(pa.int32(), pa.string())),
-        }
-    )
-
-
-def _names(table: pa.Table) -> Iterator[tuple[str, datetime, str]]:
-    columns: list[list[Any]] = [
-        table.column(name).to_pylist() for name in ("site_id", "hour", "event_type")
-    ]
-    for site_id, hour, event_type in zip(*columns, strict=True):
-        yield site_id, hour.astimezone(UTC), event_type
+    return as_ids(memoryview(fixed.buffers()[1])[start : start + len(fixed) * ID_BYTES])

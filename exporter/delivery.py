@@ -67,7 +67,7 @@ from database.deliveries import (
 )
 from database.planned_objects import plan_objects
 from exporter.count_rows import ParquetRows
-from exporter.dedup import drop_duplicates
+from exporter.dedup import Marks, drop_duplicates, mark_rows
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.failed import FAILED
@@ -128,7 +128,7 @@ def deliver_segment(
     """
     begin_attempt(connection, delivery)
     ledger = read_segment_ledger(connection, delivery.segment_id)
-    duplicate_rows = read_duplicate_rows(connection, delivery.segment_id)
+    is_duplicate = mark_rows(read_duplicate_rows(connection, delivery.segment_id))
     owner = Owner(read_stack_id(connection), settings.client_id)
     connection.rollback()  # the reads need no transaction while the files are written
     _claim_prefix(sink, owner)
@@ -142,9 +142,7 @@ def deliver_segment(
         _verify_all(sink, manifest.objects)
     else:
         with tempfile.TemporaryDirectory(prefix="sluice-", dir=staging) as folder:
-            files = _encode(
-                delivery, ledger, duplicate_rows, sink, settings, Path(folder), progress
-            )
+            files = _encode(delivery, ledger, is_duplicate, sink, settings, Path(folder), progress)
             keys = [file.key.under(sink.prefix) for file in files]
             plan_objects(connection, delivery.segment_id, sink.name, keys)
             progress.uploading(len(files))
@@ -221,7 +219,7 @@ def check_conservation(
 def _encode(
     delivery: PendingDelivery,
     ledger: list[HourCount],
-    duplicate_rows: list[int],
+    is_duplicate: Marks,
     sink: Sink,
     settings: ExporterSettings,
     folder: Path,
@@ -233,7 +231,7 @@ def _encode(
     if layout.formats:
         misfits: Counter[str] = Counter()
         with stream_rows(settings.database_url, delivery.segment_id) as batches:
-            kept = drop_duplicates(progress.counting(batches), duplicate_rows)
+            kept = drop_duplicates(progress.counting(batches), is_duplicate)
             promoted = promote_columns(map(derive_columns, kept), layout.promotions, misfits)
             with read_ahead(promoted) as rows_ready:
                 files += encode_events(

@@ -39,7 +39,6 @@ from database.deliveries import (
     say_exporter_state,
     store_deduplication,
 )
-from database.intake_batch import LedgerCount, LedgerKey
 from database.planned_objects import try_orphans_again
 from database.retention import forget_letters
 from database.segments import (
@@ -55,12 +54,13 @@ from database.segments import (
     seal_open_segment,
     segments_in_state,
 )
-from exporter.dedup import SeenIds, as_ids, find_duplicates
+from exporter.dedup import find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
 from exporter.describe import describe_bucket
 from exporter.disk_watch import DiskWatch
 from exporter.progress import Progress
 from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
+from exporter.seen_ids import SeenIds
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
@@ -202,15 +202,14 @@ class Exporter:
                 self._deduplicate(connection, segment)
 
     def _learn_ids(self, connection: Connection) -> None:
-        """Read the ids that are stored and not yet in memory.
+        """Copy the ids that are stored and not yet at hand.
 
         All of them at start-up. Later there are some only where a commit's answer was lost, or
         where another exporter worked in between.
         """
         for segment_id, sealed_at in list_decided_segments(connection, self.settings.dedup_window):
             if segment_id not in self.seen:
-                ids = as_ids(read_event_ids(connection, segment_id))
-                self.seen.add(segment_id, sealed_at, ids)
+                self.seen.learn(segment_id, sealed_at, read_event_ids(connection, segment_id))
 
     def _deduplicate(self, connection: Connection, segment: Segment) -> None:
         self.seen.forget_before(segment.sealed_at)
@@ -219,12 +218,8 @@ class Exporter:
         store_deduplication(
             connection,
             segment.segment_id,
-            id_chunks=found.id_chunks(),
-            duplicate_rows=found.duplicate_rows,
-            duplicate_counts=[
-                (LedgerKey(site_id, event_type, "duplicate"), hour, LedgerCount(events, 0))
-                for (site_id, hour, event_type), events in found.duplicates.items()
-            ],
+            id_chunks=found.ids.chunks(),
+            duplicate_rows=found.duplicate_rows(),
             window=self.settings.dedup_window,
         )
         self.seen.add(segment.segment_id, segment.sealed_at, found.ids)

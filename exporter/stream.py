@@ -91,7 +91,7 @@ _PROBE_LAYOUT: Final = bytes.fromhex(
 _SELECT_LINKS: Final = (
     "SELECT site_id, visitor_id, user_id, event_type, linked_at, segment_id FROM identity_links"
 )
-_SELECT_IDS: Final = "SELECT uuid_send(event_id) AS id, site_id, event_type, received_at"
+_SELECT_IDS: Final = "SELECT event_id"
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @contextmanager
 def stream_ids(database_url: str, segment_id: int) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of (id: 16 bytes, site_id, event_type, received_at), in physical order."""
+    """Batches of one column, `event_id` (16 bytes), in physical order."""
     with _stream(database_url, f"{_SELECT_IDS} FROM {segment_table(segment_id)}") as batches:
         yield batches
 

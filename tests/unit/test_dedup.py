@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
-from hypothesis import example, given
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.dedup import ID_BYTES, SeenIds, as_ids, drop_duplicates, find_duplicates
+from exporter.dedup import Deduplication, drop_duplicates, find_duplicates, mark_rows
+from exporter.seen_ids import BLOCK_IDS, ID_BYTES, SeenIds
 from tests.unit.rows import HOUR, split_at
 
 WINDOW = timedelta(hours=72)
@@ -22,94 +24,96 @@ POOL = [
 ]
 IDS = st.sampled_from(POOL + [bytes([n]) * 16 for n in range(2, 12)])
 SEGMENTS = st.lists(
-    st.tuples(
-        st.lists(st.tuples(IDS, st.sampled_from("ab"), st.integers(0, 2)), max_size=12),
-        st.lists(st.integers(0, 12), max_size=3),
-    ),
+    st.tuples(st.lists(IDS, max_size=12), st.lists(st.integers(0, 12), max_size=3)),
     min_size=1,
     max_size=5,
 )
 
 
-def id_batch(rows: list[tuple[bytes, str, int]]) -> pa.RecordBatch:
-    """What `stream_ids` gives: (id, site_id, event_type, received_at)."""
-    return pa.record_batch(
-        {
-            "id": pa.array([r[0] for r in rows], pa.binary()),
-            "site_id": pa.array([r[1] for r in rows], pa.string()),
-            "event_type": pa.array(["click" if r[2] % 2 else "view" for r in rows], pa.string()),
-            "received_at": pa.array(
-                [HOUR + timedelta(hours=r[2], minutes=7) for r in rows],
-                pa.timestamp("us", tz="UTC"),
-            ),
-        }
-    )
+def id_batch(ids: list[bytes]) -> pa.RecordBatch:
+    """What `stream_ids` gives."""
+    return pa.record_batch({"event_id": pa.array(ids, pa.binary())})
 
 
-@given(SEGMENTS)
-@example([([(bytes(16), "a", 0)], []), ([(bytes(16), "a", 0)] * 2, [1])])
-def test_every_id_is_delivered_by_its_first_row_and_no_other(
-    segments: list[tuple[list[tuple[bytes, str, int]], list[int]]],
-) -> None:
-    seen, model = SeenIds(WINDOW), set[bytes]()
-    for number, (rows, cuts) in enumerate(segments):
-        batches = split_at(id_batch(rows), cuts)
-        repeats, counted = [], Counter[tuple[str, object, str]]()
-        for place, (event_id, site, hour) in enumerate(rows):
-            if event_id in model:
-                repeats.append(place)
-                kind = "click" if hour % 2 else "view"
-                counted[site, HOUR + timedelta(hours=hour), kind] += 1
-            model.add(event_id)
-        found = find_duplicates(batches, seen)
-        assert found.duplicate_rows == repeats
-        assert found.duplicates == counted
-        assert sorted(split_ids(b"".join(found.id_chunks()))) == sorted(
-            {event_id for event_id, *_ in rows}
-            - (model - {row[0] for place, row in enumerate(rows) if place not in repeats})
-        )
-        kept = [
-            event_id
-            for batch in drop_duplicates(batches, found.duplicate_rows)
-            for event_id in batch.column("id").to_pylist()
-        ]
-        assert kept == [row[0] for place, row in enumerate(rows) if place not in repeats]
-        # As after a restart: remembered by way of the stored bytes.
-        for chunk in found.id_chunks():
-            seen.add(number, HOUR + timedelta(hours=number), as_ids(chunk))
-    assert len(seen) == len(model)
-
-
-def split_ids(data: bytes) -> list[bytes]:
+def ids_of(found: Deduplication) -> list[bytes]:
+    data = b"".join(found.ids.chunks())
     return [data[at : at + ID_BYTES] for at in range(0, len(data), ID_BYTES)]
 
 
-def test_an_id_is_forgotten_when_its_segment_leaves_the_window() -> None:
+def rows_of(found: Deduplication) -> list[int]:
+    return [number for piece in found.duplicate_rows() for number in piece]
+
+
+@settings(deadline=None)
+@given(SEGMENTS, st.sampled_from([1, 2, 3, 5, 1_000_000]))
+@example([([bytes(16)], []), ([bytes(16)] * 2, [1])], 1)
+@example([([bytes(16), b"\1" * 16, bytes(16), b"\1" * 16], [])], 2)
+def test_every_id_is_delivered_by_its_first_row_and_no_other(
+    segments: list[tuple[list[bytes], list[int]]], run_ids: int
+) -> None:
+    seen, after_restart, model = SeenIds(WINDOW), SeenIds(WINDOW), set[bytes]()
+    for number, (ids, cuts) in enumerate(segments):
+        batches = split_at(id_batch(ids), cuts)
+        repeats, new = [], []
+        for place, event_id in enumerate(ids):
+            if event_id in model:
+                repeats.append(place)
+            else:
+                new.append(event_id)
+            model.add(event_id)
+        found = find_duplicates(batches, seen, run_ids=run_ids)
+        again = find_duplicates(batches, after_restart, run_ids=run_ids)
+        assert rows_of(found) == rows_of(again) == repeats
+        assert ids_of(found) == ids_of(again) == sorted(new)
+        kept = [
+            event_id
+            for batch in drop_duplicates(batches, mark_rows(found.duplicate_rows()))
+            for event_id in batch.column("event_id").to_pylist()
+        ]
+        assert kept == new
+        sealed_at = HOUR + timedelta(hours=number)
+        after_restart.learn(number, sealed_at, list(found.ids.chunks(2)))
+        seen.add(number, sealed_at, found.ids)
+    assert len(seen) == len(after_restart) == len(model)
+
+
+def test_an_id_is_forgotten_when_its_segment_leaves_the_window_and_its_file_goes() -> None:
     seen = SeenIds(timedelta(hours=1))
-    first = find_duplicates([id_batch([(POOL[1], "a", 0)])], seen)
-    seen.add(1, HOUR, first.ids)
+    seen.add(1, HOUR, find_duplicates([id_batch(POOL[1:2])], seen).ids)
     seen.forget_before(HOUR + timedelta(hours=1))
-    assert find_duplicates([id_batch([(POOL[1], "a", 0)])], seen).duplicate_rows == [0]
+    assert rows_of(find_duplicates([id_batch(POOL[1:2])], seen)) == [0]
     seen.forget_before(HOUR + timedelta(hours=1, microseconds=1))
-    assert find_duplicates([id_batch([(POOL[1], "a", 0)])], seen).duplicate_rows == []
+    assert [path.name for path in seen.folder.iterdir()] == ["found.ids"]
+    assert rows_of(find_duplicates([id_batch(POOL[1:2])], seen)) == []
     assert len(seen) == 0
 
 
 def test_an_empty_segment_has_no_duplicates() -> None:
-    found = find_duplicates([], SeenIds(WINDOW))
-    assert (found.duplicate_rows, found.id_chunks(), found.duplicates) == ([], [], Counter())
+    seen = SeenIds(WINDOW)
+    found = find_duplicates([], seen)
+    assert (rows_of(found), ids_of(found)) == ([], [])
 
 
-def test_ids_are_kept_in_chunks_of_a_million_at_most() -> None:
-    ids = b"".join(number.to_bytes(ID_BYTES, "big") for number in range(1, 1_000_002))
-    batch = pa.record_batch(
-        {
-            "id": pa.array(split_ids(ids), pa.binary()),
-            "site_id": pa.array(["a"] * 1_000_001),
-            "event_type": pa.array(["click"] * 1_000_001),
-            "received_at": pa.array([HOUR] * 1_000_001, pa.timestamp("us", tz="UTC")),
-        }
-    )
-    found = find_duplicates([batch], SeenIds(WINDOW))
-    assert [len(chunk) // ID_BYTES for chunk in found.id_chunks()] == [1_000_000, 1]
-    assert b"".join(found.id_chunks()) == ids
+def test_nothing_is_left_on_the_disk_but_the_ids() -> None:
+    seen = SeenIds(WINDOW)
+    seen.add(1, HOUR, find_duplicates([id_batch(POOL * 3)], seen, run_ids=2).ids)
+    assert [path.stat().st_size for path in seen.folder.iterdir()] == [len(POOL) * ID_BYTES]
+    folder = seen.folder
+    del seen
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_repeats_are_found_across_blocks_and_runs(is_sorted: bool) -> None:
+    count = BLOCK_IDS + 200_000
+    values = np.random.default_rng(1).integers(1, 256, (count, ID_BYTES), dtype=np.uint8)
+    ids = np.sort(values.view(f"S{ID_BYTES}").ravel()) if is_sorted else values
+    stored = pa.Array.from_buffers(pa.binary(ID_BYTES), count, [None, pa.py_buffer(ids.tobytes())])
+    first = pa.record_batch({"event_id": stored})
+    seen = SeenIds(WINDOW)
+    found = find_duplicates([first], seen, run_ids=300_000)
+    assert (found.ids.count, rows_of(found)) == (count, [])
+    seen.add(1, HOUR, found.ids)
+    repeated = find_duplicates([first.slice(count - 5), first.slice(0, 7)], seen)
+    assert rows_of(repeated) == list(range(12))
+    assert repeated.ids.count == 0

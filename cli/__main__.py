@@ -95,7 +95,7 @@ def main() -> None:
                 sys.exit(str(exc))
         case "keys":
             try:
-                run_keys(arguments.dir, makes_new=arguments.new)
+                run_keys(arguments)
             except SigningKeyError as exc:
                 sys.exit(str(exc))
         case "contract":

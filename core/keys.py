@@ -239,6 +239,11 @@ def manifest_key(prefix: str, segment_id: int) -> str:
     return f"{manifests_prefix(prefix)}{segment_id:012d}.json"
 
 
+def prefix_of(manifest: str) -> str:
+    """What the key of a manifest, and all others beside it, begin with."""
+    return manifest.rpartition("/_sluice/manifests/")[0]
+
+
 def receipt_key(prefix: str, segment_id: int) -> str:
     """Where a segment's signed receipt stands."""
     return f"{receipts_prefix(prefix)}{segment_id:012d}.json"

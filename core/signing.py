@@ -2,8 +2,12 @@
 
 A stack's keys stand in a folder, numbered; the last one signs. Each is announced by a statement
 that the key before it signed, the first by one of its own: who trusts the first key, or any later
-one, can follow from there. A signature is over the document's bytes with the signature's own text
-left out, so that anybody can check it without knowing the document's fields.
+one, can follow from there. Where keys were lost for ever the next one is announced by itself, in
+the open: nobody can follow from those before it, and who reads has to be told to trust it. Of the
+lost ones the statements are kept.
+
+A signature is over the document's bytes with the signature's own text left out, so that anybody can
+check it without knowing the document's fields.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -55,7 +60,7 @@ class KeyStatement(Struct, frozen=True, kw_only=True):
     """Its 32 bytes in base64."""
     made_at: Aware
     signed_by: str
-    """Id of the key before it; its own for the first."""
+    """Id of the key before it; its own for the first, and for one that replaces lost ones."""
     signature: str = ""
 
 
@@ -64,17 +69,21 @@ class SigningKey:
     """One of a stack's keys."""
 
     number: int
-    private: Ed25519PrivateKey
+    public: bytes
+    private: Ed25519PrivateKey | None
+    """None of one that is lost, and was replaced."""
     statement: bytes
     """As it stands in the bucket."""
 
     @property
     def key_id(self) -> str:
         """What a signature names it by."""
-        return key_id_of(_raw(self.private.public_key()))
+        return key_id_of(self.public)
 
     def sign(self, document: Signed) -> bytes:
-        """A document with a field `signature`, as readable JSON, signed."""
+        """A document with a field `signature`, as readable JSON, signed. Raises SigningKeyError."""
+        if self.private is None:
+            raise SigningKeyError(f"Key {self.number} is lost: it cannot sign.")
         return _sign(document, self.private)
 
     def __repr__(self) -> str:
@@ -113,55 +122,123 @@ def public_key_of(statement: KeyStatement) -> bytes:
 
 def read_keys(folder: Path) -> list[SigningKey]:
     """A stack's keys, oldest first; none where there is no folder. Raises SigningKeyError."""
-    numbers = sorted(
-        int(match[1]) for path in folder.glob("*.pem") if (match := _KEY_FILE.fullmatch(path.name))
-    )
-    if numbers != list(range(1, len(numbers) + 1)):
+    numbers = _numbers_in(folder)
+    newest = max(numbers, default=0)
+    keys = [_read_key(folder, n, is_lost=n not in numbers) for n in range(1, newest + 1)]
+    begun = max((k.number for k in keys if _begins(k)), default=1)
+    missing = [key.number for key in keys[begun - 1 :] if key.private is None]
+    if missing:
         raise SigningKeyError(
-            f"{folder} holds the keys {numbers}: one is missing. Put it back from its backup."
+            f"{folder} holds the keys {sorted(numbers)}: one is missing. Put it back from its"
+            " backup."
         )
-    return [_read_key(folder, number) for number in numbers]
+    return keys
 
 
 def make_key(folder: Path, *, now: datetime) -> SigningKey:
     """Make a stack's next key, which signs from then on. Raises SigningKeyError."""
     known = read_keys(folder)
+    return _make(folder, len(known) + 1, signer=known[-1] if known else None, now=now)
+
+
+def replace_lost_keys(folder: Path, announced: Sequence[bytes], *, now: datetime) -> SigningKey:
+    """Go on without the keys that a bucket knows by these statements: the next vouches for itself.
+
+    In order: keys that the bucket does not know are set aside, the statements of those that it
+    knows are kept, the new key is made. Whatever a crash leaves, it can be done again. Raises
+    SigningKeyError, also when the newest key is here.
+    """
+    public = []
+    for number, body in enumerate(announced, start=1):
+        try:
+            statement = msgspec.json.decode(body, type=KeyStatement)
+            public.append(public_key_of(statement))
+        except (msgspec.MsgspecError, ValueError) as exc:
+            raise SigningKeyError(f"The bucket's key {number} cannot be read: {exc}") from exc
+        if statement.number != number:
+            raise SigningKeyError(f"The bucket's key {number} is missing.")
+    if not public:
+        raise SigningKeyError("The bucket knows no key: none is lost. Start the exporter.")
+    try:
+        for number in sorted(_numbers_in(folder)):
+            private = _read_private(folder, number)
+            found = key_id_of(_raw(private.public_key()))
+            if found == key_id_of(public[-1]):
+                raise SigningKeyError("The bucket's newest key is here: none is lost. Use --new.")
+            if number > len(public) or found != key_id_of(public[number - 1]):
+                path = folder / f"{number:04d}.pem"
+                path.rename(path.with_suffix(f".{found}.unused"))
+        for number, body in enumerate(announced, start=1):
+            path = folder / f"{number:04d}.json"
+            path.unlink(missing_ok=True)
+            _make_folder(folder)
+            _write(path, body, mode=0o644)
+    except OSError as exc:
+        raise SigningKeyError(f"{folder} cannot hold keys: {exc.strerror}.") from exc
+    return _make(folder, len(public) + 1, signer=None, now=now)
+
+
+def _make(folder: Path, number: int, *, signer: SigningKey | None, now: datetime) -> SigningKey:
     private = Ed25519PrivateKey.generate()
     public = _raw(private.public_key())
-    signer = known[-1] if known else None
     statement = KeyStatement(
-        number=len(known) + 1,
+        number=number,
         key_id=key_id_of(public),
         public_key=b64encode(public).decode(),
         made_at=now,
         signed_by=signer.key_id if signer else key_id_of(public),
     )
-    body = _sign(statement, signer.private if signer else private)
+    body = signer.sign(statement) if signer else _sign(statement, private)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(folder)
         # A statement without its key is made anew the next time; a key has one always.
-        (folder / f"{statement.number:04d}.json").unlink(missing_ok=True)
-        _write(folder / f"{statement.number:04d}.json", body, mode=0o644)
-        _write(folder / f"{statement.number:04d}.pem", pem, mode=0o600)
+        (folder / f"{number:04d}.json").unlink(missing_ok=True)
+        _write(folder / f"{number:04d}.json", body, mode=0o644)
+        _write(folder / f"{number:04d}.pem", pem, mode=0o600)
     except OSError as exc:
         raise SigningKeyError(f"{folder} cannot hold keys: {exc.strerror}.") from exc
-    return SigningKey(statement.number, private, body)
+    return SigningKey(number, public, private, body)
 
 
-def _read_key(folder: Path, number: int) -> SigningKey:
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _numbers_in(folder: Path) -> set[int]:
+    found = (_KEY_FILE.fullmatch(path.name) for path in folder.glob("*.pem"))
+    return {int(match[1]) for match in found if match}
+
+
+def _begins(key: SigningKey) -> bool:
+    """Whether a key vouches for itself."""
+    return msgspec.json.decode(key.statement, type=KeyStatement).signed_by == key.key_id
+
+
+def _read_key(folder: Path, number: int, *, is_lost: bool) -> SigningKey:
+    private = None if is_lost else _read_private(folder, number)
     try:
-        private = load_pem_private_key((folder / f"{number:04d}.pem").read_bytes(), password=None)
         body = (folder / f"{number:04d}.json").read_bytes()
         statement = msgspec.json.decode(body, type=KeyStatement)
+        public = public_key_of(statement)
+    except FileNotFoundError as exc:
+        what = f"{folder}: key {number} is missing. Put it back from its backup."
+        raise SigningKeyError(what) from exc
     except (OSError, ValueError, msgspec.MsgspecError) as exc:
+        raise SigningKeyError(f"{folder}: key {number} cannot be read: {exc}") from exc
+    if private is not None and public != _raw(private.public_key()):
+        raise SigningKeyError(f"{folder}: {number:04d}.json is another key's statement.")
+    return SigningKey(number, public, private, body)
+
+
+def _read_private(folder: Path, number: int) -> Ed25519PrivateKey:
+    try:
+        private = load_pem_private_key((folder / f"{number:04d}.pem").read_bytes(), password=None)
+    except (OSError, ValueError) as exc:
         raise SigningKeyError(f"{folder}: key {number} cannot be read: {exc}") from exc
     if not isinstance(private, Ed25519PrivateKey):
         raise SigningKeyError(f"{folder}: key {number} is no Ed25519 key.")
-    key = SigningKey(number, private, body)
-    if statement.key_id != key.key_id:
-        raise SigningKeyError(f"{folder}: {number:04d}.json is another key's statement.")
-    return key
+    return private
 
 
 def _sign(document: Signed, private: Ed25519PrivateKey) -> bytes:

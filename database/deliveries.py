@@ -135,7 +135,8 @@ _LAST_RECEIPT = text("""
 SELECT sha256 FROM receipts WHERE segment_id < :segment_id ORDER BY segment_id DESC LIMIT 1
 """)
 _NEXT_RECEIPT = text("""
-SELECT d.segment_id, r.body FROM deliveries AS d JOIN receipts AS r USING (segment_id)
+SELECT d.segment_id, r.body, d.manifest_key
+FROM deliveries AS d JOIN receipts AS r USING (segment_id)
 WHERE d.sink = :sink AND d.state = 'delivered' AND d.receipt_at IS NULL
 ORDER BY d.segment_id LIMIT 1
 """)
@@ -285,10 +286,10 @@ def last_receipt(connection: Connection, *, before: int) -> str | None:
     return digest
 
 
-def next_receipt(connection: Connection, sink: str) -> tuple[int, bytes] | None:
-    """The oldest segment that a sink has without its receipt, and the receipt."""
+def next_receipt(connection: Connection, sink: str) -> tuple[int, bytes, str] | None:
+    """The oldest segment that a sink has without its receipt, the receipt, the manifest's key."""
     row = connection.execute(_NEXT_RECEIPT, {"sink": sink}).one_or_none()
-    return (row[0], bytes(row[1])) if row else None
+    return (row[0], bytes(row[1]), row[2]) if row else None
 
 
 def mark_receipt(connection: Connection, segment_id: int, sink: str) -> None:

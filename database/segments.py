@@ -197,27 +197,28 @@ DO UPDATE SET events = ledger_totals.events + excluded.events,
 """)
 # What is remembered of a dropped segment is bounded too: its deliveries are folded into the
 # totals, unless its ids are still needed to tell a repeat.
-_FORGOTTEN = """
+_FORGOTTEN = text("""
 SELECT segment_id FROM segments
 WHERE state = 'dropped' AND segment_id <= :segment_id - :remembered
   AND NOT EXISTS (SELECT FROM segment_event_ids AS i WHERE i.segment_id = segments.segment_id)
   AND NOT EXISTS (
     SELECT FROM receipts JOIN deliveries USING (segment_id)
     WHERE receipts.segment_id = segments.segment_id AND receipt_at IS NULL)
-"""
-_FOLD_DELIVERIES = text(f"""
-WITH gone AS (DELETE FROM deliveries WHERE segment_id IN ({_FORGOTTEN}) RETURNING *)
+""")
+_FOLD_DELIVERIES = text("""
+WITH gone AS (DELETE FROM deliveries WHERE segment_id = ANY(:forgotten) RETURNING *)
 INSERT INTO delivery_totals (sink, rows, bytes)
 SELECT sink, coalesce(sum(rows), 0), coalesce(sum(bytes), 0) FROM gone GROUP BY sink
 ON CONFLICT (sink) DO UPDATE SET rows = delivery_totals.rows + excluded.rows,
   bytes = delivery_totals.bytes + excluded.bytes
-""")  # noqa: S608 - a constant
-_FORGET_RUNS = text(f"DELETE FROM export_runs WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
-_FORGET_RECEIPTS = text(f"""
-DELETE FROM receipts WHERE segment_id IN ({_FORGOTTEN})
+""")
+_FORGET_RUNS = text("DELETE FROM export_runs WHERE segment_id = ANY(:forgotten)")
+# But for the newest, which the next one names.
+_FORGET_RECEIPTS = text("""
+DELETE FROM receipts WHERE segment_id = ANY(:forgotten)
   AND segment_id < (SELECT max(segment_id) FROM receipts)
-""")  # noqa: S608
-_FORGET_SEGMENTS = text(f"DELETE FROM segments WHERE segment_id IN ({_FORGOTTEN})")  # noqa: S608
+""")
+_FORGET_SEGMENTS = text("DELETE FROM segments WHERE segment_id = ANY(:forgotten)")
 _FORGET_DUPLICATES = text("DELETE FROM segment_duplicates WHERE segment_id = :segment_id")
 _FORGET_LINKS = text("DELETE FROM identity_links WHERE segment_id = :segment_id")
 _FORGET_SITE_CHANGES = text("DELETE FROM site_changes WHERE segment_id = :segment_id")
@@ -267,5 +268,7 @@ def drop_segment(connection: Connection, segment_id: int) -> None:
         connection.execute(_FORGET_SITE_CHANGES, {"segment_id": segment_id})
         connection.execute(text(f"DROP TABLE {segment_table(segment_id)}"))
         limits = {"segment_id": segment_id, "remembered": REMEMBERED_SEGMENTS}
+        forgotten = list(connection.execute(_FORGOTTEN, limits).scalars())
         for forget in (_FORGET_RECEIPTS, _FOLD_DELIVERIES, _FORGET_RUNS, _FORGET_SEGMENTS):
-            connection.execute(forget, limits)
+            if forgotten:
+                connection.execute(forget, {"forgotten": forgotten})

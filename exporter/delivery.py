@@ -14,7 +14,8 @@ Order of effects, and what a crash after each leaves behind:
 5. put the manifest, on condition that there is none: the commit point (left: case 1)
 6. move the watermark (left: case 1, which moves it)
 7. tell the database, and with it, for the client's sink, store the signed receipt (left: case 1;
-   the receipt is made again from the same manifest, and nobody has seen the other)
+   the receipt is made again from the same manifest, and nobody has seen the other; a database that
+   was restored to before this adopts the one that stands)
 
 `receipts.py` puts receipts into each bucket.
 """
@@ -24,7 +25,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,7 +77,7 @@ from exporter.layout import EventFormat, dataset_of
 from exporter.progress import Progress
 from exporter.promote import promote_columns
 from exporter.read_ahead import read_ahead
-from exporter.receipts import BILLED_SINK, make_receipt
+from exporter.receipts import BILLED_SINK, adopt_receipt, make_receipt
 from exporter.segment_dataset import encode_dataset
 from exporter.settings import ExporterSettings
 from exporter.sinks.layout import layout_of
@@ -116,15 +117,15 @@ def deliver_segment(
     *,
     sink: Sink,
     settings: ExporterSettings,
-    signing_key: SigningKey,
+    signing_keys: Sequence[SigningKey],
     announce_key: Callable[[], None],
     progress: Progress,
     staging: Path | None = None,
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
 
-    Raises SinkError, ConservationBroken, PrefixForeign, or what `announce_key` does, and then
-    nothing is marked.
+    Raises SinkError, ConservationBroken, PrefixForeign, ReceiptForeign, or what `announce_key`
+    does, and then nothing is marked.
     """
     begin_attempt(connection, delivery)
     ledger = read_segment_ledger(connection, delivery.segment_id)
@@ -136,6 +137,7 @@ def deliver_segment(
         announce_key()  # nothing is signed with a key that the bucket does not take
     key = manifest_key(sink.prefix, delivery.segment_id)
     standing = sink.bucket.get(key)
+    was_standing = standing is not None
     if standing is not None:
         manifest = _read_manifest(standing, key)
         _check_ours(manifest, _describe(delivery, ledger, manifest.objects, sink, settings))
@@ -164,9 +166,11 @@ def deliver_segment(
             manifest_body=standing,
             stack_id=owner.stack_id,
             previous=last_receipt(connection, before=delivery.segment_id),
-            key=signing_key,
+            key=signing_keys[-1],
         )
         connection.rollback()
+        if was_standing:
+            receipt = adopt_receipt(sink, receipt, signing_keys)
     mark_delivered(
         connection,
         delivery,

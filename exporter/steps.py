@@ -241,7 +241,7 @@ class Exporter:
                 delivery,
                 sink=sink,
                 settings=self.settings,
-                signing_key=self.keys[-1],
+                signing_keys=self.keys,
                 announce_key=partial(self._announce, sink),
                 progress=self._begin_progress(delivery),
                 staging=self.staging,

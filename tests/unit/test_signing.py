@@ -78,9 +78,11 @@ def test_a_missing_or_broken_key_is_told(tmp_path: Path) -> None:
     (tmp_path / "0001.json").write_bytes((tmp_path / "0002.json").read_bytes())
     with pytest.raises(SigningKeyError, match="another key's"):
         read_keys(tmp_path)
-    (tmp_path / "0002.pem").write_text("nonsense")
     (tmp_path / "0001.pem").unlink()
     with pytest.raises(SigningKeyError, match="one is missing"):
+        read_keys(tmp_path)
+    (tmp_path / "0002.pem").write_text("nonsense")
+    with pytest.raises(SigningKeyError, match="key 2 cannot be read"):
         read_keys(tmp_path)
     with pytest.raises(SigningKeyError, match="cannot hold keys"):
         make_key(tmp_path / "0002.pem" / "below", now=NOON)

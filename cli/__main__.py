@@ -15,6 +15,7 @@ from cli.schema import add_schema_arguments, print_schema
 from cli.up import StackFailed, run_stack
 from cli.verify import VerificationFailed, run_verify
 from core.signing import SigningKeyError
+from exporter.doctor.report import add_arguments as add_doctor_arguments
 from exporter.keys import add_arguments, run_keys
 
 
@@ -52,6 +53,7 @@ def main() -> None:
     doctor = commands.add_parser("doctor", help="what is wrong with a stack, and what to do")
     doctor.add_argument("--env-file", type=Path, help="settings, as in .env.example")
     doctor.add_argument("--data", type=Path, help="examine what `sluice up --data` runs")
+    add_doctor_arguments(doctor)
     add_pull_arguments(
         commands.add_parser("pull", help="a verified copy of a bucket in a folder, kept up to date")
     )
@@ -85,7 +87,11 @@ def main() -> None:
             except VerificationFailed as exc:
                 sys.exit(str(exc))
         case "doctor":
-            sys.exit(examine_stack(env_file=arguments.env_file, data=arguments.data))
+            sys.exit(
+                examine_stack(
+                    env_file=arguments.env_file, data=arguments.data, tells=arguments.tell
+                )
+            )
         case "pull":
             sys.exit(run_pull(arguments))
         case "schema":

@@ -12,11 +12,11 @@ from cli.up import Stack
 from exporter.doctor.report import run_doctor
 
 
-def examine_stack(*, env_file: Path | None, data: Path | None) -> int:
+def examine_stack(*, env_file: Path | None, data: Path | None, tells: bool) -> int:
     """Print each step; 1 when one has failed. `data` is a folder that `sluice up` runs."""
     if env_file is not None and not load_dotenv(env_file):
         sys.exit(f"{env_file} is missing or empty.")
     if data is None:
-        return run_doctor(os.environ)
+        return run_doctor(os.environ, tells=tells)
     stack = Stack(data=data.absolute(), port=0)
-    return run_doctor(stack.environment_of("exporter"))
+    return run_doctor(stack.environment_of("exporter"), tells=tells)

@@ -15,7 +15,12 @@ from exporter.alerts.tell import DueNotice, NotTold
 from exporter.deadline import DeadlineExceeded, call_in_time
 
 _SECONDS: Final = 30.0
-_WORDS: Final = {Kind.BEGUN: "begun", Kind.CONTINUES: "still there", Kind.ENDED: "over"}
+_WORDS: Final = {
+    Kind.BEGUN: "begun",
+    Kind.CONTINUES: "still there",
+    Kind.ENDED: "over",
+    Kind.TEST: "a test",
+}
 
 
 class Mail:

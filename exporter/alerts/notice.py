@@ -18,6 +18,8 @@ class Kind(StrEnum):
     BEGUN = "alert.begun"
     CONTINUES = "alert.continues"
     ENDED = "alert.ended"
+    TEST = "alert.test"
+    """Sent by hand, to see whether it gets through."""
 
 
 class Channel(StrEnum):
@@ -70,3 +72,22 @@ def _message(alert: Alert | OpenAlert) -> str:
         about = f" of {alert.subject}" if alert.subject else ""
         return f"It is over: {alert.condition}{about}."
     return alert.message
+
+
+def trial_body(*, client_id: str, now: datetime) -> dict[str, Any]:
+    """A message of the same form about nothing."""
+    moment = now.isoformat(timespec="seconds")
+    return {
+        "type": str(Kind.TEST),
+        "timestamp": moment,
+        "data": {
+            "alert_id": None,
+            "client_id": client_id,
+            "condition": "test",
+            "subject": "",
+            "message": "Somebody looks whether alerts get through: this one did.",
+            "remedy": "",
+            "begun_at": moment,
+            "ended_at": moment,
+        },
+    }

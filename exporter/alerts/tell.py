@@ -56,17 +56,19 @@ def tell_due(
             ids = [row.notice_id for row in rows]
             try:
                 tell([DueNotice(row.notice_id, row.body) for row in rows])
-            except NotTold as exc:
+            except Exception as exc:
+                # NotTold, or a mistake of ours: neither may keep the others from being told.
+                error = str(exc) if isinstance(exc, NotTold) else type(exc).__name__
                 now = clock()
                 late = [r.notice_id for r in rows if now - r.made_at >= GIVE_UP_AFTER]
                 log.warning(
                     "an alert could not be told",
-                    extra={"channel": str(channel), "error": str(exc), "given_up": len(late)},
+                    extra={"channel": str(channel), "error": error, "given_up": len(late)},
                 )
                 if late:
-                    close_notices(connection, late, is_told=False, error=str(exc), now=now)
+                    close_notices(connection, late, is_told=False, error=error, now=now)
                 again = now + retry_after(max(row.attempts for row in rows))
-                postpone_notices(connection, ids, error=str(exc), next_attempt_at=again)
+                postpone_notices(connection, ids, error=error, next_attempt_at=again)
                 return
             close_notices(connection, ids, is_told=True, error=None, now=clock())
 

@@ -79,16 +79,23 @@ class Watch:
     def look(self) -> None:
         """Find what is wrong, and note what has changed since the last look."""
         now = self.clock()
+        disks = self._disks()  # first: a dead one takes its time, and no transaction waits for it
         with self.engine.connect() as connection:
             alert_facts.count_hours(connection, now=now, not_refused=NOT_REFUSED)
             with connection.begin():
                 known = [OpenAlert(**row._mapping) for row in read_open_alerts(connection)]
-                facts = self._facts(connection, known, now)
+                facts = self._facts(connection, known, disks, now)
                 changes = compare(known, find_alerts(facts, self._thresholds()), now=now)
                 self._note(connection, changes, now)
                 forget_alerts(connection, now=now)
 
-    def _facts(self, connection: Connection, known: Sequence[OpenAlert], now: datetime) -> Facts:
+    def _facts(
+        self,
+        connection: Connection,
+        known: Sequence[OpenAlert],
+        disks: tuple[Disk, ...],
+        now: datetime,
+    ) -> Facts:
         promised = promised_age(alert_facts.read_config(connection))
         lately = (now - _LATELY - (promised or timedelta(0))).replace(
             minute=0, second=0, microsecond=0
@@ -106,7 +113,7 @@ class Watch:
             oldest_undelivered=alert_facts.read_oldest_undelivered(connection),
             promised=promised,
             waiting_sinks=tuple(alert_facts.read_waiting_sinks(connection)),
-            disks=self._disks(),
+            disks=disks,
             sites=tuple(SiteTraffic(**row._mapping) for row in traffic),
             known_silent=frozenset(
                 one.subject for one in known if one.condition == Condition.SILENT_SITE

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
-from exporter.doctor.report import run_doctor
+from exporter.doctor.report import add_arguments, run_doctor
 
 if __name__ == "__main__":
-    sys.exit(run_doctor(os.environ))
+    parser = argparse.ArgumentParser(prog="python -m exporter.doctor", description=__doc__)
+    add_arguments(parser)
+    sys.exit(run_doctor(os.environ, tells=parser.parse_args().tell))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from botocore.exceptions import BotoCoreError
 
 from core.settings import SettingsError, read_settings
 from database.engine import sync_engine
+from exporter.doctor.channels import ChannelChecks
 from exporter.doctor.check import Finding, Outcome, run_checks
 from exporter.doctor.probe import examine_sink
 from exporter.doctor.stack import StackChecks
@@ -17,8 +19,18 @@ from exporter.doctor.target import targets_of
 from exporter.settings import ExporterSettings
 
 
-def run_doctor(environment: Mapping[str, str]) -> int:
-    """Print what every step came to; 1 when one has failed, else 0."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What both ways to call it take."""
+    parser.add_argument(
+        "--tell", action="store_true", help="send a test message to those whom alerts are told"
+    )
+
+
+def run_doctor(environment: Mapping[str, str], *, tells: bool = False) -> int:
+    """Print what every step came to; 1 when one has failed, else 0.
+
+    With `tells` a test message is sent to those whom alerts are told.
+    """
     counts: Counter[Outcome] = Counter()
 
     def show(findings: Iterable[Finding]) -> None:
@@ -36,6 +48,7 @@ def run_doctor(environment: Mapping[str, str]) -> int:
     engine = sync_engine(settings.database_url, application_name="sluice doctor")
     try:
         show(run_checks(StackChecks(settings, engine).checks()))
+        show(run_checks(ChannelChecks(settings, tells=tells).checks(), seconds=35))
     finally:
         engine.dispose()
     try:

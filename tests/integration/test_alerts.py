@@ -27,6 +27,7 @@ from exporter.alerts.notice import Channel
 from exporter.alerts.tell import GIVE_UP_AFTER, NotTold, tell_due, tell_log
 from exporter.alerts.watch import NOT_REFUSED, Watch
 from exporter.alerts.webhook import Webhook
+from exporter.doctor.report import run_doctor
 from exporter.settings import ExporterSettings
 from exporter.sinks.sink import Bucket, SinkRefused
 from tests.conftest import ROOT, HandClock, a_batch, an_event
@@ -528,3 +529,48 @@ def test_what_is_long_over_is_forgotten(exporting: Exporting, now: HandClock) ->
     watch.look()
     for table in ("alerts", "alert_notices"):
         assert query(exporting.database_url, f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+def test_the_doctor_sends_a_test_message_when_told_to(
+    exporting: Exporting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = Mailbox()
+    with receiving() as receiver, mail_server(box) as port:
+        variables = settings_of(exporting) | mail_of(port) | webhook_of(receiver)
+        run_doctor(variables)
+        assert (receiver.received, box.taken) == ([], [])
+        run_doctor(variables, tells=True)
+        printed = capsys.readouterr().out
+    assert "SKIPPED  webhook: --tell sends a test message" in printed
+    assert "PASSED   webhook: a test message was taken" in printed
+    assert "PASSED   e-mail: a test message was taken" in printed
+    [(headers, body)] = receiver.received
+    assert is_genuine(SECRET, headers, body)
+    assert json.loads(body)["type"] == "alert.test"
+    assert "this one did" in box.taken[0][1]
+
+
+def test_a_test_message_that_does_not_get_through_fails(
+    exporting: Exporting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with receiving(401) as receiver:
+        run_doctor(settings_of(exporting) | webhook_of(receiver), tells=True)
+    assert "FAILED   webhook: the webhook answers 401" in capsys.readouterr().out
+
+
+def test_a_mistake_of_ours_keeps_no_other_notice_from_being_told(
+    exporting: Exporting, now: HandClock
+) -> None:
+    plant_notice(exporting, now)
+
+    def break_down(_: Any) -> None:
+        raise KeyError("message")
+
+    tell_due(exporting.engine, Channel.LOG, break_down, clock=now)
+    errors = query(
+        exporting.database_url, "SELECT DISTINCT last_error, attempts FROM alert_notices"
+    )
+    assert errors == [("KeyError", 1)]
+    now.turn(minutes=1)
+    tell_due(exporting.engine, Channel.LOG, tell_log, clock=now)
+    assert query(exporting.database_url, "SELECT bool_and(is_told) FROM alert_notices") == [(True,)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from exporter.layout import Layout
+from core.keys import DEFAULT_TEMPLATE
+from exporter.layout import Layout, parse_template
 from exporter.promote import parse_promotions
 from exporter.schemas.datasets import describe_datasets, parquet_datasets
 from exporter.schemas.ddl import ENGINES, write_ddl
@@ -22,6 +23,11 @@ def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint-url", help="for MinIO, R2 and the like")
     parser.add_argument("--promote", help="promoted columns, as in the stack's PROMOTE")
     parser.add_argument(
+        "--template",
+        default="/".join(DEFAULT_TEMPLATE),
+        help="folders of the events, as in the stack's PARTITION_TEMPLATE",
+    )
+    parser.add_argument(
         "--dataset",
         action="append",
         choices=[d.name for d in describe_datasets().values() if d.format == "parquet"],
@@ -30,9 +36,13 @@ def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def print_schema(arguments: argparse.Namespace) -> None:
-    """Print it; raises ValueError for what PROMOTE would not take."""
+    """Print it; raises ValueError for what PROMOTE or PARTITION_TEMPLATE would not take."""
     layout = Layout(promotions=parse_promotions(arguments.promote))
-    datasets = parquet_datasets(arguments.dataset, event_schema=layout.schema)
+    datasets = parquet_datasets(
+        arguments.dataset,
+        event_schema=layout.schema,
+        template=parse_template(arguments.template),
+    )
     location = Location(
         arguments.bucket, arguments.prefix.strip("/"), arguments.region, arguments.endpoint_url
     )

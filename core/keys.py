@@ -2,9 +2,10 @@
 
 `{prefix}/events/site_id=…/year=…/month=…/day=…/hour=…/{segment}-{part}.{format}` is hive-style,
 cut by `received_at` in UTC (`events_csv/`, `events_json/` likewise, each format in a folder of its
-own); `{prefix}/identities/year=…/month=…/day=…/{segment}-{part}.{format}`
-holds a segment's identity links, `failed/` and `sites/` likewise what was refused and the sites
-that changed; `{prefix}/_sluice/…` describes the rest.
+own), or as a template has it: without hours, in another order, with `type=…`.
+`{prefix}/identities/year=…/month=…/day=…/{segment}-{part}.{format}` holds a segment's identity
+links, `failed/` and `sites/` likewise what was refused and the sites that changed;
+`{prefix}/_sluice/…` describes the rest.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 _OBJECT = re.compile(
-    r"(?P<prefix>.+)/(?P<dataset>[a-z_]+)/site_id=(?P<site>[^/]*)/year=(?P<year>\d{4})"
-    r"/month=(?P<month>\d{2})/day=(?P<day>\d{2})/hour=(?P<hour>\d{2})"
-    r"/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
+    r"(?P<prefix>.+)/(?P<dataset>[a-z_]+)/(?P<folders>(?:[a-z_]+=[^/]*/)+)"
+    r"(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
 )
 _IDENTITIES = re.compile(
     r"(?P<prefix>.+)/identities/year=(?P<year>\d{4})/month=(?P<month>\d{2})/day=(?P<day>\d{2})"
@@ -49,8 +49,40 @@ HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 EVENT_DATASETS: Final = {"events": "parquet", "events_csv": "csv", "events_json": "json"}
 """The datasets that hold the events, each all of them, and the format that each has them in."""
 
+Template = tuple[str, ...]
+DEFAULT_TEMPLATE: Final[Template] = ("site_id", "year", "month", "day", "hour")
+"""The folders of the events, outermost first."""
+
+_PARTS_OF_TIME: Final = ("year", "month", "day", "hour")
+_NEEDED: Final = ("site_id", "year", "month", "day")
+_VOCABULARY: Final = (*DEFAULT_TEMPLATE, "type")
+
+OTHER_TYPE: Final = "(other)"
+"""Where events stand whose type is too long for a folder's name."""
+MAX_TYPE_BYTES: Final = 100
+
 UNKNOWN_SITE: Final = "(unknown)"
 """What refusals are counted under when they name a site that is not known: no site may have it."""
+
+
+@lru_cache(maxsize=100)
+def template_problem(template: Template) -> str | None:
+    """What is wrong with a template; None for one that keys can be built by.
+
+    Site and day are always there: what is billed, by site and day, is held against keys.
+    """
+    unknown = [name for name in template if name not in _VOCABULARY]
+    if unknown:
+        return f"{unknown[0]!r} is no part of a key: {', '.join(_VOCABULARY)}"
+    if len(set(template)) != len(template):
+        return "a part stands there twice"
+    missing = [name for name in _NEEDED if name not in template]
+    if missing:
+        return f"{missing[0]} is missing: a key names site, year, month and day"
+    times = [name for name in template if name in _PARTS_OF_TIME]
+    if times != [name for name in _PARTS_OF_TIME if name in times]:
+        return "a year comes before its months, a month before its days, a day before its hours"
+    return None
 
 
 @lru_cache(maxsize=10_000)
@@ -62,13 +94,23 @@ def encode_site_id(site_id: str) -> str:
     return quote(site_id, safe="")
 
 
+@lru_cache(maxsize=10_000)
+def type_of_folder(event_type: str) -> str:
+    """The `type` that an event's key has: its own, or `OTHER_TYPE` where no folder can have it."""
+    if event_type == HIVE_NULL or len(quote(event_type, safe="")) > MAX_TYPE_BYTES:
+        return OTHER_TYPE
+    return event_type
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:
-    """A site's hour: the folder that an event's file stands in."""
+    """The folder that an event's file stands in: a site's hour, or as the template has it."""
 
     site_id: str
     hour: datetime
-    """Start of the hour, UTC."""
+    """Start of the hour, UTC; of the day where the template has no hours."""
+    type: str = ""
+    """As `type_of_folder` has it; empty where the template has no types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +122,22 @@ class ObjectKey:
     segment_id: int
     part: int
     format: str
+    template: Template = DEFAULT_TEMPLATE
 
     def under(self, prefix: str) -> str:
         """The whole key, as it stands in the bucket."""
         hour = self.partition.hour.astimezone(UTC)
-        return (
-            f"{prefix}/{self.dataset}/site_id={encode_site_id(self.partition.site_id)}"
-            f"/year={hour:%Y}/month={hour:%m}/day={hour:%d}/hour={hour:%H}"
-            f"/{self.segment_id:012d}-{self.part:04d}.{self.format}"
-        )
+        values = {
+            "site_id": encode_site_id(self.partition.site_id),
+            "year": f"{hour:%Y}",
+            "month": f"{hour:%m}",
+            "day": f"{hour:%d}",
+            "hour": f"{hour:%H}",
+            "type": quote(self.partition.type, safe=""),
+        }
+        folders = "/".join(f"{name}={values[name]}" for name in self.template)
+        file = f"{self.segment_id:012d}-{self.part:04d}.{self.format}"
+        return f"{prefix}/{self.dataset}/{folders}/{file}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,18 +263,24 @@ def parse_object_key(key: str) -> ObjectKey | None:
     match = _OBJECT.fullmatch(key)
     if match is None:
         return None
-    year, month, day, hour_of_day = (int(match[n]) for n in ("year", "month", "day", "hour"))
+    folders = [folder.partition("=") for folder in match["folders"].rstrip("/").split("/")]
+    template, values = tuple(name for name, _, _ in folders), {n: v for n, _, v in folders}
+    if template_problem(template) is not None:
+        return None
     try:
-        hour = datetime(year, month, day, hour_of_day, tzinfo=UTC)
+        year, month, day, hour = (int(values.get(name, "0")) for name in _PARTS_OF_TIME)
+        start = datetime(year, month, day, hour, tzinfo=UTC)
     except ValueError:
         return None
-    return ObjectKey(
+    parsed = ObjectKey(
         dataset=match["dataset"],
-        partition=Partition(site_id=unquote(match["site"]), hour=hour),
+        partition=Partition(unquote(values["site_id"]), start, unquote(values.get("type", ""))),
         segment_id=int(match["segment"]),
         part=int(match["part"]),
         format=match["format"],
+        template=template,
     )
+    return parsed if parsed.under(match["prefix"]) == key else None
 
 
 def partition_values(key: str) -> dict[str, str]:

@@ -66,6 +66,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Key of the manifest before it; None for the first."""
     written_by: str
     """Component and version."""
+    partitioned_by: Literal["received_at", "occurred_at"] = "received_at"
+    """Which time the folders of the events are of."""
 
 
 class Owner(Struct, frozen=True):

@@ -49,6 +49,8 @@ class Receipt(Struct, frozen=True, kw_only=True):
     key_id: str
     written_by: str
     """Component and version."""
+    partitioned_by: Literal["received_at", "occurred_at"] = "received_at"
+    """Which time the days in the objects' keys are of; what is billed goes by `received_at`."""
     signature: str = ""
 
 

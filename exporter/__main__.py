@@ -31,6 +31,7 @@ log = logging.getLogger("sluice.exporter")
 
 _LOOK_EVERY = timedelta(seconds=1)
 _TIDY_EVERY = timedelta(seconds=10)
+_COUNT_EVERY = timedelta(hours=1)
 
 
 def schedule(exporter: Exporter) -> BlockingScheduler:
@@ -55,6 +56,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
     every(_TIDY_EVERY * 6, exporter.forget_letters, "forget dead letters")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")
+    every(_COUNT_EVERY, exporter.watch_files, "count files")
     schedule_aside(scheduler, exporter)
     scheduler.add_listener(_log_failure, EVENT_JOB_ERROR)
     return scheduler
@@ -97,6 +99,7 @@ def main() -> None:
     except SigningKeyError as exc:
         sys.exit(str(exc))
     exporter.recover()
+    exporter.watch_files()
     exporter.say_state()
     scheduler = schedule(exporter)
 

@@ -208,14 +208,16 @@ def check_conservation(
     for file in files:
         if isinstance(file.key, ObjectKey):
             partition = file.key.partition
-            written[file.key.dataset][partition.site_id, partition.hour] += file.rows
-    for dataset, rows in written.items():
-        different = sorted(k for k in {*due, *rows} if due[k] != rows[k])
+            hours = {partition.hour: file.rows} if file.hours is None else file.hours
+            for hour, rows in hours.items():
+                written[file.key.dataset][partition.site_id, hour] += rows
+    for dataset, found in written.items():
+        different = sorted(k for k in {*due, *found} if due[k] != found[k])
         if different:
             site, hour = different[0]
             raise ConservationBroken(
                 f"{len(different)} site-hours do not add up; {site} at {hour:%Y-%m-%d %H}h: the"
-                f" ledger counts {due[site, hour]} rows to export, {rows[site, hour]} were written"
+                f" ledger counts {due[site, hour]} rows to export, {found[site, hour]} were written"
                 f" into {dataset}"
             )
 
@@ -371,6 +373,7 @@ def _describe(
         ),
         objects=objects,
         schema_version=SCHEMA_VERSION,
+        partitioned_by=settings.partition_by,
         previous=delivery.previous_manifest,
         written_by=f"sluice exporter {VERSION}",
     )

@@ -44,9 +44,10 @@ def describe_bucket(sink: Sink, owner: Owner, settings: ExporterSettings) -> boo
 
 
 def descriptions(sink: Sink, settings: ExporterSettings) -> Iterator[tuple[str, bytes]]:
-    """Each object's key and bytes; promoted columns are among those of the events."""
+    """Each object's key and bytes; they say how this sink's events are laid out."""
     location = location_of(sink, settings)
-    described = describe_datasets(layout_of(sink, settings).schema)
+    layout = layout_of(sink, settings)
+    described = describe_datasets(layout.schema, template=layout.template, cut_by=layout.cut_by)
     datasets = [d for d in described.values() if d.name in sink.datasets]
     for dataset in datasets:
         yield (

@@ -1,14 +1,17 @@
-"""Write a segment's rows into files, one of each format for each site's hour, in bounded memory."""
+"""Write a segment's rows into files, one of each format for each partition, in bounded memory."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.keys import DayKey, IdentitiesKey, ObjectKey, Partition, UsageKey
 from exporter.event_file import EventFile, count_rows, open_event_file
@@ -33,6 +36,8 @@ class EncodedFile:
     rows: int
     bytes: int
     sha256: str
+    hours: Mapping[datetime, int] | None = None
+    """Rows by the hour that they were received in, where the key does not tell it."""
 
 
 class _OpenPartition:
@@ -48,6 +53,7 @@ class _OpenPartition:
         self._buffered: list[pa.RecordBatch] = []
         self._buffered_rows = 0
         self._layout = layout
+        self._hours: Counter[datetime] | None = None if layout.keys_tell_hours else Counter()
         self._files: list[EventFile] = []
 
     @property
@@ -59,6 +65,8 @@ class _OpenPartition:
         self._buffered_rows += batch.num_rows
         self.buffered_bytes += batch.nbytes + _BATCH_OVERHEAD_BYTES
         self.rows += batch.num_rows
+        if self._hours is not None:
+            self._hours.update(hours_of(batch))
         if self._buffered_rows >= self._layout.row_group_rows:
             self.flush()
 
@@ -79,7 +87,19 @@ class _OpenPartition:
         self.flush()
         for file in self._files:
             file.close()
-        return [finish_file(key, path, self.rows) for key, path in self._paths.items()]
+        return [
+            replace(finish_file(key, path, self.rows), hours=self._hours)
+            for key, path in self._paths.items()
+        ]
+
+
+def hours_of(batch: pa.RecordBatch) -> dict[datetime, int]:
+    """How many rows were received in each hour."""
+    hours = pc.floor_temporal(batch.column("received_at"), unit="hour")
+    return {
+        counted["values"].astimezone(UTC): counted["counts"]
+        for counted in pc.value_counts(hours).to_pylist()
+    }
 
 
 def finish_file(key: FileKey, path: Path, rows: int) -> EncodedFile:
@@ -106,7 +126,7 @@ def encode_events(
     numbers = 0
     names = layout.schema.names
     for batch in batches:
-        for partition, rows in split_batch(batch):
+        for partition, rows in split_batch(batch, layout):
             opened = open_partitions.pop(partition, None)
             if opened is None:
                 if len(open_partitions) >= MAX_PARTITIONS:
@@ -114,8 +134,15 @@ def encode_events(
                     finished += open_partitions.pop(oldest).close()
                 part = parts[partition] = parts.get(partition, -1) + 1
                 keys = [
-                    ObjectKey(dataset_of(f), partition, segment_id, part, layout.file_format(f))
-                    for f in layout.formats
+                    ObjectKey(
+                        dataset_of(form),
+                        partition,
+                        segment_id,
+                        part,
+                        layout.file_format(form),
+                        layout.template,
+                    )
+                    for form in layout.formats
                 ]
                 opened = _OpenPartition(keys, folder, numbers, layout)
                 numbers += 1

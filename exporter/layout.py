@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
-from core.keys import EVENT_DATASETS
+from core.keys import DEFAULT_TEMPLATE, EVENT_DATASETS, Template, template_problem
 from exporter.arrow_schema import FILE_SCHEMA
 from exporter.promote import Promotion
 
 EventFormat = Literal["parquet", "csv", "json"]
 JsonCompression = Literal["gzip", "zstd"]
+CutBy = Literal["received_at", "occurred_at"]
 
 FORMATS: Final[tuple[EventFormat, ...]] = get_args(EventFormat)
 _DATASET_OF: Final = {form: dataset for dataset, form in EVENT_DATASETS.items()}
@@ -31,6 +33,15 @@ class Layout:
     row_group_rows: int = 100_000
     json_compression: JsonCompression = "gzip"
     promotions: tuple[Promotion, ...] = ()
+    template: Template = DEFAULT_TEMPLATE
+    cut_by: CutBy = "received_at"
+    lateness: timedelta = timedelta(0)
+    """Where rows are cut by `occurred_at`: how long before `received_at` it may lie."""
+
+    @property
+    def keys_tell_hours(self) -> bool:
+        """Whether a file holds the rows of one hour of receipt, and its key says which."""
+        return self.cut_by == "received_at" and "hour" in self.template
 
     @property
     def schema(self) -> pa.Schema:
@@ -53,6 +64,15 @@ def parse_formats(text: str) -> tuple[EventFormat, ...]:
     if len(set(named)) != len(named):
         raise ValueError("a format stands there twice")
     return tuple(form for form in FORMATS if form in named)
+
+
+def parse_template(text: str) -> Template:
+    """`site_id/year/month/day`; raises ValueError for what no key can be built by."""
+    template = tuple(name.strip() for name in text.strip("/").split("/"))
+    problem = template_problem(template)
+    if problem is not None:
+        raise ValueError(problem)
+    return template
 
 
 def dataset_of(form: EventFormat) -> str:

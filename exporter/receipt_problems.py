@@ -49,9 +49,16 @@ def problems_of_counts(receipt: Receipt) -> Iterator[str]:
 
 
 def problems_of_days(receipt: Receipt) -> Iterator[str]:
-    """Hold what is billed, by site and day, against the objects' rows, by their keys."""
-    billed = _billed_by_day(receipt)
-    by_dataset: dict[str, Counter[tuple[str, date]]] = {}
+    """Hold what is billed, by site and day, against the objects' rows, by their keys.
+
+    Where keys have the day on which events happened, by site only: they are billed by the day of
+    receipt.
+    """
+    keys_tell_days = receipt.partitioned_by == "received_at"
+    billed = Counter[tuple[str, date | None]]()
+    for (site_id, day), events in _billed_by_day(receipt).items():
+        billed[site_id, day if keys_tell_days else None] += events
+    by_dataset: dict[str, Counter[tuple[str, date | None]]] = {}
     for delivered in receipt.objects:
         key = parse_object_key(delivered.key)
         if (
@@ -60,12 +67,14 @@ def problems_of_days(receipt: Receipt) -> Iterator[str]:
             and key.segment_id == receipt.segment_id
         ):
             rows = by_dataset.setdefault(delivered.dataset, Counter())
-            rows[key.partition.site_id, key.partition.hour.date()] += delivered.rows
+            day_of_key = key.partition.hour.date() if keys_tell_days else None
+            rows[key.partition.site_id, day_of_key] += delivered.rows
     if receipt.billed and not by_dataset:
         yield "it bills events, and names no object that holds them"
+    by = "site and day" if keys_tell_days else "site"
     for dataset, rows in by_dataset.items():
         if +rows != +billed:
-            yield f"what is billed by site and day is not what its {dataset} objects hold"
+            yield f"what is billed by {by} is not what its {dataset} objects hold"
 
 
 def problems_of_usage(

@@ -90,6 +90,7 @@ def make_receipt(
             previous=previous,
             key_id=key.key_id,
             written_by=f"sluice exporter {VERSION}",
+            partitioned_by=manifest.partitioned_by,
         )
     )
 

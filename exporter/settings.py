@@ -8,9 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from core.keys import DEFAULT_TEMPLATE
 from core.settings import setting
 from exporter.alerts.settings import AlertSettings, alert_problems
-from exporter.layout import JsonCompression, parse_formats
+from exporter.layout import CutBy, JsonCompression, parse_formats, parse_template
 from exporter.promote import parse_promotions
 from exporter.schedule import Schedule
 
@@ -58,6 +59,23 @@ class ExporterSettings(AlertSettings):
     row_group_rows: int = setting("Rows in a Parquet row group.", default=100_000, at_least=1_000)
     json_compression: JsonCompression = setting(
         "How JSON files are compressed: gzip or zstd.", default="gzip"
+    )
+    partition_template: str = setting(
+        "Folders of the events: site_id, year, month, day, and at will hour and type.",
+        default="/".join(DEFAULT_TEMPLATE),
+    )
+    partition_by: CutBy = setting(
+        "Which time the folders are of: received_at or occurred_at.", default="received_at"
+    )
+    lateness: timedelta = setting(
+        "Cut by occurred_at, an event that came later than this goes by received_at.",
+        default=timedelta(hours=72),
+        at_least=0,
+    )
+    warn_files_per_day: int = setting(
+        "Files a day from which on the log warns that the partitions are too small.",
+        default=10_000,
+        at_least=1,
     )
     promote: str | None = setting(
         "Properties that become columns: properties.price:double,properties.plan:string as plan.",
@@ -192,6 +210,10 @@ class ExporterSettings(AlertSettings):
                 problems.append(
                     f"{side.upper()}_S3_BUCKET={address}: a folder is written file:///a/folder."
                 )
+        try:
+            parse_template(self.partition_template)
+        except ValueError as exc:
+            problems.append(f"PARTITION_TEMPLATE: {exc}")
         try:
             parse_promotions(self.promote)
         except ValueError as exc:

@@ -58,6 +58,7 @@ from exporter.dedup import find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
 from exporter.describe import describe_bucket
 from exporter.disk_watch import DiskWatch
+from exporter.file_watch import watch_files
 from exporter.progress import Progress
 from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
 from exporter.seen_ids import SeenIds
@@ -93,6 +94,7 @@ class Exporter:
     staging: Path | None = None
     """Where files wait on their way; None for the system's folder for such."""
     stopping: Event = field(default_factory=Event)
+    _files_per_day: int | None = None
     _sealing: Lock = field(default_factory=Lock)
     _fence_waits: int = 0
     _seal_not_before: float = 0.0
@@ -366,6 +368,12 @@ class Exporter:
                 seen=self._what_is_seen(),
             )
 
+    def watch_files(self) -> None:
+        """Learn how many files a day the template makes; the log warns of too many."""
+        with self.engine.connect() as connection:
+            self._files_per_day = watch_files(connection, self.settings)
+            connection.rollback()
+
     def _what_is_seen(self) -> dict[str, object]:
         under_way = {name: progress.shown() for name, progress in list(self._progress.items())}
         try:
@@ -373,7 +381,7 @@ class Exporter:
         except OSError:
             log.warning("the staging folder is gone", exc_info=True)
             disk = None
-        return {"disk": disk, "progress": under_way}
+        return {"disk": disk, "progress": under_way, "files_per_day": self._files_per_day}
 
     def _shown_settings(self) -> dict[str, object]:
         shown: dict[str, object] = dict(masked(self.settings))

@@ -144,6 +144,10 @@ class ExportStatus(BaseModel):
     next_export_at: datetime | None
     exporter_seen_at: datetime | None
     disk: Disk | None = Field(description="Null until the exporter has looked.")
+    files_per_day: int | None = Field(
+        description="That the partition template makes in the client's bucket, at the rate of the"
+        " last day; null while too little is known."
+    )
     conservation: Conservation
     alerts: list[ActiveAlert] = Field(description="What somebody has to look at (docs/alerts.md).")
     sinks: list[SinkStatus]
@@ -231,6 +235,7 @@ async def export_status(request: Request) -> ExportStatus:
         next_export_at=exporter.next_seal_at if exporter else None,
         exporter_seen_at=exporter.last_seen_at if exporter else None,
         disk=exporter.seen.get("disk") if exporter else None,
+        files_per_day=exporter.seen.get("files_per_day") if exporter else None,
         conservation=Conservation(
             received=counts.received,
             accepted=counts.accepted,

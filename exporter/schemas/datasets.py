@@ -9,9 +9,10 @@ from typing import Final
 import pyarrow as pa
 
 from core.event import COLUMNS
-from core.keys import EVENT_DATASETS
+from core.keys import DEFAULT_TEMPLATE, EVENT_DATASETS, OTHER_TYPE, Template
 from exporter.arrow_schema import FILE_SCHEMA, IDENTITIES_SCHEMA, USAGE_SCHEMA
 from exporter.failed import FAILED
+from exporter.layout import CutBy
 from exporter.schemas.dataset import Dataset, DatasetColumn, columns_of
 from exporter.segment_dataset import SegmentDataset
 from exporter.sites import SITES
@@ -37,11 +38,8 @@ def _part_of_time(name: str, meaning: str) -> DatasetColumn:
 _SITE: Final = DatasetColumn(
     "site_id", "string", next(c.meaning for c in COLUMNS if c.name == "site_id"), nullable=False
 )
-_RECEIVED: Final = (
-    _part_of_time("year", "Of `received_at`, in UTC."),
-    _part_of_time("month", "Likewise; two digits in the key."),
-    _part_of_time("day", "Likewise."),
-    _part_of_time("hour", "Likewise."),
+_TYPE: Final = DatasetColumn(
+    "type", "string", f"`event_type`; `{OTHER_TYPE}` where it is too long.", nullable=False
 )
 _OPENED: Final = (
     _part_of_time("year", "Of the moment at which the segment was opened, in UTC."),
@@ -50,12 +48,20 @@ _OPENED: Final = (
 )
 
 
-def _events(schema: pa.Schema) -> Dataset:
+def _events(schema: pa.Schema, template: Template, cut_by: CutBy) -> Dataset:
+    in_key = {
+        "site_id": _SITE,
+        "year": _part_of_time("year", f"Of `{cut_by}`, in UTC."),
+        "month": _part_of_time("month", "Likewise; two digits in the key."),
+        "day": _part_of_time("day", "Likewise."),
+        "hour": _part_of_time("hour", "Likewise."),
+        "type": _TYPE,
+    }
     return Dataset(
         "events",
         "Every accepted event, once.",
         columns_of(schema, never_null=_NEVER_NULL),
-        (_SITE, *_RECEIVED),
+        tuple(in_key[name] for name in template),
     )
 
 
@@ -63,9 +69,14 @@ def _by_segment(dataset: SegmentDataset) -> Dataset:
     return Dataset(dataset.name, dataset.meaning, columns_of(dataset.schema), _OPENED)
 
 
-def describe_datasets(event_schema: pa.Schema = FILE_SCHEMA) -> dict[str, Dataset]:
+def describe_datasets(
+    event_schema: pa.Schema = FILE_SCHEMA,
+    *,
+    template: Template = DEFAULT_TEMPLATE,
+    cut_by: CutBy = "received_at",
+) -> dict[str, Dataset]:
     """By name, the events' other formats included."""
-    events = _events(event_schema)
+    events = _events(event_schema, template, cut_by)
     described = [
         events,
         *(
@@ -92,9 +103,12 @@ def describe_datasets(event_schema: pa.Schema = FILE_SCHEMA) -> dict[str, Datase
 
 
 def parquet_datasets(
-    names: Iterable[str] | None = None, *, event_schema: pa.Schema = FILE_SCHEMA
+    names: Iterable[str] | None = None,
+    *,
+    event_schema: pa.Schema = FILE_SCHEMA,
+    template: Template = DEFAULT_TEMPLATE,
 ) -> list[Dataset]:
     """Those that an engine's DDL is written for, all but `usage` unless they are named."""
-    described = describe_datasets(event_schema)
+    described = describe_datasets(event_schema, template=template)
     wanted = set(names) if names is not None else set(described) - {"usage"}
     return [d for d in described.values() if d.name in wanted and d.format == "parquet"]

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.keys import (
+    DEFAULT_TEMPLATE,
     DayKey,
     IdentitiesKey,
     ObjectKey,
@@ -18,6 +20,8 @@ from core.keys import (
     parse_identities_key,
     parse_object_key,
     parse_usage_key,
+    template_problem,
+    type_of_folder,
     watermark_key,
 )
 
@@ -28,14 +32,36 @@ FIRST, LAST = datetime(2000, 1, 1), datetime(2999, 1, 1)  # noqa: DTZ001 - hypot
 HOURS = st.datetimes(FIRST, LAST, timezones=st.just(UTC)).map(
     lambda moment: moment.replace(minute=0, second=0, microsecond=0)
 )
-KEYS = st.builds(
-    ObjectKey,
-    dataset=st.sampled_from(["events", "events_csv", "failed"]),
-    partition=st.builds(Partition, site_id=SITES, hour=HOURS),
-    segment_id=st.integers(1, 10**15),
-    part=st.integers(0, 10**6),
-    format=st.sampled_from(["parquet", "csv.gz", "json.gz"]),
+TEMPLATES = st.sets(st.sampled_from(["hour", "type"])).flatmap(
+    lambda more: st.permutations(["site_id", "time", *more - {"hour"}]).map(
+        lambda names: tuple(
+            part
+            for name in names
+            for part in (("year", "month", "day", *more & {"hour"}) if name == "time" else (name,))
+        )
+    )
 )
+
+
+@st.composite
+def object_keys(draw: st.DrawFn) -> ObjectKey:
+    template = draw(TEMPLATES)
+    hour = draw(HOURS)
+    return ObjectKey(
+        dataset=draw(st.sampled_from(["events", "events_csv", "failed"])),
+        partition=Partition(
+            site_id=draw(SITES),
+            hour=hour if "hour" in template else hour.replace(hour=0),
+            type=type_of_folder(draw(SITES)) if "type" in template else "",
+        ),
+        segment_id=draw(st.integers(1, 10**15)),
+        part=draw(st.integers(0, 10**6)),
+        format=draw(st.sampled_from(["parquet", "csv.gz", "json.gz"])),
+        template=template,
+    )
+
+
+KEYS = object_keys()
 PREFIXES = st.sampled_from(["analytics", "clients/demo", "a/site_id=x/year=2020"])
 
 
@@ -65,7 +91,7 @@ def test_a_key_is_read_back_as_it_was_built(key: ObjectKey, prefix: str) -> None
 def test_a_site_is_always_one_folder(key: ObjectKey) -> None:
     built = key.under("analytics")
     assert built.isascii()
-    assert built.count("/") == 7
+    assert built.count("/") == 2 + len(key.template)
     assert ".." not in built.split("/")
 
 
@@ -156,3 +182,51 @@ def test_a_key_of_usage_is_read_back_as_it_was_built(key: UsageKey, prefix: str)
     assert parse_object_key(key.under(prefix)) is None
     for other in (key.under(prefix) + "/x", key.under(prefix).replace("/usage", "")):
         assert parse_usage_key(other) is None
+
+
+def test_a_template_lays_out_the_folders() -> None:
+    template = ("type", "site_id", "year", "month", "day")
+    partition = Partition("shop.example", datetime(2026, 11, 21, tzinfo=UTC), "page view")
+    key = ObjectKey("events", partition, 7, 0, "parquet", template).under("analytics")
+    assert key == (
+        "analytics/events/type=page%20view/site_id=shop.example/year=2026/month=11/day=21"
+        "/000000000007-0000.parquet"
+    )
+    assert parse_object_key(key) == ObjectKey("events", partition, 7, 0, "parquet", template)
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("site_id/year/month/day/hour", None),
+        ("year/month/day/site_id/type", None),
+        ("site_id/year/month/hour", "day is missing"),
+        ("year/month/day", "site_id is missing"),
+        ("site_id/day/month/year", "a year comes before"),
+        ("site_id/site_id/year/month/day", "twice"),
+        ("site_id/year/month/day/visitor_id", "'visitor_id' is no part of a key"),
+        ("", "'' is no part of a key"),
+    ],
+)
+def test_a_template_is_checked(template: str, problem: str | None) -> None:
+    found = template_problem(tuple(template.split("/")))
+    assert (found is None) if problem is None else (problem in (found or ""))
+
+
+@given(SITES | st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
+@example("__HIVE_DEFAULT_PARTITION__")
+def test_every_type_has_a_folder_that_is_short_enough(event_type: str) -> None:
+    folder = type_of_folder(event_type)
+    assert folder in (event_type, "(other)")
+    assert folder != "__HIVE_DEFAULT_PARTITION__"
+    template = (*DEFAULT_TEMPLATE, "type")
+    longest = Partition("s" * 200, datetime(2026, 1, 1, tzinfo=UTC), folder)
+    assert len(ObjectKey("events_json", longest, 1, 0, "json.gz", template).under("p")) < 500
+
+
+@pytest.mark.parametrize("wrong", ["month=9", "month=٠٩", "year=02026", "day=32", "day="])
+def test_a_key_that_we_would_not_build_is_no_object(wrong: str) -> None:
+    name = wrong.partition("=")[0]
+    key = a_key("s").under("p")
+    folder = next(part for part in key.split("/") if part.startswith(f"{name}="))
+    assert parse_object_key(key.replace(folder, wrong)) is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections import defaultdict
+import tempfile
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.keys import ObjectKey, Partition
+from core.keys import DEFAULT_TEMPLATE, ObjectKey, Partition
+from database.deliveries import HourCount
 from exporter import encode
 from exporter.arrow_schema import FILE_SCHEMA
+from exporter.delivery import ConservationBroken, check_conservation
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.layout import Layout
 from exporter.partitions import split_batch
 from tests.unit.rows import HOUR, a_row, row_batch, split_at
 
+DAYS_OF_TYPES = ("site_id", "type", "year", "month", "day")
 ROWS = st.lists(
     st.tuples(
         st.sampled_from(["a.example", "b.example", "", "ü"]),
@@ -51,6 +55,73 @@ def test_every_row_is_in_exactly_one_partition_in_the_order_it_came(
     ]
     assert dict(split) == expected
     assert len(split) == len(expected)
+
+
+LAYOUTS = st.builds(
+    Layout,
+    template=st.sampled_from(
+        [DEFAULT_TEMPLATE, DEFAULT_TEMPLATE[:-1], ("type", *DEFAULT_TEMPLATE), DAYS_OF_TYPES]
+    ),
+    cut_by=st.sampled_from(["received_at", "occurred_at"]),
+    lateness=st.sampled_from([timedelta(0), timedelta(hours=2)]),
+)
+TYPED = st.lists(
+    st.tuples(
+        st.sampled_from(["a.example", "ü"]),
+        st.sampled_from(["click", "page view", "x" * 150]),
+        st.timedeltas(timedelta(hours=-30), timedelta(hours=3)),
+        st.timedeltas(timedelta(hours=-4), timedelta(hours=1)),
+    ),
+    max_size=30,
+)
+
+
+@given(TYPED, LAYOUTS)
+def test_every_row_is_where_the_layout_says(
+    rows: list[tuple[str, str, timedelta, timedelta]], layout: Layout
+) -> None:
+    made = [
+        a_row(
+            site_id=site, event_type=kind, event_id=str(number), received_at=HOUR + after,
+            occurred_at=HOUR + after + earlier,
+        )
+        for number, (site, kind, after, earlier) in enumerate(rows)
+    ]  # fmt: skip
+    expected: dict[Partition, list[str]] = defaultdict(list)
+    for row in made:
+        cut = row["received_at"]
+        if layout.cut_by == "occurred_at" and cut - layout.lateness <= row["occurred_at"] <= cut:
+            cut = row["occurred_at"]
+        start = hour_of(cut) if "hour" in layout.template else hour_of(cut).replace(hour=0)
+        kind = row["event_type"] if len(row["event_type"]) < 100 else "(other)"
+        folder = Partition(row["site_id"], start, kind if "type" in layout.template else "")
+        expected[folder].append(row["event_id"])
+    split = [
+        (p, b.column("event_id").to_pylist()) for p, b in split_batch(row_batch(*made), layout)
+    ]
+    assert dict(split) == expected
+    assert len(split) == len(expected)
+
+
+@given(TYPED, LAYOUTS)
+@settings(max_examples=30, deadline=None)
+def test_hours_of_receipt_are_counted_however_rows_are_laid_out(
+    rows: list[tuple[str, str, timedelta, timedelta]], layout: Layout
+) -> None:
+    made = [
+        a_row(site_id=s, event_type=k, received_at=HOUR + t, occurred_at=HOUR + t + e)
+        for s, k, t, e in rows
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        files = encode_events(
+            split_at(row_batch(*made), (10, 20)), segment_id=7, folder=Path(folder), layout=layout
+        )
+    due = Counter((row["site_id"], hour_of(row["received_at"])) for row in made)
+    ledger = [HourCount(s, hour, "any", "accepted", n, 0) for (s, hour), n in due.items()]
+    check_conservation(ledger, files)
+    if ledger:
+        with pytest.raises(ConservationBroken):
+            check_conservation([*ledger, ledger[0]], files)
 
 
 def encode_all(

@@ -52,7 +52,7 @@ fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 
 readers: $(VENV)/.dev  ## the recipes for readers of a bucket, ClickHouse's too (installs 181 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/readers.txt
-	$(BIN)/python -m pytest tests/integration/test_recipes.py
+	$(BIN)/python -m pytest tests/integration/test_recipes.py tests/integration/test_described_bucket.py
 
 bench: bench-collect bench-redaction bench-export  ## every benchmark, one JSON line a result
 

@@ -15,8 +15,12 @@ def write_readme(client_id: str, datasets: Iterable[Dataset], location: Location
     folders = "\n".join(f"| `{d.name}/` | {d.meaning} |" for d in described)
     events = next((d for d in described if d.name == "events"), None)
     holds = f"The events of {client_id}, delivered by Sluice: a first-party pipeline that collects what happens on a site and delivers it, raw and complete, into its owner's own bucket."
-    if any(d.name == "usage" for d in described):
+    is_vendors = any(d.name == "usage" for d in described)
+    if is_vendors:
         holds = f"What {client_id} is billed by, and a copy of what was delivered to it where there are folders for it: the vendor's side of Sluice, a first-party event pipeline."
+    verify = (
+        f"sluice verify {location.address} --prefix {location.prefix}" + " --metering" * is_vendors
+    )
     reading = ""
     if events is not None:
         reading = f"""
@@ -54,7 +58,7 @@ Files are cut by hour (events) or by day, in UTC, and never changed once a manif
 - `_sluice/manifests/SEGMENT.json` lists a segment's files, with rows, bytes and SHA-256, and what was received, accepted, refused and found to be a repeat. It is written last: a file that no manifest lists is none yet. There is one for every window, the empty ones too, so that silence can be told from loss.
 - `_sluice/watermark.json`: everything received before it is delivered.
 - `_sluice/receipts/SEGMENT.json`: the same, signed, chained, and what is billed for it; `_sluice/keys/` has the public keys.
-- `sluice verify` holds the bucket against all of these, with read access only, and exits 1 when something is missing or was changed.
+- `{verify}` holds the bucket against all of these, with read access only, and exits 1 when something is missing or was changed.
 
 ## Keeping it
 

@@ -35,6 +35,8 @@ _NOTES: Final[dict[Engine, str]] = {
     " AND month = …:\n-- Athena works the folders out from them.\n" + _ENCODED,
     "snowflake": _ENCODED,
     "bigquery": _ENCODED,
+    "spark": "-- Spark decodes a site_id byte by byte: of one with letters beyond ASCII take\n"
+    "-- decode(encode(site_id, 'ISO-8859-1'), 'UTF-8').\n",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from cli.schema import add_schema_arguments, print_schema
 from core.keys import EVENT_DATASETS, DayKey, ObjectKey, Partition
 from core.version import VERSION
 from exporter.arrow_schema import FILE_SCHEMA
@@ -26,11 +28,11 @@ from exporter.schemas import (
 )
 from exporter.schemas.dataset import Dataset, columns_of
 from exporter.schemas.datasets import describe_datasets, parquet_datasets
-from exporter.schemas.ddl import ENGINES, Engine, write_ddl
+from exporter.schemas.ddl import ENGINES, Engine, file_name, write_ddl
 from exporter.schemas.location import Location
 from exporter.schemas.schema_object import write_schema
 from exporter.schemas.sql_text import MAX_COMMENT_CHARS
-from tests.conftest import NOON
+from tests.conftest import NOON, ROOT
 
 LOCATION = Location("acme-events", "analytics", "eu-central-1")
 DATASETS = list(describe_datasets().values())
@@ -174,6 +176,27 @@ def test_a_bucket_elsewhere_is_told_as_its_engine_calls_it() -> None:
     assert "CONNECTION" not in write_ddl("bigquery", events, google)
     assert "'/a/b c/analytics/events/**/*.parquet'" in write_ddl("duckdb", events, folder)
     assert "SECRET" not in write_ddl("duckdb", events, folder)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_command_prints_what_is_committed(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_schema_arguments(parser)
+    print_schema(parser.parse_args(["--engine", engine, "--bucket", "your-bucket"]))
+    committed = ROOT / "core" / "contract" / "ddl" / file_name(engine)
+    assert capsys.readouterr().out == committed.read_text()
+
+
+def test_the_command_takes_datasets_and_promotions(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_schema_arguments(parser)
+    asked = ["--engine", "spark", "--bucket", "acme", "--dataset", "events"]
+    print_schema(parser.parse_args([*asked, "--promote", "properties.price:double"]))
+    told = capsys.readouterr().out
+    assert "`p_price` DOUBLE" in told
+    assert "`failed`" not in told
 
 
 def test_what_is_asked_for_by_name_is_what_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,28 @@ def test_duckdb_reads_every_dataset_by_the_statements_in_the_bucket(exporting: E
         connection.execute("SELECT list(reason ORDER BY reason) FROM failed").fetchone() or ()
     )
     assert by_reason == ["invalid_event", "invalid_json"]
+
+
+def test_clickhouse_reads_every_dataset_by_the_statements_in_the_bucket(
+    exporting: Exporting,
+) -> None:
+    if importlib.util.find_spec("chdb") is None:
+        pytest.skip("chdb's wheel has 181 MB: `make readers` installs it")
+    from chdb.session import Session
+
+    segment_id = fill(exporting)
+    describe(exporting)
+    session, sink = Session(), exporting.metering
+    statements = (sink.bucket.get(f"{sink.prefix}/{SCHEMA}/clickhouse.sql") or b"").decode()
+    for statement in filter(str.strip, statements.split(";\n")):
+        session.query(statement)
+    for dataset in parquet_datasets(describe_datasets()):
+        due = sum(o["rows"] for o in listed(sink, segment_id, dataset.name))
+        counted = session.query(f"SELECT count() FROM {dataset.name} WHERE NOT ignore(*)", "CSV")
+        assert int(str(counted)) == due > 0, dataset.name
+    sites = session.query("SELECT site_id, year > 2000 FROM events ORDER BY site_id LIMIT 1", "CSV")
+    assert str(sites).strip() == '"b/ü.example",1'
+    session.close()
 
 
 def test_a_view_has_the_columns_that_no_file_has_yet(exporting: Exporting) -> None:

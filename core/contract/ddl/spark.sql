@@ -1,4 +1,6 @@
 -- Sluice's datasets for spark: derived, do not edit.
+-- Spark decodes a site_id byte by byte: of one with letters beyond ASCII take
+-- decode(encode(site_id, 'ISO-8859-1'), 'UTF-8').
 
 CREATE DATABASE IF NOT EXISTS sluice;
 

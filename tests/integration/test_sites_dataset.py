@@ -13,11 +13,12 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine
 
-from database import migrate as migrating
+from database.embedded import EmbeddedServer
+from database.engine import sync_engine
 from exporter.sinks.open import Sink
 from exporter.sites import SITES_SCHEMA
-from tests.conftest import an_event
-from tests.integration.building import Exporting, collect, query, read_parquet, seal, serving
+from tests.conftest import ROOT, an_event, with_database
+from tests.integration.building import Exporting, collect, query, read_parquet, serving
 from tests.integration.test_failed import listed
 
 
@@ -140,21 +141,26 @@ def test_changes_go_with_their_segment(database_url: str, engine: Engine, tmp_pa
     ]
 
 
-def test_an_upgrade_tells_the_sites_that_are_known_already(
-    database_url: str, engine: Engine
-) -> None:
-    use(database_url, an_event(siteId="a.example"), ("b.example", "refused"))
-    open_segment = seal(engine).segment_id + 1
+def test_an_upgrade_tells_the_sites_that_are_known_already(postgres: EmbeddedServer) -> None:
+    query(postgres.url, "CREATE DATABASE before_the_datasets")
+    url = with_database(postgres.url, "before_the_datasets")
+    engine = sync_engine(url, application_name="tests")
     config = Config()
-    config.set_main_option("script_location", str(migrating._MIGRATIONS))
+    config.set_main_option("script_location", str(ROOT / "database" / "migrations"))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "0003")
+        command.upgrade(config, "0003")
+        connection.commit()
+        query(
+            url,
+            "INSERT INTO sites VALUES ('a.example', 'accepted', now(), 'native', NULL, NULL),"
+            " ('b.example', 'refused', now(), 'native', NULL, now())",
+        )
         command.upgrade(config, "head")
         connection.commit()
-    assert query(database_url, "SELECT site_id, state FROM site_changes ORDER BY site_id") == [
-        ("a.example", "accepted"),
-        ("b.example", "refused"),
-    ]
-    (segments,) = zip(*query(database_url, "SELECT segment_id FROM site_changes"), strict=True)
-    assert set(segments) == {open_segment}
+    engine.dispose()
+    assert query(
+        url,
+        "SELECT site_id, c.state, segment_id FROM site_changes AS c JOIN segments USING"
+        " (segment_id) WHERE segments.state = 'open' ORDER BY site_id",
+    ) == [("a.example", "accepted", 1), ("b.example", "refused", 1)]

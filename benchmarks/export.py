@@ -1,8 +1,16 @@
 """`make bench-export`: rows a second from a sealed segment to verified Parquet, against a drain.
 
 The drain is `COPY … TO STDOUT (FORMAT binary)` of the same table, thrown away; it runs just
-before and just after, and the ratio is to their mean. The export runs in a process of its own,
-so that its peak memory is its own: deduplication, delivery, read-back, manifest, ledger check.
+before and just after, and the ratio is to their mean. Every export runs in a process of its own,
+so that its peak memory is its own: deduplication, enrichment, delivery, read-back, manifest,
+ledger check. One row in a thousand repeats an id.
+
+Wall time says little while others use the cores: processor time, of the process and of
+PostgreSQL together, stands beside it. pandas and dlt export some of the same rows in the same
+run, with none of what is checked and derived here (`export_generic.py`).
+
+`make bench-memory` exports 5 and 20 million rows and shows the peak memory of each (20 minutes,
+40 GB of disk).
 """
 
 from __future__ import annotations
@@ -14,85 +22,173 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from benchmarks.buffer import copy_rows, fresh_buffer, make_rows
+from benchmarks.buffer import copy_rows, fresh_server, make_rows
 from benchmarks.machine import report
+from database.embedded import EmbeddedServer
 
 ROWS = int(os.environ.get("BENCH_EXPORT_ROWS", "400000"))
+GENERIC_ROWS = int(os.environ.get("BENCH_GENERIC_ROWS", "100000"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A second's rows, and microseconds of processor time a row: here, and in PostgreSQL."""
+
+    rows_per_second: float
+    cpu_us: float
+    server_cpu_us: float
+    peak_memory_mb: float = 0
 
 
 def main() -> None:
     """Measure and print."""
     if os.environ.get("BENCH_EXPORT_CHILD"):
-        _export()
+        export_here()
         return
-    with fresh_buffer() as url, tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        _fill(url)
-        _drain(url)  # warm
-        before = _drain(url)
-        exported = _export_in_child(url, Path(folder))
-        after = _drain(url)
-        size = sum(p.stat().st_size for p in Path(folder).rglob("client/**/*.parquet"))
-    drain = (before + after) / 2
-    rate = ROWS / exported["seconds"]
+    with fresh_server() as server, tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        fill(server.url, ROWS)
+        drain(server)  # warm
+        before = drain(server)
+        exported, size = export_in_child(server, Path(folder), ROWS)
+        after = drain(server)
+        show("export", exported, before, after, bytes_per_event=round(size / ROWS, 1), rows=ROWS)
+        for tool in ("pandas", "dlt"):
+            found = export_by(tool, server, Path(folder))
+            if found is not None:
+                show(f"export_{tool}", found, before, after, rows=min(ROWS, GENERIC_ROWS))
+
+
+def show(name: str, found: Measured, before: Measured, after: Measured, **more: float) -> None:
+    drained = (before.rows_per_second + after.rows_per_second) / 2
     report(
-        "export",
-        ratio=round(rate / drain, 3),
-        rows_per_second=round(rate),
-        drain_rows_per_second=round(drain),
-        peak_memory_mb=round(exported["peak_memory_mb"]),
-        bytes_per_event=round(size / ROWS, 1),
-        rows=ROWS,
+        name,
+        ratio=round(found.rows_per_second / drained, 3),
+        rows_per_second=round(found.rows_per_second),
+        drain_rows_per_second=round(drained),
+        cpu_us_per_row=round(found.cpu_us, 2),
+        postgresql_us_per_row=round(found.server_cpu_us, 2),
+        drain_cpu_us_per_row=round((before.cpu_us + after.cpu_us) / 2, 2),
+        drain_postgresql_us_per_row=round((before.server_cpu_us + after.server_cpu_us) / 2, 2),
+        peak_memory_mb=round(found.peak_memory_mb),
+        **more,
     )
 
 
-def _fill(url: str) -> None:
-    done = 0
+def fill(url: str, rows: int, *, made: int = 1_000_000) -> None:
+    """Rows as the collector writes them, and one in a thousand of them again.
+
+    Beyond `made` they are copies with new ids, which are faster to make.
+    """
+    made = min(made, rows)
+    for start in range(0, made, 100_000):
+        some = make_rows(min(100_000, made - start), seed=start + 1)
+        copy_rows(url, some, table="events_log_1")
     with psycopg.connect(url, autocommit=True) as connection:
-        while done < ROWS:
-            count = min(100_000, ROWS - done)
-            copy_rows(url, make_rows(count, seed=done + 1), table="events_log_1")
-            done += count
+        for start in range(made, rows, made):
+            connection.execute(_COPY_AGAIN, {"rows": min(made, rows - start)})
+        connection.execute(_REPEAT)
         connection.execute(
             "INSERT INTO ledger SELECT 1, 1, site_id, date_trunc('hour', received_at, 'UTC'),"
-            " event_type, 'accepted', count(*), sum(length(payload::text))"
+            " event_type, 'accepted', count(*), 700 * count(*)"
             " FROM events_log_1 GROUP BY 3, 4, 5"
         )
-        connection.execute("VACUUM (ANALYZE) events_log_1")
+        if rows == made:  # of more it would take longer than the export
+            connection.execute("VACUUM (ANALYZE) events_log_1")
 
 
-def _drain(url: str) -> float:
-    with psycopg.connect(url) as connection:
-        begun = time.perf_counter()
+_COPY_AGAIN = """
+INSERT INTO events_log_1
+SELECT segment_id, received_at, id, event_type, site_id, visitor_id, session_id, user_id,
+  occurred_at, jsonb_set(payload, '{eventId}', to_jsonb(id::text))
+FROM (SELECT *, uuidv7() AS id FROM events_log_1 LIMIT %(rows)s) AS copied
+"""
+_REPEAT = """
+INSERT INTO events_log_1 SELECT * FROM events_log_1 WHERE random() < 0.001
+"""
+
+
+def drain(server: EmbeddedServer) -> Measured:
+    """Read the table as fast as PostgreSQL gives it."""
+    with psycopg.connect(server.url) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM events_log_1").fetchone() or (0,)
+        cpu, server_cpu, begun = (
+            time.process_time(),
+            server_cpu_seconds(server),
+            time.perf_counter(),
+        )
         with connection.cursor().copy("COPY events_log_1 TO STDOUT (FORMAT binary)") as copy:
             for _ in copy:
                 pass
-        return ROWS / (time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        cpu, server_cpu = time.process_time() - cpu, server_cpu_seconds(server) - server_cpu
+    return Measured(rows / seconds, cpu / rows * 1e6, server_cpu / rows * 1e6)
 
 
-def _export_in_child(url: str, folder: Path) -> dict[str, float]:
-    environment = os.environ | {
-        "BENCH_EXPORT_CHILD": "1",
-        "DATABASE_URL": url,
+def export_in_child(server: EmbeddedServer, folder: Path, rows: int) -> tuple[Measured, int]:
+    """Export the segment; what it came to, and the bytes of its files."""
+    settings = {
         "CLIENT_S3_BUCKET": (folder / "client").as_uri(),
         "METERING_S3_BUCKET": (folder / "metering").as_uri(),
         "STAGING_DIR": str(folder),
         "SIGNING_KEY_DIR": str(folder / "keys"),
+        "BENCH_EXPORT_ROWS": str(rows),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.export"],
-        env=environment,
-        check=True,
-        stdout=subprocess.PIPE,
+    found = run_child([sys.executable, "-m", "benchmarks.export"], server, rows, settings)
+    assert found is not None
+    events = (folder / "client").rglob("events/**/*.parquet")
+    return found, sum(path.stat().st_size for path in events)
+
+
+def export_by(tool: str, server: EmbeddedServer, folder: Path) -> Measured | None:
+    """Export by another tool; None where it is not installed (`BENCH_DLT_PYTHON`)."""
+    python = os.environ.get(f"BENCH_{tool.upper()}_PYTHON", sys.executable)
+    rows = min(ROWS, GENERIC_ROWS)
+    command = [python, str(Path(__file__).with_name("export_generic.py"))]
+    return run_child([*command, tool, str(rows), str(folder / tool)], server, rows, {})
+
+
+def run_child(
+    command: list[str], server: EmbeddedServer, rows: int, settings: dict[str, str]
+) -> Measured | None:
+    before = server_cpu_seconds(server)
+    environment = os.environ | settings | {"BENCH_EXPORT_CHILD": "1", "DATABASE_URL": server.url}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    server_cpu = server_cpu_seconds(server) - before
+    found = json.loads(done.stdout.splitlines()[-1])
+    if "absent" in found:
+        print(found["absent"], file=sys.stderr)
+        return None
+    return Measured(
+        rows / found["seconds"],
+        found["cpu_seconds"] / rows * 1e6,
+        server_cpu / rows * 1e6,
+        found["peak_memory_mb"],
     )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
 
 
-def _export() -> None:
+def server_cpu_seconds(server: EmbeddedServer) -> float:
+    """Processor time of a server's processes, those that ended included."""
+    pid = int((server.pgdata / "postmaster.pid").read_text().split()[0])
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return _cpu_seconds(pid, waited_for=True) + sum(_cpu_seconds(int(c)) for c in children)
+
+
+def _cpu_seconds(pid: int, *, waited_for: bool = False) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    ticks = sum(map(int, fields[11 : 15 if waited_for else 13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def export_here() -> None:
+    """Deduplicate and deliver the one segment, in this process."""
     from core.clock import utc_now
     from core.event_id import make_event_id
     from core.settings import read_settings
@@ -106,18 +202,22 @@ def _export() -> None:
     engine = sync_engine(settings.database_url, application_name="benchmark")
     client = open_sinks(settings)[0]
     exporter = Exporter(settings=settings, engine=engine, sinks=[client], clock=utc_now)
+    exporter.recover()
     with engine.connect() as connection:
         seal_open_segment(connection, sinks=["client"], trigger="manual", run_id=make_event_id())
-    begun = time.perf_counter()
+    cpu, begun = time.process_time(), time.perf_counter()
     exporter.deduplicate_sealed()
+    deduplicated = time.perf_counter()
     exporter.deliver(client)
     seconds = time.perf_counter() - begun
+    cpu = time.process_time() - cpu
+    print(f"deduplicated in {deduplicated - begun:.1f} of {seconds:.1f} s", file=sys.stderr)
     with engine.connect() as connection:
-        state = connection.exec_driver_sql("SELECT state, rows FROM deliveries").one()
-    if tuple(state) != ("delivered", ROWS):
+        state = connection.exec_driver_sql("SELECT state, rows, last_error FROM deliveries").one()
+    if tuple(state) != ("delivered", ROWS, None):
         raise RuntimeError(f"the segment was not delivered: {state}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_memory_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mb": peak}))
 
 
 if __name__ == "__main__":

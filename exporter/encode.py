@@ -20,7 +20,7 @@ from exporter.partitions import split_batch
 
 MAX_PARTITIONS: Final = 1_000
 MAX_OPEN_FILES: Final = 200
-MAX_BUFFERED_BYTES: Final = 128 << 20
+MAX_BUFFERED_BYTES: Final = 64 << 20
 _BATCH_OVERHEAD_BYTES: Final = 16_000  # of a batch's fifty columns, however few its rows
 
 

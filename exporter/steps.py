@@ -122,6 +122,7 @@ class Exporter:
             self.staging = open_staging(
                 self.settings.staging_dir or Path(tempfile.gettempdir()), read_stack_id(connection)
             )
+            self.seen = SeenIds(self.settings.dedup_window, self.staging)
             connection.rollback()
             know_sinks(connection, [sink.name for sink in self.sinks])
             resume_deliveries(connection, interrupted=True)

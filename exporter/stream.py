@@ -14,11 +14,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
-import adbc_driver_postgresql.dbapi as adbc
+import adbc_driver_postgresql
 import pyarrow as pa
 import pyarrow.compute as pc
+from adbc_driver_manager import AdbcConnection, AdbcStatement
 
 from core.event import COLUMNS, SCHEMA_VERSION, Column, ColumnType
 from database.tables import segment_table
@@ -28,7 +29,7 @@ from exporter.read_ahead import read_ahead
 
 log = logging.getLogger("sluice.exporter")
 
-_BATCH_BYTES: Final = 8 << 20
+_BATCH_BYTES: Final = 4 << 20
 _TABLE_COLUMNS: Final = frozenset(
     {"received_at", "event_type", "site_id", "visitor_id", "session_id", "user_id", "occurred_at"}
 )
@@ -103,11 +104,13 @@ def stream_rows(database_url: str, segment_id: int) -> Iterator[Iterator[pa.Reco
 
 def _stream_rows(database_url: str, table: str) -> Generator[pa.RecordBatch, None, None]:
     read = 0
-    with _open_cursor(database_url) as cursor:
-        if _gives_documents(cursor):
+    with _connect(database_url) as connection:
+        if _gives_documents(connection):
             try:
-                stored = _run(cursor, f"{_STORED_ROWS} FROM {table}")
-                with read_ahead(stored) as batches:  # PostgreSQL works meanwhile
+                with (
+                    _run(connection, f"{_STORED_ROWS} FROM {table}") as stored,
+                    read_ahead(stored) as batches,  # PostgreSQL works meanwhile
+                ):
                     for batch in batches:
                         rows = _read_documents(batch)
                         yield rows
@@ -116,17 +119,14 @@ def _stream_rows(database_url: str, table: str) -> Generator[pa.RecordBatch, Non
                 log.warning("PostgreSQL picks the columns", extra={"row": read, "error": str(exc)})
             else:
                 return
-    with _open_cursor(database_url) as cursor:
-        for batch in _run(cursor, f"{_PICKED_ROWS} FROM {table} OFFSET {read:d}"):
+    with _stream(database_url, f"{_PICKED_ROWS} FROM {table} OFFSET {read:d}") as batches:
+        for batch in batches:
             yield batch.cast(ROW_SCHEMA)
 
 
-def _gives_documents(cursor: adbc.Cursor) -> bool:
-    cursor.execute(_HAS_CAST)
-    if cursor.fetchone() == (0,):
-        return False
-    cursor.execute(_PROBE)
-    return bool(cursor.fetchone() == (_PROBE_LAYOUT,))
+def _gives_documents(connection: AdbcConnection) -> bool:
+    (casts,) = _ask(connection, _HAS_CAST)
+    return casts != 0 and _ask(connection, _PROBE) == [_PROBE_LAYOUT]
 
 
 def _read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -173,20 +173,32 @@ def stream_query(
 
 @contextmanager
 def _stream(database_url: str, query: str) -> Iterator[Iterator[pa.RecordBatch]]:
-    with _open_cursor(database_url) as cursor:
-        yield _run(cursor, query)
+    with _connect(database_url) as connection, _run(connection, query) as batches:
+        yield batches
 
 
 @contextmanager
-def _open_cursor(database_url: str) -> Iterator[adbc.Cursor]:
-    with adbc.connect(database_url) as connection, connection.cursor() as cursor:
+def _connect(database_url: str) -> Iterator[AdbcConnection]:
+    # ADBC's lower interface: its DBAPI loads pandas and more, 80 MB that nobody here needs.
+    with adbc_driver_postgresql.connect(database_url) as database, AdbcConnection(database) as one:
         for statement in _SCAN_SETTINGS:
-            cursor.execute(statement)
-        yield cursor
+            with AdbcStatement(one) as setting:
+                setting.set_sql_query(statement)
+                setting.execute_update()
+        yield one
 
 
-def _run(cursor: adbc.Cursor, query: str) -> Iterator[pa.RecordBatch]:
-    options = {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
-    cursor.adbc_statement.set_options(**options)
-    cursor.execute(query)
-    return iter(cursor.fetch_record_batch())
+@contextmanager
+def _run(connection: AdbcConnection, query: str) -> Iterator[Iterator[pa.RecordBatch]]:
+    with AdbcStatement(connection) as statement:
+        statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+        statement.set_sql_query(query)
+        stream, _ = statement.execute_query()
+        with pa.RecordBatchReader._import_from_c(stream.address) as reader:
+            yield iter(reader)
+
+
+def _ask(connection: AdbcConnection, query: str) -> list[Any]:
+    """One column of a short answer."""
+    with _run(connection, query) as batches:
+        return [value for batch in batches for value in batch.column(0).to_pylist()]

@@ -763,3 +763,20 @@ def test_an_exporter_finds_its_work_after_a_crash_between_sealing_and_deduplicat
     exporting.exporter.deduplicate_sealed()
     exporting.deliver()
     assert exporting.committed_ids(exporting.client) == Counter("a")
+
+
+def test_ids_are_kept_beside_the_staged_files_and_learnt_anew_by_a_start(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    staging = tmp_path / "staging"
+    exporting = Exporting(
+        database_url, engine, tmp_path / "buckets", variables={"STAGING_DIR": str(staging)}
+    )
+    write_now(database_url, an_event(eventId="again"))
+    exporting.seal()
+    assert [path.stat().st_size for path in staging.rglob("*.ids")] == [16]
+    exporting.restart()
+    assert [path.stat().st_size for path in staging.rglob("*.ids")] == [16]
+    write_now(database_url, an_event(eventId="again"))
+    exporting.run()
+    assert ledger_of(database_url) == {"accepted": 2, "duplicate": 1}

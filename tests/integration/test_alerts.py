@@ -574,3 +574,20 @@ def test_a_mistake_of_ours_keeps_no_other_notice_from_being_told(
     now.turn(minutes=1)
     tell_due(exporting.engine, Channel.LOG, tell_log, clock=now)
     assert query(exporting.database_url, "SELECT bool_and(is_told) FROM alert_notices") == [(True,)]
+
+
+@pytest.mark.parametrize(
+    ("circuit", "expected"),
+    [("open", [("sink_stopped", "client")]), ("paused", []), ("closed", [])],
+)
+def test_a_sink_that_only_fails_again_and_again_is_told_of_and_a_paused_one_is_not(
+    exporting: Exporting, now: HandClock, circuit: str, expected: list[tuple[str, str]]
+) -> None:
+    query(
+        exporting.database_url,
+        "UPDATE sinks SET circuit = %s, reason = 'SlowDown', probe_at = now()"
+        " WHERE sink = 'client'",
+        circuit,
+    )
+    watch_of(exporting, now).look()
+    assert open_alerts(exporting.database_url) == expected

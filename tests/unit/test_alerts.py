@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.keys import UNKNOWN_SITE
 from core.settings import SettingsError, read_settings
@@ -315,3 +317,49 @@ def test_no_secret_shows() -> None:
     )
     assert "token-7" not in repr(settings)
     assert SECRET not in repr(settings)
+
+
+# --- whatever the facts --------------------------------------------------------------------------
+
+COUNTS = st.integers(0, 10_000)
+SITES = st.builds(
+    SiteTraffic,
+    site_id=st.text(min_size=1, max_size=8),
+    last_hour=st.none() | st.integers(0, 300).map(lambda h: NOON - timedelta(hours=h)),
+    recent=st.sampled_from([0, 0, 7]),
+    week_before=st.sampled_from([0, 7, 7]),
+    active_days=st.integers(0, 7),
+    accepted=COUNTS,
+    duplicates=COUNTS,
+    refused=COUNTS,
+    usual_accepted=COUNTS,
+    usual_duplicates=COUNTS,
+    usual_refused=COUNTS,
+)
+
+
+@given(sites=st.lists(SITES, max_size=60, unique_by=lambda s: s.site_id))
+def test_each_alert_has_a_name_of_its_own_and_there_are_not_too_many(
+    sites: list[SiteTraffic],
+) -> None:
+    alerts = find_alerts(facts(sites=tuple(sites)), THRESHOLDS)
+    assert len({alert.name for alert in alerts}) == len(alerts) <= 3 * MOST_NAMED
+    assert all(alert.message and alert.remedy for alert in alerts)
+
+
+@given(
+    open_=st.sets(st.sampled_from("abcde*")),
+    found_=st.sets(st.sampled_from("abcde*")),
+    minutes=st.integers(0, 3_000),
+)
+def test_every_alert_is_accounted_for(open_: set[str], found_: set[str], minutes: int) -> None:
+    known_ = [known(Alert(Condition.SILENT_SITE, s, "", "")) for s in sorted(open_)]
+    alerts = [Alert(Condition.SILENT_SITE, s, "", "") for s in sorted(found_)]
+    changes = compare(known_, alerts, now=NOON + timedelta(minutes=minutes))
+    assert {a.subject for a in changes.begun} == found_ - open_
+    still = {one.subject for one, _ in [*changes.held, *changes.told_again]}
+    assert still == found_ & open_
+    gone = {one.subject for one in [*changes.over, *changes.folded]}
+    assert gone <= open_ - found_
+    if timedelta(minutes=minutes) >= CALM:
+        assert gone == open_ - found_

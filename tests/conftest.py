@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import tempfile
 import uuid
@@ -148,9 +149,25 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+GIVEN_S3 = os.environ.get("S3_TEST_ENDPOINT")
+"""A server to test against instead of our own; keys and region are then AWS's usual variables."""
+S3_REGION = (os.environ.get("AWS_REGION") if GIVEN_S3 else None) or "eu-central-1"
+S3_KEYS = {
+    "access_key_id": os.environ["AWS_ACCESS_KEY_ID"] if GIVEN_S3 else "test-key",
+    "secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"] if GIVEN_S3 else "test-secret",
+}
+
+needs_own_s3 = pytest.mark.skipif(
+    GIVEN_S3 is not None, reason="asks for more than a bucket: a role service, a KMS key, a class"
+)
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """A server that speaks S3."""
+    if GIVEN_S3 is not None:
+        yield GIVEN_S3
+        return
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -165,19 +182,36 @@ def s3_client(s3_endpoint: str) -> Any:
     """Our client, on that server."""
     from exporter.sinks.s3 import connect_s3
 
-    return connect_s3(
-        region="eu-central-1",
-        endpoint_url=s3_endpoint,
-        access_key_id="test-key",
-        secret_access_key="test-secret",
-    )
+    return connect_s3(region=S3_REGION, endpoint_url=s3_endpoint, **S3_KEYS)
 
 
 @pytest.fixture
-def s3_bucket(s3_client: Any) -> str:
-    """The name of a fresh bucket."""
-    name = f"bucket-{next(_numbers)}"
-    s3_client.create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+def s3_bucket(s3_client: Any) -> Iterator[str]:
+    """The name of an empty bucket."""
+    given = os.environ.get("S3_TEST_BUCKET") if GIVEN_S3 else None
+    name = given or make_s3_bucket(s3_client)
+    if given:
+        assert "sluice-test" in given, "S3_TEST_BUCKET is emptied: its name has to say sluice-test"
+        empty_s3_bucket(s3_client, name)
+    yield name
+    empty_s3_bucket(s3_client, name)
+    if not given:
+        s3_client.delete_bucket(Bucket=name)
+
+
+def make_s3_bucket(client: Any) -> str:
+    """Create a bucket that nobody else has; returns its name."""
+    name = f"sluice-test-{uuid.uuid4().hex[:16]}"
+    place = {"LocationConstraint": S3_REGION}
+    options = {} if S3_REGION == "us-east-1" else {"CreateBucketConfiguration": place}
+    client.create_bucket(Bucket=name, **options)
     return name
+
+
+def empty_s3_bucket(client: Any, name: str) -> None:
+    """Remove whatever is in it."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for found in page.get("Contents", ()):
+            client.delete_object(Bucket=name, Key=found["Key"])
+    for upload in client.list_multipart_uploads(Bucket=name).get("Uploads", ()):
+        client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])

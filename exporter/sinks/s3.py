@@ -37,6 +37,7 @@ _PERMANENT = {
     "PermanentRedirect": "The bucket is in another region: set the right one.",
     "AuthorizationHeaderMalformed": "The bucket is in another region: set the right one.",
     "IllegalLocationConstraintException": "The bucket is in another region: set the right one.",
+    "NotImplemented": "The server lacks what Sluice needs, such as conditional puts: take another.",
     "KMS.DisabledException": "The bucket's KMS key is disabled: enable it.",
     "KMS.NotFoundException": "The bucket's KMS key does not exist.",
     "KMS.AccessDeniedException": "The role may not use the bucket's KMS key: grant it.",

@@ -23,6 +23,7 @@ class Asked:
     key: str
     query: dict[str, list[str]]
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,14 @@ def gate(
             parts = urlsplit(self.path)
             bucket, _, key = parts.path.lstrip("/").partition("/")
             query = parse_qs(parts.query, keep_blank_values=True)
-            told = rule(Asked(self.command, bucket, key, query, self.headers))
+            told = rule(Asked(self.command, bucket, key, query, self.headers, body))
             if told is not None:
                 content = f"<Error><Code>{told.code}</Code><Message>no</Message></Error>".encode()
-                self._answer(told.status, told.headers, b"" if self.command == "HEAD" else content)
+                self._answer(
+                    told.status,
+                    told.headers,
+                    content if told.code and self.command != "HEAD" else b"",
+                )
                 return
             onward = http.client.HTTPConnection(host, timeout=30)
             onward.request(self.command, self.path, body=body, headers=dict(self.headers))

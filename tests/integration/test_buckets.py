@@ -14,11 +14,11 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from botocore.credentials import create_assume_role_refresher
 
 from exporter.sinks.directory import DirectoryBucket
 from exporter.sinks.s3 import ObjectOptions, S3Bucket, connect_s3
 from exporter.sinks.sink import Bucket, SinkRefused, SinkUnavailable
+from tests.conftest import needs_own_s3
 
 KEY = "analytics/events/site_id=a%2Fb/year=2026/file.parquet"
 
@@ -238,6 +238,7 @@ def test_nothing_is_left_beside_an_object(tmp_path: Path) -> None:
 # --- how objects are stored, and as whom --------------------------------------------------------
 
 
+@needs_own_s3
 def test_objects_are_encrypted_classed_and_tagged_as_the_settings_say(
     s3_client: Any, s3_bucket: str, tmp_path: Path
 ) -> None:
@@ -266,34 +267,6 @@ def test_objects_are_encrypted_classed_and_tagged_as_the_settings_say(
     found = bucket.read_back("large")
     assert found is not None
     assert found.bytes == len(large)
-
-
-def test_a_role_is_taken_with_its_external_id(
-    s3_endpoint: str, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def refresher(sts: Any, wanted: dict[str, Any]) -> Callable[[], dict[str, str]]:
-        asked.append(wanted)
-        return create_assume_role_refresher(sts, wanted)
-
-    monkeypatch.setattr("exporter.sinks.s3.create_assume_role_refresher", refresher)
-    role = "arn:aws:iam::123456789012:role/sluice"
-    client = connect_s3(
-        region="eu-central-1",
-        endpoint_url=s3_endpoint,
-        access_key_id="test-key",
-        secret_access_key="test-secret",
-        role_arn=role,
-        external_id="acme-7",
-    )
-    bucket = S3Bucket(client, s3_bucket)
-    bucket.put(KEY, b"one")
-    assert bucket.get(KEY) == b"one"
-    assert [(one["RoleArn"], one["ExternalId"]) for one in asked] == [(role, "acme-7")]
-    credentials = client._request_signer._credentials
-    assert credentials.method == "assume-role"
-    assert credentials.get_frozen_credentials().access_key != "test-key"
 
 
 def test_a_role_that_cannot_be_taken_stops_the_sink(s3_bucket: str) -> None:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import time
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from core.settings import read_settings
 from exporter.doctor.check import Finding, Outcome
@@ -23,6 +17,7 @@ from exporter.doctor.probe import checks_of, examine_sink
 from exporter.doctor.target import Target, targets_of
 from exporter.settings import ExporterSettings
 from tests.integration.bucket_gate import DENIED, Asked, Rule, Told, gate, policy_of_the_docs
+from tests.integration.certificate import server_context
 from tests.integration.test_buckets import unprivileged
 
 PROBE = "analytics/_sluice/probe/object"
@@ -395,35 +390,3 @@ def test_no_secret_stands_in_what_is_found(s3_endpoint: str, s3_bucket: str) -> 
 def keys_of(s3_client: Any, bucket: str) -> list[str]:
     listed = s3_client.list_objects_v2(Bucket=bucket).get("Contents", [])
     return [each["Key"] for each in listed]
-
-
-def server_context(folder: Path) -> ssl.SSLContext:
-    """A certificate for this machine that is good for ten days, signed by nobody but itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=10) - timedelta(minutes=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    return context

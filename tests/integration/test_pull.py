@@ -30,7 +30,7 @@ from exporter.reading import (
 )
 from exporter.sinks.s3 import S3Bucket
 from exporter.sinks.sink import Bucket, SinkUnavailable
-from tests.conftest import an_event
+from tests.conftest import S3_KEYS, S3_REGION, an_event
 from tests.integration.building import Exporting, write_now
 
 MANIFESTS = "analytics/_sluice/manifests"
@@ -406,11 +406,12 @@ def test_an_s3_bucket_is_pulled_like_a_folder(
     for key in source.list_keys("analytics/"):
         s3_client.put_object(Bucket=s3_bucket, Key=key, Body=source.get(key))
     environment = os.environ | {
-        "AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret"
+        "AWS_ACCESS_KEY_ID": S3_KEYS["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": S3_KEYS["secret_access_key"],
     }  # fmt: skip
     command = [
         sys.executable, "-m", "cli", "pull", s3_bucket, "--into", str(folder),
-        "--endpoint-url", s3_endpoint, "--region", "eu-central-1",
+        "--endpoint-url", s3_endpoint, "--region", S3_REGION,
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

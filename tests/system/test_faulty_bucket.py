@@ -21,6 +21,7 @@ from core.receipt import decode_receipt
 from exporter.sinks.open import open_bucket
 from exporter.sinks.sink import Bucket
 from exporter.verify import verify_bucket
+from tests.conftest import S3_KEYS, S3_REGION, empty_s3_bucket, make_s3_bucket
 from tests.system.faulty_s3 import Fault, FaultyS3, Seen
 from tests.system.load import Load
 from tests.system.running_stack import RunningStack, wait_until
@@ -32,7 +33,6 @@ PAIRS = int(os.environ.get("CHAOS_FAULT_PAIRS", "6"))
 SEED = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(2**32))))
 
 PREFIXES = {"client": "analytics", "metering": "clients/demo"}
-KEYS = {"access_key_id": "test-key", "secret_access_key": "test-secret"}
 
 
 class Field:
@@ -49,20 +49,17 @@ class Field:
             "PROBE_INTERVAL": "2s",
         }
         for side in PREFIXES:
-            name = self.names[side] = f"{side}-{uuid.uuid4().hex[:12]}"
-            client.create_bucket(
-                Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-            )
+            name = self.names[side] = make_s3_bucket(client)
             # What is checked is read from the server itself.
             self.buckets[side] = open_bucket(
-                name, region="eu-central-1", endpoint_url=endpoint, **KEYS
+                name, region=S3_REGION, endpoint_url=endpoint, **S3_KEYS
             )
             settings |= {
                 f"{side.upper()}_S3_BUCKET": name,
-                f"{side.upper()}_S3_REGION": "eu-central-1",
+                f"{side.upper()}_S3_REGION": S3_REGION,
                 f"{side.upper()}_S3_ENDPOINT_URL": self.proxy.url,
-                f"{side.upper()}_S3_ACCESS_KEY_ID": KEYS["access_key_id"],
-                f"{side.upper()}_S3_SECRET_ACCESS_KEY": KEYS["secret_access_key"],
+                f"{side.upper()}_S3_ACCESS_KEY_ID": S3_KEYS["access_key_id"],
+                f"{side.upper()}_S3_SECRET_ACCESS_KEY": S3_KEYS["secret_access_key"],
             }
         self.stack = RunningStack(folder / "data", settings=settings)
 
@@ -134,6 +131,9 @@ def field(tmp_path: Path, s3_endpoint: str, s3_client: Any) -> Iterator[Field]:
     yield made
     made.stack.stop()
     made.proxy.close()
+    for name in made.names.values():
+        empty_s3_bucket(s3_client, name)
+        s3_client.delete_bucket(Bucket=name)
 
 
 # --- at random ---------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ Ready statements for Athena, Glue, Snowflake, BigQuery, ClickHouse, DuckDB and S
 {folders}
 | `_sluice/` | what describes and proves the rest |
 
-Files are cut by hour (events) or by day, in UTC, and never changed once a manifest lists them:
+Files are cut by time, in UTC, as their folders say, and never changed once a manifest lists them:
 
     {location.prefix}/{(events or described[0]).path}/SEGMENT-PART.{(events or described[0]).format}
 {reading}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -17,9 +19,11 @@ from core.receipt import decode_receipt
 from core.settings import SettingsError, read_settings
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
+from exporter.sinks.sink import Bucket
 from tests.conftest import an_event
 from tests.integration.building import Exporting, write_now
 from tests.integration.receipting import problems
+from tests.integration.test_delivery import Crash
 
 FORMATS = {
     "CLIENT_FORMATS": "json,csv,parquet", "METERING_FORMATS": "parquet,json",
@@ -184,3 +188,80 @@ def test_promoted_columns_stand_in_the_clients_bucket_and_misfits_are_logged(
     assert vars(record)["values"] == {"p_price": 1}
     exporting.put_receipts()
     assert problems(exporting.client) == problems(exporting.metering) == []
+
+
+PUTS = [("events", False), ("events_csv", True), ("events_json", False), ("manifests", True)]
+
+
+@pytest.mark.parametrize(("where", "after"), PUTS)
+def test_a_crash_between_two_formats_leaves_each_event_once_in_each(
+    database_url: str, engine: Engine, tmp_path: Path, where: str, after: bool
+) -> None:
+    exporting = Exporting(
+        database_url, engine, tmp_path, variables=FORMATS,
+        wrap=lambda bucket, name: CrashingBucket(bucket, where, after=after),
+    )  # fmt: skip
+    some_events(exporting)
+    exporting.seal()
+    for sink in exporting.sinks:
+        with suppress(Crash):  # the backup has no CSV to crash at
+            exporting.deliver(sink)
+    exporting.restart()
+    exporting.deliver()
+    exporting.put_receipts()
+    for sink in exporting.sinks:
+        assert problems(sink) == []
+    root = exporting.client_root / "analytics"
+    for dataset, read in (
+        ("events/**/*.parquet", "read_parquet"),
+        ("events_csv/**/*.csv.gz", "read_csv"),
+        ("events_json/**/*.json.zst", "read_json"),
+    ):
+        ids = duckdb.sql(f"SELECT event_id FROM {read}('{root}/{dataset}') ORDER BY 1").fetchall()
+        assert ids == [("a",), ("b",)]
+
+
+def test_what_an_attempt_with_other_settings_left_is_removed(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    """Folders and formats change between two attempts: readers of folders count each event once."""
+    crashing = Exporting(
+        database_url, engine, tmp_path, variables=FORMATS,
+        wrap=lambda bucket, name: CrashingBucket(bucket, "manifests", after=False),
+    )  # fmt: skip
+    some_events(crashing)
+    crashing.seal()
+    with pytest.raises(Crash):
+        crashing.deliver(crashing.client)
+    changed = {"PARTITION_TEMPLATE": "site_id/type/year/month/day"}
+    exporting = Exporting(database_url, engine, tmp_path, variables=changed)
+    exporting.deliver()
+    exporting.exporter.sweep(exporting.client)
+    exporting.put_receipts()
+    files = [p for p in (tmp_path / "client/analytics").rglob("0*") if "events" in str(p)]
+    assert len(files) == 2
+    assert all("/events/site_id=" in str(path) and "/type=" in str(path) for path in files)
+    assert problems(exporting.client) == []
+
+
+class CrashingBucket:
+    """The process ends once, at the first object below a folder, before it is put or after."""
+
+    def __init__(self, bucket: Bucket, where: str, *, after: bool) -> None:
+        self._bucket, self._where, self._after = bucket, f"/{where}/", after
+        self._crashed = False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._bucket, name)
+        if name not in ("put_file", "put_if_absent"):
+            return method
+
+        def put(key: str, *arguments: Any, **named: Any) -> Any:
+            crashes = self._where in key and not self._crashed
+            self._crashed |= crashes
+            result = None if crashes and not self._after else method(key, *arguments, **named)
+            if crashes:
+                raise Crash
+            return result
+
+        return put

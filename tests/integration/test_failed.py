@@ -196,6 +196,36 @@ def test_letters_that_went_between_two_attempts_leave_a_bucket_that_holds(
         assert problems(one) == []
 
 
+def test_a_file_whose_letters_all_went_before_its_manifest_is_swept(
+    exporting: Exporting, database_url: str
+) -> None:
+    class NoManifest:
+        def __init__(self, bucket: Bucket) -> None:
+            self._bucket = bucket
+
+        def put_if_absent(self, key: str, body: bytes) -> bool:
+            if "/manifests/" in key:
+                raise SinkUnavailable("away", key=key)
+            return self._bucket.put_if_absent(key, body)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._bucket, name)
+
+    client = exporting.client
+    failing: Any = NoManifest(client.bucket)
+    refuse(database_url, b"nonsense")
+    sealed = exporting.seal()
+    exporting.deliver(Sink("client", failing, client.prefix, client.datasets))
+    assert len(list(client.bucket.list_keys("analytics/failed/"))) == 1
+    query(database_url, "DELETE FROM dead_letters")
+    exporting.deliver()
+    exporting.put_receipts()
+    exporting.exporter.sweep(client)
+    assert listed(client, sealed.segment_id) == []
+    assert list(client.bucket.list_keys("analytics/failed/")) == []
+    assert problems(client) == []
+
+
 @pytest.mark.parametrize("at", range(1, 9))
 @pytest.mark.parametrize("after", [False, True])
 def test_a_bucket_that_fails_anywhere_gets_them_once_all_the_same(

@@ -8,18 +8,21 @@ of user agents and referrers.
 from __future__ import annotations
 
 import os
+import random
 import statistics
 import time
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.events import make_events
+from benchmarks.events import make_events, make_uuid7
 from benchmarks.machine import report
 from core.event import wire_fields
 from exporter.arrow_schema import ROW_SCHEMA
 from exporter.derive import derive_columns
+from exporter.session_entries import MAX_SESSIONS, mark_entries
 from exporter.user_agents import read_user_agent
 
 ROWS = int(os.environ.get("BENCH_DERIVE_ROWS", "200000"))
@@ -41,12 +44,14 @@ def main() -> None:
         microseconds_per_new_user_agent=round(_time_agents(agents), 1),
         microseconds_per_known_user_agent=round(_time_agents(agents), 2),
         rows=ROWS,
+        session_memory_mb=round(_session_memory_mb(), 1),
     )
 
 
 def make_batches(rows: int) -> list[pa.RecordBatch]:
     """The benchmarks' events as batches of `ROW_SCHEMA`."""
     events = make_events(rows)
+    _begin_sessions(events)
     return [
         pa.RecordBatch.from_pylist(
             [_row(event) for event in events[start : start + BATCH_ROWS]], schema=ROW_SCHEMA
@@ -55,10 +60,23 @@ def make_batches(rows: int) -> list[pa.RecordBatch]:
     ]
 
 
+def _begin_sessions(events: list[dict[str, Any]]) -> None:
+    """Give each session an id of the time of its first event, as the tracker does."""
+    rng = random.Random(1)
+    ids: dict[str, str] = {}
+    for event in events:
+        at = datetime.fromisoformat(event["occurredAt"])
+        session = event["sessionId"]
+        if session not in ids:
+            ids[session] = make_uuid7(rng, round(at.timestamp() * 1_000))
+        event["sessionId"] = ids[session]
+
+
 def _row(event: dict[str, Any]) -> dict[str, Any]:
     occurred_at = datetime.fromisoformat(event["occurredAt"])
     return {_FIELDS[name]: value for name, value in event.items() if name in _FIELDS} | {
         "occurred_at": occurred_at,
+        "device_occurred_at": occurred_at,
         "received_at": datetime(2026, 11, 21, 10, tzinfo=UTC),
         "properties": None,
         "is_bot": False,
@@ -67,9 +85,34 @@ def _row(event: dict[str, Any]) -> dict[str, Any]:
 
 def _microseconds_per_row(batches: list[pa.RecordBatch]) -> float:
     begun = time.thread_time()
-    for batch in batches:
-        derive_columns(batch)
+    for _ in mark_entries(map(derive_columns, batches)):
+        pass
     return (time.thread_time() - begun) / ROWS * 1e6
+
+
+def _session_memory_mb() -> float:
+    """What it takes to remember as many sessions as are remembered at most."""
+    begun = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    rng = random.Random(1)
+    rows = [
+        {
+            "session_id": make_uuid7(rng, round(begun.timestamp() * 1_000)),
+            "site_id": "shop.example",
+            "device_occurred_at": begun,
+            "path": f"/products/{number % 400}",
+        }
+        for number in range(MAX_SESSIONS)
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, schema=ROW_SCHEMA)
+    tracemalloc.start()
+    marking = mark_entries(
+        [batch.slice(n, 10_000) for n in range(0, MAX_SESSIONS, 10_000)] + [batch[:1]]
+    )
+    for _ in range(MAX_SESSIONS // 10_000):
+        next(marking)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return taken / 1e6
 
 
 def _agent(number: int) -> str:

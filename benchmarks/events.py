@@ -20,7 +20,8 @@ _TYPES = ("page_view", "page_view", "click", "click", "click", "scroll", "produc
 _START_MS = 1_795_250_000_000
 
 
-def _uuid7(rng: random.Random, milliseconds: int) -> str:
+def make_uuid7(rng: random.Random, milliseconds: int) -> str:
+    """A UUIDv7 of a time in Unix milliseconds."""
     value = milliseconds << 80 | rng.getrandbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
@@ -31,7 +32,7 @@ def make_events(count: int, *, seed: int = 1) -> list[dict[str, Any]]:
     """`count` events of some visits to one shop, wire names, about 690 bytes each as JSON."""
     rng = random.Random(seed)
     visitors = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(count // 25 + 1)]
-    sessions = [_uuid7(rng, _START_MS) for _ in visitors]
+    sessions = [make_uuid7(rng, _START_MS) for _ in visitors]
     events = []
     for number in range(count):
         who = rng.randrange(len(visitors))
@@ -39,7 +40,7 @@ def make_events(count: int, *, seed: int = 1) -> list[dict[str, Any]]:
         milliseconds = _START_MS + number
         events.append(
             {
-                "eventId": _uuid7(rng, milliseconds),
+                "eventId": make_uuid7(rng, milliseconds),
                 "eventType": rng.choice(_TYPES),
                 "occurredAt": f"2026-11-21T10:{number // 60 % 60:02}:{number % 60:02}.123Z",
                 "siteId": "shop.example",

@@ -297,6 +297,24 @@ class DerivedFacts(Struct, rename="camel", kw_only=True, gc=False):
         ]
         | None
     ) = None
+    session_entry_path: (
+        Annotated[
+            str,
+            _text(
+                "The path on which the session began, on the rows from its first event on, where"
+                " that is in the same segment.",
+                "/p/7",
+                limit=500,
+            ),
+        ]
+        | None
+    ) = None
+    is_entry: (
+        Annotated[
+            bool, _any("Whether it is the event that began its session; null is unknown.", True)
+        ]
+        | None
+    ) = None
 
 
 class Origin(StrEnum):

@@ -79,6 +79,7 @@ from exporter.promote import promote_columns
 from exporter.read_ahead import read_ahead
 from exporter.receipts import BILLED_SINK, adopt_receipt, make_receipt
 from exporter.segment_dataset import encode_dataset
+from exporter.session_entries import mark_entries
 from exporter.settings import ExporterSettings
 from exporter.sinks.layout import layout_of
 from exporter.sinks.open import Sink
@@ -238,7 +239,8 @@ def _encode(
         misfits: Counter[str] = Counter()
         with stream_rows(settings.database_url, delivery.segment_id) as batches:
             kept = drop_duplicates(progress.counting(batches), is_duplicate)
-            promoted = promote_columns(map(derive_columns, kept), layout.promotions, misfits)
+            derived = mark_entries(map(derive_columns, kept))
+            promoted = promote_columns(derived, layout.promotions, misfits)
             with read_ahead(promoted) as rows_ready:
                 files += encode_events(
                     rows_ready,

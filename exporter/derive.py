@@ -10,12 +10,11 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from exporter.channels import choose_channel
+from exporter.distinct import find_distinct
 from exporter.referrers import judge_referrer
 from exporter.user_agents import Agent, read_user_agent
 
@@ -33,6 +32,8 @@ _CLICK_IDS: Final = (
 _UTM: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _MAX_DERIVED_CHARS: Final = 1_000
 _MAX_PARAMETERS: Final = 200
+_CACHED_ADDRESSES: Final = 4_096  # of pages, and of referrers: some 8 MB of usual ones
+_MAX_CACHED_CHARS: Final = 500
 _MAX_HOST_CHARS: Final = 253  # RFC 1035's, as text
 
 # A version is the named browser's own, a type the given id's: alone it may belong to another one.
@@ -83,14 +84,23 @@ def _host(parts: SplitResult) -> str | None:
     return host if 0 < len(host) <= _MAX_HOST_CHARS else None
 
 
+def _remembering(derive: Callable[[str], Derived]) -> Callable[[str], Derived]:
+    remembered = lru_cache(maxsize=_CACHED_ADDRESSES)(derive)
+
+    def look_up(text: str) -> Derived:
+        return (remembered if len(text) <= _MAX_CACHED_CHARS else derive)(text)
+
+    return look_up
+
+
 def derive_from_user_agent(user_agent: str) -> Derived:
     """`browser`, `os`, their versions and `device_type`."""
     return read_user_agent(user_agent)._asdict()
 
 
 _SOURCES: Final[tuple[tuple[str, tuple[str, ...], Callable[[str], Derived]], ...]] = (
-    ("url", ("host", "path", *_UTM, "click_id", "click_id_type"), derive_from_url),
-    ("referrer", ("referrer_domain",), derive_from_referrer),
+    ("url", ("host", "path", *_UTM, "click_id", "click_id_type"), _remembering(derive_from_url)),
+    ("referrer", ("referrer_domain",), _remembering(derive_from_referrer)),
     ("user_agent", Agent._fields, derive_from_user_agent),
 )
 
@@ -130,8 +140,6 @@ _ARRIVAL_FROM: Final = (
 )
 _ARRIVAL: Final = ("referrer_type", "referrer_source", "channel")
 _CACHED_ARRIVALS: Final = 4_096
-# Times a batch's rows it is an int64 still.
-_MAX_COMBINATIONS: Final = 1 << 31
 
 
 @lru_cache(maxsize=_CACHED_ARRIVALS)
@@ -167,7 +175,8 @@ def derive_arrival(
 def _derive_arrivals(batch: pa.RecordBatch) -> pa.RecordBatch:
     is_unreferred = _is_unreferred(batch)
     columns = [batch.column(name) for name in _ARRIVAL_FROM]
-    rows, indices = _distinct([is_unreferred, *columns])
+    firsts, codes = find_distinct([is_unreferred, *columns])
+    rows, indices = pa.array(firsts), pa.array(codes)
     flags, *told = (column.take(rows).to_pylist() for column in (is_unreferred, *columns))
     found = [
         derive_arrival(*values, is_unreferred=flag)
@@ -187,28 +196,6 @@ def _is_unreferred(batch: pa.RecordBatch) -> pa.Array:
     )
     is_empty = pc.or_kleene(referrer.is_null(), pc.equal(pc.binary_length(referrer), 0))
     return pc.and_(is_view, is_empty)
-
-
-def _distinct(columns: list[pa.Array]) -> tuple[pa.Array, pa.Array]:
-    """One row of each distinct combination, and for every row which of them it is."""
-    codes, size = np.zeros(len(columns[0]), dtype=np.int64), 1
-    for column in columns:
-        if column.null_count == len(column):
-            continue
-        encoded = column.dictionary_encode(null_encoding="encode")
-        codes = codes * len(encoded.dictionary) + encoded.indices.to_numpy()
-        size *= len(encoded.dictionary)
-        if size > _MAX_COMBINATIONS:
-            codes, size = _renumber(codes), len(codes)
-    codes = _renumber(codes)
-    rows = np.zeros(codes.max(initial=-1) + 1, dtype=np.int64)
-    rows[codes[::-1]] = np.arange(len(codes))[::-1]
-    return pa.array(rows), pa.array(codes)
-
-
-def _renumber(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    found = pa.array(codes).dictionary_encode().indices.to_numpy()
-    return np.asarray(found, dtype=np.int64)
 
 
 def _mark_bots(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,4 +65,35 @@ def test_referrer_and_channel_stand_in_the_files(exporting: Exporting) -> None:
         ("b", "www.shop.example", None, "direct", None, "paid_social"),
         ("c", "www.shop.example", None, None, None, None),
         ("d", "www.shop.example", None, "direct", None, "direct"),
+    ]
+
+
+def test_the_entry_of_a_session_stands_in_the_files_of_the_segment_it_began_in(
+    exporting: Exporting,
+) -> None:
+    session = "019aa1b2-7c1e-7a50-9d3e-000000000001"
+    begun = datetime(2025, 11, 20, 14, 37, 0, 318_000, tzinfo=UTC)
+    assert int(session[:8] + session[9:13], 16) == begun.timestamp() * 1_000
+
+    def event(name: str, after_seconds: float, path: str, **different: Any) -> dict[str, Any]:
+        at = begun + timedelta(seconds=after_seconds)
+        return an_event(
+            eventId=name, sessionId=session, occurredAt=at.isoformat(),
+            url=f"https://shop.example{path}", **different,
+        )  # fmt: skip
+
+    first = event("a", 0.004, "/landing")
+    delivered(exporting, "event_id", first, event("b", 0.01, "/landing", eventType="identify"))
+    rows = delivered(
+        exporting,
+        "event_id, is_entry, session_entry_path",
+        first,  # a browser's retry: a duplicate begins nothing
+        event("c", 60, "/cart"),
+        an_event(eventId="d", sessionId="another SDK's", occurredAt=begun.isoformat()),
+    )
+    assert rows == [
+        ("a", True, "/landing"),
+        ("b", False, "/landing"),
+        ("c", False, None),
+        ("d", None, None),
     ]

@@ -65,7 +65,9 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `sluice`.`events` (
   `schema_version` int COMMENT 'Version of this contract.',
   `host` string COMMENT 'The page’s host, as url says it.',
   `referrer_source` string COMMENT 'What sent the visitor, by name, or by its registrable domain.',
-  `channel` string COMMENT 'Which channel brought the visitor.'
+  `channel` string COMMENT 'Which channel brought the visitor.',
+  `session_entry_path` string COMMENT 'The path on which the session began, on the rows from its first event on, where that is in the same segment.',
+  `is_entry` boolean COMMENT 'Whether it is the event that began its session; null is unknown.'
 )
 COMMENT 'Every accepted event, once.'
 PARTITIONED BY (

@@ -61,7 +61,9 @@ CREATE OR REPLACE EXTERNAL TABLE `sluice.events` (
   `schema_version` INT64 OPTIONS (description = 'Version of this contract.'),
   `host` STRING OPTIONS (description = 'The page’s host, as url says it.'),
   `referrer_source` STRING OPTIONS (description = 'What sent the visitor, by name, or by its registrable domain.'),
-  `channel` STRING OPTIONS (description = 'Which channel brought the visitor.')
+  `channel` STRING OPTIONS (description = 'Which channel brought the visitor.'),
+  `session_entry_path` STRING OPTIONS (description = 'The path on which the session began, on the rows from its first event on, where that is in the same segment.'),
+  `is_entry` BOOL OPTIONS (description = 'Whether it is the event that began its session; null is unknown.')
 )
 WITH PARTITION COLUMNS (
   `site_id` STRING,

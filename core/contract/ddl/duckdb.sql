@@ -68,6 +68,8 @@ SELECT * FROM (
     NULL::VARCHAR AS "host",  -- The page’s host, as url says it.
     NULL::VARCHAR AS "referrer_source",  -- What sent the visitor, by name, or by its registrable domain.
     NULL::VARCHAR AS "channel",  -- Which channel brought the visitor.
+    NULL::VARCHAR AS "session_entry_path",  -- The path on which the session began, on the rows from its first event on, where that is in the same segment.
+    NULL::BOOLEAN AS "is_entry",  -- Whether it is the event that began its session; null is unknown.
     NULL::VARCHAR AS "site_id",  -- The site it happened on; Origin’s, Referer’s or Host’s when absent.
     NULL::INTEGER AS "year",  -- Of received_at, in UTC.
     NULL::INTEGER AS "month",  -- Likewise; two digits in the key.

@@ -67,6 +67,8 @@ CREATE OR REPLACE EXTERNAL TABLE events (
   host VARCHAR AS (VALUE:"host"::VARCHAR),  -- The page’s host, as url says it.
   referrer_source VARCHAR AS (VALUE:"referrer_source"::VARCHAR),  -- What sent the visitor, by name, or by its registrable domain.
   channel VARCHAR AS (VALUE:"channel"::VARCHAR),  -- Which channel brought the visitor.
+  session_entry_path VARCHAR AS (VALUE:"session_entry_path"::VARCHAR),  -- The path on which the session began, on the rows from its first event on, where that is in the same segment.
+  is_entry BOOLEAN AS (VALUE:"is_entry"::BOOLEAN),  -- Whether it is the event that began its session; null is unknown.
   site_id VARCHAR AS (SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '/site_id=', 2), '/', 1)::VARCHAR),  -- The site it happened on; Origin’s, Referer’s or Host’s when absent.
   year INT AS (SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '/year=', 2), '/', 1)::INT),  -- Of received_at, in UTC.
   month INT AS (SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '/month=', 2), '/', 1)::INT),  -- Likewise; two digits in the key.

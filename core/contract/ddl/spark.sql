@@ -64,6 +64,8 @@ CREATE TABLE IF NOT EXISTS sluice.`events` (
   `host` STRING COMMENT 'The page’s host, as url says it.',
   `referrer_source` STRING COMMENT 'What sent the visitor, by name, or by its registrable domain.',
   `channel` STRING COMMENT 'Which channel brought the visitor.',
+  `session_entry_path` STRING COMMENT 'The path on which the session began, on the rows from its first event on, where that is in the same segment.',
+  `is_entry` BOOLEAN COMMENT 'Whether it is the event that began its session; null is unknown.',
   `site_id` STRING COMMENT 'The site it happened on; Origin’s, Referer’s or Host’s when absent.',
   `year` INT COMMENT 'Of received_at, in UTC.',
   `month` INT COMMENT 'Likewise; two digits in the key.',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date
+from datetime import UTC, date, timedelta
 from typing import Any
 
 from core.keys import EVENT_DATASETS, parse_object_key
@@ -75,6 +75,20 @@ def problems_of_days(receipt: Receipt) -> Iterator[str]:
     for dataset, rows in by_dataset.items():
         if +rows != +billed:
             yield f"what is billed by {by} is not what its {dataset} objects hold"
+
+
+def problems_of_window(receipt: Receipt) -> Iterator[str]:
+    """Days that are billed and are none of the segment's; a day more, for a clock that was set."""
+    times = (receipt.window.opened_at, receipt.window.sealed_at)
+    try:
+        first = min(times).astimezone(UTC).date() - timedelta(days=1)
+        last = max(times).astimezone(UTC).date() + timedelta(days=1)
+    except OverflowError:
+        yield "its window is at the end of time"
+        return
+    for billed in receipt.billed_by_day:
+        if not first <= billed.day <= last:
+            yield f"it bills {billed.day}, and took nothing in on that day"
 
 
 def problems_of_usage(

@@ -31,7 +31,12 @@ from core.manifest import Watermark, decode_manifest, decode_owner
 from core.receipt import Receipt, decode_receipt, digest_receipt
 from core.signing import has_valid_signature
 from exporter.finding import UNREADABLE, Chain, Finding, read_document
-from exporter.receipt_problems import problems_of_counts, problems_of_days, problems_of_text
+from exporter.receipt_problems import (
+    problems_of_counts,
+    problems_of_days,
+    problems_of_text,
+    problems_of_window,
+)
 from exporter.receipts import BILLED_SINK
 from exporter.sinks.sink import Bucket
 from exporter.verify_keys import Keys, check_keys
@@ -106,6 +111,7 @@ def _check_chain(bucket: Bucket, prefix: str, keys: Keys, chain: Chain) -> Itera
             *_problems_in_chain(receipt, chain),
             *problems_of_counts(receipt),
             *problems_of_days(receipt),
+            *problems_of_window(receipt),
             *problems_in_bucket(bucket, prefix, receipt, chain),
         ]
         for problem in wrong:

@@ -45,7 +45,17 @@ from api.collector.salt_renewal import keep_salts, try_to_renew
 from api.collector.spool import Spool
 from api.collector.spool_replay import SpoolReplay
 from api.collector.throttle import Throttle
-from api.control import circuits, events, export, health, privacy, rejected, sink_tests, sites
+from api.control import (
+    backfills,
+    circuits,
+    events,
+    export,
+    health,
+    privacy,
+    rejected,
+    sink_tests,
+    sites,
+)
 from api.control.access import require_access
 from api.http_answer import Decline, Respond
 from api.loop_watch import LoopWatch
@@ -184,6 +194,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     protected.include_router(export.router)
     protected.include_router(circuits.router)
     protected.include_router(sink_tests.router)
+    protected.include_router(backfills.router)
     protected.include_router(sites.router)
     protected.include_router(privacy.router)
     app.include_router(protected)

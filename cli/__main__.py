@@ -10,6 +10,7 @@ from dotenv import load_dotenv
 
 from cli.contract import check_contract, write_contract
 from cli.doctor import examine_stack
+from cli.export import add_export_arguments, run_export
 from cli.pull import add_pull_arguments, run_pull
 from cli.schema import add_schema_arguments, print_schema
 from cli.up import StackFailed, run_stack
@@ -54,6 +55,10 @@ def main() -> None:
     doctor.add_argument("--env-file", type=Path, help="settings, as in .env.example")
     doctor.add_argument("--data", type=Path, help="examine what `sluice up --data` runs")
     add_doctor_arguments(doctor)
+
+    add_export_arguments(
+        commands.add_parser("export", help="deliver a window once more, into a set of its own")
+    )
     add_pull_arguments(
         commands.add_parser("pull", help="a verified copy of a bucket in a folder, kept up to date")
     )
@@ -92,6 +97,8 @@ def main() -> None:
                     env_file=arguments.env_file, data=arguments.data, tells=arguments.tell
                 )
             )
+        case "export":
+            sys.exit(run_export(arguments))
         case "pull":
             sys.exit(run_pull(arguments))
         case "schema":

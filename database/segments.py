@@ -161,6 +161,9 @@ FROM deliveries AS d JOIN (
 ) AS l USING (segment_id)
 WHERE d.sink = :sink AND d.state = 'delivered'
 """)
+_IN_BUFFER = text("""
+SELECT state IN ('deduplicated', 'exported') FROM segments WHERE segment_id = :segment_id
+""")
 _HAS_REQUEST = text("SELECT EXISTS (SELECT FROM export_runs WHERE sealed_at IS NULL)")
 _IN_STATE = text("""
 SELECT segment_id, opened_at, sealed_at FROM segments WHERE state = :state ORDER BY segment_id
@@ -233,6 +236,11 @@ def read_shrinkage(connection: Connection, sink: str) -> float | None:
     """Bytes in a sink's objects for each byte accepted, of the segments still in the buffer."""
     shrinkage: float | None = connection.execute(_SHRINKAGE, {"sink": sink}).scalar()
     return shrinkage
+
+
+def is_in_buffer(connection: Connection, segment_id: int) -> bool:
+    """Whether a segment's rows are still there, and its duplicates decided."""
+    return bool(connection.execute(_IN_BUFFER, {"segment_id": segment_id}).scalar())
 
 
 def has_export_request(connection: Connection) -> bool:

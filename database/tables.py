@@ -199,6 +199,36 @@ export_runs = Table(
     comment="A request to seal and deliver. segment_id is what it sealed; null until then.",
 )
 
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("backfill_id", Uuid, primary_key=True),
+    Column("requested_at", TIME, nullable=False, server_default=text("now()")),
+    Column("from_at", TIME, nullable=False),
+    Column("to_at", TIME, nullable=False),
+    Column("sink", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="requested"),
+    Column("started_at", TIME),
+    Column("finished_at", TIME),
+    Column("next_attempt_at", TIME, nullable=False, server_default=text("now()")),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("prefix", Text),
+    Column("segments", Integer),
+    Column("done_segments", Integer, nullable=False, server_default="0"),
+    Column("done_through", BigInteger, nullable=False, server_default="0"),
+    Column("rows", BigInteger, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("objects", BigInteger, nullable=False, server_default="0"),
+    Column("last_error", Text),
+    CheckConstraint(
+        "state IN ('requested', 'running', 'completed', 'failed', 'cancelled')",
+        name="backfill_state",
+    ),
+    CheckConstraint("from_at < to_at", name="backfill_window"),
+    comment="Windows to be delivered once more, into sets of objects of their own.",
+)
+
 dead_letters = Table(
     "dead_letters",
     metadata,

@@ -39,7 +39,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     scheduler = BlockingScheduler(
         timezone="UTC",
         # Threads for each sink, so that a slow one holds up no other.
-        executors={"default": ThreadPoolExecutor(3 * len(exporter.sinks) + 3)},
+        executors={"default": ThreadPoolExecutor(3 * len(exporter.sinks) + 4)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
 
@@ -53,6 +53,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
         every(_LOOK_EVERY, partial(exporter.put_receipts, sink), f"receipts to {sink.name}")
         every(_TIDY_EVERY, partial(exporter.sweep, sink), f"sweep {sink.name}")
         every(_TIDY_EVERY, partial(exporter.describe, sink), f"describe {sink.name}")
+    every(_LOOK_EVERY, exporter.backfill, "backfill")
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
     every(_TIDY_EVERY * 6, exporter.forget_letters, "forget dead letters")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")

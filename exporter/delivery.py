@@ -67,13 +67,13 @@ from database.deliveries import (
     read_stack_id,
 )
 from database.planned_objects import plan_objects
-from exporter.count_rows import ParquetRows
 from exporter.dedup import Marks, drop_duplicates, mark_rows
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.failed import FAILED
 from exporter.identities import write_identities
 from exporter.layout import EventFormat, dataset_of
+from exporter.objects import VerificationFailed, put_verified, verify_object
 from exporter.progress import Progress
 from exporter.promote import promote_columns
 from exporter.read_ahead import read_ahead
@@ -83,16 +83,11 @@ from exporter.session_entries import mark_entries
 from exporter.settings import ExporterSettings
 from exporter.sinks.layout import layout_of
 from exporter.sinks.open import Sink
-from exporter.sinks.sink import SinkError
 from exporter.sites import SITES
 from exporter.stream import stream_links, stream_rows
 from exporter.usage import write_usage
 
 log = logging.getLogger("sluice.exporter")
-
-
-class VerificationFailed(SinkError):
-    """What was read back is not what was written; it is written again."""
 
 
 class ConservationBroken(Exception):
@@ -133,7 +128,7 @@ def deliver_segment(
     is_duplicate = mark_rows(read_duplicate_rows(connection, delivery.segment_id))
     owner = Owner(read_stack_id(connection), settings.client_id)
     connection.rollback()  # the reads need no transaction while the files are written
-    _claim_prefix(sink, owner)
+    claim_prefix(sink, owner)
     if sink.name == BILLED_SINK:
         announce_key()  # nothing is signed with a key that the bucket does not take
     key = manifest_key(sink.prefix, delivery.segment_id)
@@ -142,7 +137,8 @@ def deliver_segment(
     if standing is not None:
         manifest = _read_manifest(standing, key)
         _check_ours(manifest, _describe(delivery, ledger, manifest.objects, sink, settings))
-        _verify_all(sink, manifest.objects)
+        for listed in manifest.objects:
+            verify_object(sink, listed)
     else:
         with tempfile.TemporaryDirectory(prefix="sluice-", dir=staging) as folder:
             files = _encode(delivery, ledger, is_duplicate, sink, settings, Path(folder), progress)
@@ -274,47 +270,12 @@ def _encode(
 
 
 def _upload(sink: Sink, file: EncodedFile, progress: Progress) -> DeliveredObject:
-    key = file.key.under(sink.prefix)
-    sink.bucket.put_file(key, file.path, sha256=file.sha256)
-    delivered = DeliveredObject(
-        dataset=file.key.dataset,
-        key=key,
-        format=file.key.format,
-        rows=file.rows,
-        bytes=file.bytes,
-        sha256=file.sha256,
-    )
-    _verify(sink, delivered)
+    delivered = put_verified(sink, file)
     progress.uploaded()
     return delivered
 
 
-def _verify(sink: Sink, expected: DeliveredObject) -> None:
-    """What the bucket has is what was written, to the byte; its schema is, with it.
-
-    Rows of a Parquet file are those that its own end counts: a manifest that a retry adopts might
-    say anything. Those of text would have to be unpacked a second time.
-    """
-    counter = ParquetRows() if expected.format == "parquet" else None
-    found = sink.bucket.read_back(expected.key, counter.take if counter else None)
-    if found is None:
-        raise VerificationFailed("it is not there", key=expected.key)
-    if (found.bytes, found.sha256) != (expected.bytes, expected.sha256):
-        raise VerificationFailed(
-            f"it was read back as {found.bytes} bytes, {found.sha256[:12]}…, and written as"
-            f" {expected.bytes} bytes, {expected.sha256[:12]}…",
-            key=expected.key,
-        )
-    if counter is not None and (rows := counter.rows()) != expected.rows:
-        raise VerificationFailed(f"it holds {rows} rows, not {expected.rows}", key=expected.key)
-
-
-def _verify_all(sink: Sink, objects: Iterable[DeliveredObject]) -> None:
-    for delivered in objects:
-        _verify(sink, delivered)
-
-
-def _claim_prefix(sink: Sink, owner: Owner) -> None:
+def claim_prefix(sink: Sink, owner: Owner) -> None:
     """Put our name under the prefix, or raise PrefixForeign when another stands there."""
     key = owner_key(sink.prefix)
     if sink.bucket.get(key) is None:

@@ -27,6 +27,7 @@ from core.event_id import make_event_id
 from core.manifest import Owner
 from core.settings import masked
 from core.signing import SigningKey, make_key, read_keys
+from database.backfills import Backfill, fail_backfill, next_backfill, retry_backfill
 from database.circuits import is_paused, know_sinks
 from database.deliveries import (
     PendingDelivery,
@@ -54,12 +55,15 @@ from database.segments import (
     seal_open_segment,
     segments_in_state,
 )
+from exporter.backfill import carry_out
+from exporter.backfill_source import NoSource
 from exporter.dedup import find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
 from exporter.describe import describe_bucket
 from exporter.disk_watch import DiskWatch
 from exporter.file_watch import watch_files
 from exporter.progress import Progress
+from exporter.reading.problems import BucketDamaged
 from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
 from exporter.seen_ids import SeenIds
 from exporter.settings import ExporterSettings
@@ -333,6 +337,41 @@ class Exporter:
             owner = Owner(read_stack_id(connection), self.settings.client_id)
         if describe_bucket(sink, owner, self.settings):
             self._described.add(sink.name)
+
+    def backfill(self) -> None:
+        """Go on with the oldest backfill that is not done."""
+        with self.engine.connect() as connection:
+            wanted = next_backfill(connection)
+            connection.rollback()
+            if wanted is not None:
+                self._backfill(connection, wanted)
+
+    def _backfill(self, connection: Connection, wanted: Backfill) -> None:
+        named = {sink.name: sink for sink in self.sinks}
+        facts: dict[str, object] = {"backfill_id": str(wanted.backfill_id)}
+        try:
+            carry_out(
+                connection,
+                wanted,
+                sink=named[wanted.sink],
+                metering=named["metering"],
+                settings=self.settings,
+                staging=self.staging,
+                is_stopping=self.stopping.is_set,
+            )
+        except (SinkRefused, NoSource, BucketDamaged, ConservationBroken) as exc:
+            log.error("backfill failed", extra=facts | {"error": str(exc)})  # noqa: TRY400
+            connection.rollback()
+            fail_backfill(connection, wanted.backfill_id, str(exc))
+        except Exception as exc:
+            log.warning("backfill is tried again", extra=facts, exc_info=True)
+            connection.rollback()
+            retry_backfill(
+                connection,
+                wanted.backfill_id,
+                error=f"{type(exc).__name__}: {exc}",
+                retry_in=self._retry_after(wanted.attempts),
+            )
 
     def drop_expired(self) -> None:
         """Drop the segments that every sink has had for long enough."""

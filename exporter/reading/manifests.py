@@ -35,7 +35,7 @@ def read_owner(bucket: Bucket, prefix: str) -> Owner:
     if body is None:
         raise PullError(
             f"{owner_key(prefix)} is not there: no stack delivers below this prefix, or it has not"
-            " begun to. The prefix is the stack's CLIENT_S3_PREFIX (`analytics` unless it was"
+            " begun to. The prefix is the stack's CLIENT_PREFIX (`analytics` unless it was"
             " set); in the vendor's bucket it is clients/CLIENT_ID."
         )
     try:

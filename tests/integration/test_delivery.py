@@ -22,7 +22,7 @@ from core.event import FILE_COLUMNS, ColumnType
 from core.manifest import decode_manifest, encode_json
 from database.embedded import EmbeddedServer
 from database.engine import sync_engine
-from exporter.delivery import VerificationFailed
+from exporter.objects import VerificationFailed
 from exporter.sinks.sink import Bucket, ObjectDigest, SinkRefused, SinkUnavailable
 from tests.conftest import NOON, HandClock, an_event, with_database
 from tests.integration.building import (

@@ -31,6 +31,8 @@ PROTECTED = [
     ("GET", "/export/runs"),
     ("GET", "/export/status"),
     ("GET", "/export/config"),
+    ("GET", "/export/backfills"),
+    ("POST", "/export/backfill"),
     ("POST", "/export/sinks/client/pause"),
     ("POST", "/export/sinks/client/resume"),
     ("POST", "/export/sinks/client/test"),
@@ -43,6 +45,7 @@ PROTECTED = [
 ]
 BODIES: dict[str, dict[str, Any]] = {
     "/events/rejected/replay": {"filter": {}},
+    "/export/backfill": {"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"},
     "/sites/shop.example": {"state": "refused"},
     "/privacy/suppressions": {"visitor_ids": ["v-1"]},
 }

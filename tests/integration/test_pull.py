@@ -280,7 +280,7 @@ def test_what_cannot_be_read_is_explained(
 ) -> None:
     bucket = exporting.client.bucket
     exporting.client_root.mkdir(parents=True)
-    with pytest.raises(PullError, match="CLIENT_S3_PREFIX"):
+    with pytest.raises(PullError, match="CLIENT_PREFIX"):
         pull(bucket, folder)
     some_segments(exporting)
     with pytest.raises(PullError, match="prefix"):

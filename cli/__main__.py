@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 from cli.contract import check_contract, write_contract
 from cli.doctor import examine_stack
 from cli.export import add_export_arguments, run_export
+from cli.invoice import add_invoice_arguments, run_invoice
 from cli.pull import add_pull_arguments, run_pull
 from cli.schema import add_schema_arguments, print_schema
 from cli.up import StackFailed, run_stack
@@ -59,6 +60,9 @@ def main() -> None:
     add_export_arguments(
         commands.add_parser("export", help="deliver a window once more, into a set of its own")
     )
+    add_invoice_arguments(
+        commands.add_parser("invoice", help="what a month costs, from the signed receipts")
+    )
     add_pull_arguments(
         commands.add_parser("pull", help="a verified copy of a bucket in a folder, kept up to date")
     )
@@ -99,6 +103,8 @@ def main() -> None:
             )
         case "export":
             sys.exit(run_export(arguments))
+        case "invoice":
+            sys.exit(run_invoice(arguments))
         case "pull":
             sys.exit(run_pull(arguments))
         case "schema":

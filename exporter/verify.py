@@ -107,8 +107,8 @@ def _check_chain(bucket: Bucket, prefix: str, keys: Keys, chain: Chain) -> Itera
             chain.previous, chain.last = digest_receipt(body), None
             continue
         wrong += [
-            *_problems_of_signature(receipt, body, segment_id, keys, chain),
-            *_problems_in_chain(receipt, chain),
+            *problems_of_signature(receipt, body, segment_id, keys, chain),
+            *problems_in_chain(receipt, chain),
             *problems_of_counts(receipt),
             *problems_of_days(receipt),
             *problems_of_window(receipt),
@@ -134,9 +134,10 @@ def _remember(receipt: Receipt, digest: str, segment_id: int, chain: Chain) -> N
         chain.billed[f"{day.day:%Y-%m}"] += day.events
 
 
-def _problems_of_signature(
+def problems_of_signature(
     receipt: Receipt, body: bytes, segment_id: int, keys: Keys, chain: Chain
 ) -> Iterator[str]:
+    """Who signed it, and whether they were to."""
     number, public = keys.by_id.get(receipt.key_id, (0, b""))
     if not number:
         yield f"it is signed with a key that is not in the bucket, {receipt.key_id}"
@@ -149,7 +150,8 @@ def _problems_of_signature(
         yield f"it stands in the place of segment {segment_id}"
 
 
-def _problems_in_chain(receipt: Receipt, chain: Chain) -> Iterator[str]:
+def problems_in_chain(receipt: Receipt, chain: Chain) -> Iterator[str]:
+    """Whether it follows the one before it, by digest, time and stack."""
     is_first = chain.previous is None
     if receipt.previous != chain.previous and not is_first:
         yield "it does not follow the receipt before it: one is missing, or was put there"

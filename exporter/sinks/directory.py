@@ -94,6 +94,15 @@ class DirectoryBucket:
         wanted = (k for k in keys if k.startswith(prefix) and k > after)
         yield from sorted(k for k in wanted if not _is_partial(k))
 
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """The folders in a folder."""
+        with _translated(prefix):
+            try:
+                names = [p.name for p in self._path(prefix).iterdir() if p.is_dir()]
+            except FileNotFoundError:
+                names = []
+        yield from sorted(names)
+
     def delete(self, key: str) -> None:
         """Remove the file."""
         with _translated(key):

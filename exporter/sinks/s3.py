@@ -173,6 +173,14 @@ class S3Bucket:
                 for found in page.get("Contents", ()):
                     yield found["Key"]
 
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """S3 rolls up what has the same folder."""
+        with _translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{prefix}/", Delimiter="/"):
+                for found in page.get("CommonPrefixes", ()):
+                    yield found["Prefix"][len(prefix) + 1 : -1]
+
     def delete(self, key: str) -> None:
         """S3 does not mind when there is none."""
         with _translated(key):

@@ -62,6 +62,9 @@ class Bucket(Protocol):
     def list_keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Keys that begin with the prefix, in order; only those behind `after`."""
 
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right below `prefix`, in order; what is in them is not listed."""
+
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens when there is none."""
 

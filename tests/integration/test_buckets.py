@@ -296,3 +296,10 @@ def test_a_listing_begins_behind_a_key(bucket: Bucket) -> None:
     bucket.put("a/n/0", b"")
     assert list(bucket.list_keys("a/m/", after="a/m/2")) == ["a/m/3", "a/m/4"]
     assert list(bucket.list_keys("a/m/", after="a/m/9")) == []
+
+
+def test_folders_are_listed_without_what_is_in_them(bucket: Bucket) -> None:
+    for key in ("c/b/x/1", "c/b/y", "c/a/1", "c/z", "d/e/1"):
+        bucket.put(key, b"")
+    assert list(bucket.list_folders("c")) == ["a", "b"]
+    assert list(bucket.list_folders("none")) == []

@@ -213,7 +213,7 @@ class FailingAt:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("at", [1, 2, 4, 6, 7, 9, 12, 15, 20])
+@pytest.mark.parametrize("at", [2, 5, 8, 14])
 async def test_a_crash_at_any_step_is_gone_on_from(
     exporting: Exporting, at: int, after: bool
 ) -> None:

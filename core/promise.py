@@ -14,3 +14,7 @@ def promised_age(config: Mapping[str, Any]) -> timedelta | None:
     """By what the exporter says of its settings; None when it does not say."""
     seconds = config.get("export_interval_seconds")
     return timedelta(seconds=float(seconds)) + DELIVERY_ALLOWANCE if seconds else None
+
+
+EXPORTER_SILENCE: Final = timedelta(seconds=30)
+"""After this long without its heartbeat, the exporter is taken to be gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
@@ -58,6 +58,20 @@ WHERE backfill_id = :backfill_id
 _FAIL = text("""
 UPDATE backfills SET state = 'failed', last_error = :error, finished_at = now()
 WHERE backfill_id = :backfill_id AND state IN ('requested', 'running')
+""")
+MOST_WAITING: Final = 20
+REMEMBERED: Final = 1_000
+
+# The one that is asked for already, if it is not over.
+_SAME = text("""
+SELECT backfill_id FROM backfills
+WHERE state IN ('requested', 'running') AND from_at = :from_at AND to_at = :to_at
+  AND sink = :sink AND format = :format
+""")
+_WAITING = text("SELECT count(*) FROM backfills WHERE state IN ('requested', 'running')")
+_FORGET = text("""
+DELETE FROM backfills WHERE state NOT IN ('requested', 'running') AND backfill_id NOT IN (
+  SELECT backfill_id FROM backfills ORDER BY requested_at DESC LIMIT :remembered)
 """)
 _REQUEST = text("""
 INSERT INTO backfills (backfill_id, from_at, to_at, sink, format)
@@ -149,19 +163,23 @@ async def request_backfill(
     to_at: datetime,
     sink: str,
     form: str,
-) -> None:
-    """Write the request down."""
+) -> UUID | None:
+    """Write the request down, or join an equal one that is not over; returns the one that does it.
+
+    None when too many wait.
+    """
+    wanted = {"from_at": from_at, "to_at": to_at, "sink": sink, "format": form}
     async with connection.begin():
-        await connection.execute(
-            _REQUEST,
-            {
-                "backfill_id": backfill_id,
-                "from_at": from_at,
-                "to_at": to_at,
-                "sink": sink,
-                "format": form,
-            },
-        )
+        # Two requests at the same moment must find each other.
+        await connection.execute(text("LOCK TABLE backfills IN SHARE ROW EXCLUSIVE MODE"))
+        joined: UUID | None = (await connection.execute(_SAME, wanted)).scalar()
+        if joined is not None:
+            return joined
+        if (await connection.execute(_WAITING)).scalar_one() >= MOST_WAITING:
+            return None
+        await connection.execute(_FORGET, {"remembered": REMEMBERED})
+        await connection.execute(_REQUEST, wanted | {"backfill_id": backfill_id})
+        return backfill_id
 
 
 async def list_backfills(connection: AsyncConnection, most: int) -> list[Row[Any]]:

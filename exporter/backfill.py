@@ -170,6 +170,7 @@ def _deliver(
             objects=objects,
             schema_version=SCHEMA_VERSION,
             previous=previous,
+            partitioned_by=layout.cut_by,
             written_by=f"sluice exporter {VERSION}",
         )  # fmt: skip
         if not target.bucket.put_if_absent(key, encode_json(manifest)):

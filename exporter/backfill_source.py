@@ -24,8 +24,11 @@ from database.segments import is_in_buffer
 from exporter.arrow_schema import ROW_SCHEMA
 from exporter.dedup import drop_duplicates, mark_rows
 from exporter.derive import derive_columns
+from exporter.encode import hours_of
 from exporter.reading.download import fetch
 from exporter.reading.manifests import find_segment, list_segments, read_manifest, read_watermark
+from exporter.reading.problems import BucketDamaged
+from exporter.session_entries import mark_entries
 from exporter.sinks.open import Sink
 from exporter.stream import stream_rows
 
@@ -52,6 +55,7 @@ class Source:
 
     batches: Iterator[pa.RecordBatch]
     due: list[HourCount]
+    """Complete when every batch was taken."""
 
 
 def segments_within(metering: Sink, hours: Hours) -> list[int]:
@@ -90,17 +94,13 @@ def open_source(
     connection.rollback()
     if is_buffered:
         with stream_rows(database_url, segment_id) as batches:
-            kept = map(derive_columns, drop_duplicates(batches, is_duplicate))
+            kept = mark_entries(map(derive_columns, drop_duplicates(batches, is_duplicate)))
             due = [count for count in ledger if hours.contains(count.hour)]
             yield Source((_within(batch, hours) for batch in kept), due)
         return
     manifest = read_manifest(metering.bucket, metering.prefix, segment_id)
-    objects = _backed_up(manifest, hours)
-    due = [
-        HourCount(key.partition.site_id, key.partition.hour, "", "accepted", listed.rows, 0)
-        for key, listed in objects
-    ]
-    yield Source(_read_backup(metering, objects, folder), due)
+    due = []
+    yield Source(_read_backup(metering, _backed_up(manifest), hours, folder, due), due)
 
 
 def _within(batch: pa.RecordBatch, hours: Hours) -> pa.RecordBatch:
@@ -113,7 +113,7 @@ def _within(batch: pa.RecordBatch, hours: Hours) -> pa.RecordBatch:
     )
 
 
-def _backed_up(manifest: Manifest, hours: Hours) -> list[tuple[ObjectKey, DeliveredObject]]:
+def _backed_up(manifest: Manifest) -> list[tuple[ObjectKey, DeliveredObject]]:
     listed = [o for o in manifest.objects if o.dataset == "events" and o.format == "parquet"]
     if not listed and manifest.counts.exported:
         raise NoSource(
@@ -121,22 +121,38 @@ def _backed_up(manifest: Manifest, hours: Hours) -> list[tuple[ObjectKey, Delive
             " has no backup of it: METERING_MODE was usage when it was delivered."
         )
     keyed = [(key, o) for o in listed if (key := parse_object_key(o.key)) is not None]
-    return sorted(
-        ((key, o) for key, o in keyed if hours.contains(key.partition.hour)),
-        key=lambda pair: (pair[0].partition, pair[0].part),
-    )
+    return sorted(keyed, key=lambda pair: (pair[0].partition, pair[0].part))
 
 
 def _read_backup(
-    metering: Sink, objects: list[tuple[ObjectKey, DeliveredObject]], folder: Path
+    metering: Sink,
+    objects: list[tuple[ObjectKey, DeliveredObject]],
+    hours: Hours,
+    folder: Path,
+    due: list[HourCount],
 ) -> Iterator[pa.RecordBatch]:
-    """One file at a time, verified before its first row is used."""
+    """One file at a time, verified before its first row is used; counts in `due` what it holds.
+
+    Rows are chosen by their own time of receipt: what a key says of it depends on the template
+    and on the time that cut the partitions when it was delivered.
+    """
     path = folder / "backup.parquet"
     for key, listed in objects:
         fetch(metering.bucket, listed, path, partial_folder=folder)
+        rows = 0
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches():
-                yield _whole_row(batch, key.partition.site_id)
+                rows += batch.num_rows
+                wanted = _within(batch, hours)
+                due += [
+                    HourCount(key.partition.site_id, hour, "", "accepted", events, 0)
+                    for hour, events in hours_of(wanted).items()
+                ]
+                yield _whole_row(wanted, key.partition.site_id)
+        if rows != listed.rows:
+            raise BucketDamaged(
+                f"{listed.key} holds {rows} rows, and its manifest says {listed.rows}."
+            )
         path.unlink()
 
 

@@ -336,7 +336,7 @@ def _describe(
         ),
         objects=objects,
         schema_version=SCHEMA_VERSION,
-        partitioned_by=settings.partition_by,
+        partitioned_by=layout_of(sink, settings).cut_by,
         previous=delivery.previous_manifest,
         written_by=f"sluice exporter {VERSION}",
     )

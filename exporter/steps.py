@@ -342,8 +342,9 @@ class Exporter:
         """Go on with the oldest backfill that is not done."""
         with self.engine.connect() as connection:
             wanted = next_backfill(connection)
+            is_held_back = wanted is not None and is_paused(connection, wanted.sink)
             connection.rollback()
-            if wanted is not None:
+            if wanted is not None and not is_held_back:
                 self._backfill(connection, wanted)
 
     def _backfill(self, connection: Connection, wanted: Backfill) -> None:
@@ -359,7 +360,7 @@ class Exporter:
                 staging=self.staging,
                 is_stopping=self.stopping.is_set,
             )
-        except (SinkRefused, NoSource, BucketDamaged, ConservationBroken) as exc:
+        except (SinkRefused, NoSource, BucketDamaged, ConservationBroken, PrefixForeign) as exc:
             log.error("backfill failed", extra=facts | {"error": str(exc)})  # noqa: TRY400
             connection.rollback()
             fail_backfill(connection, wanted.backfill_id, str(exc))

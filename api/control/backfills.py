@@ -62,10 +62,11 @@ async def backfill(request: Request, wanted: BackfillRequest) -> Backfill:
 
     Nothing of it goes into the live set, and nothing of it is billed.
     """
-    from_at, to_at = wanted.from_.astimezone(UTC), wanted.to.astimezone(UTC)
-    if any(
-        moment.replace(minute=0, second=0, microsecond=0) != moment for moment in (from_at, to_at)
-    ):
+    try:
+        from_at, to_at = wanted.from_.astimezone(UTC), wanted.to.astimezone(UTC)
+    except OverflowError:
+        raise HTTPException(422, "from and to have to be times of our era.") from None
+    if not (_is_whole_hour(from_at) and _is_whole_hour(to_at)):
         raise HTTPException(422, "from and to have to be whole hours: 2026-11-29T10:00:00Z.")
     if from_at >= to_at:
         raise HTTPException(422, "from has to be before to.")
@@ -81,11 +82,15 @@ async def backfill(request: Request, wanted: BackfillRequest) -> Backfill:
                 " the live set. Ask for a window before that.",
             )
         await connection.rollback()
-        await backfills.request_backfill(
+        carrying_out = await backfills.request_backfill(
             connection, backfill_id,
             from_at=from_at, to_at=to_at, sink=wanted.sink, form=wanted.format,
         )  # fmt: skip
-        return await _read(request, connection, backfill_id)
+        if carrying_out is None:
+            raise HTTPException(
+                429, f"{backfills.MOST_WAITING} backfills wait already: ask again when one is over."
+            )
+        return await _read(request, connection, carrying_out)
 
 
 @router.get("/backfills")
@@ -109,7 +114,8 @@ async def read_backfill(request: Request, backfill_id: UUID) -> Backfill:
 async def cancel_backfill(request: Request, backfill_id: UUID) -> Backfill:
     """End it after the segment under way; what is in the set stays there."""
     async with request.app.state.engine.connect() as connection:
-        await backfills.cancel_backfill(connection, backfill_id)
+        if not await backfills.cancel_backfill(connection, backfill_id):
+            await _refuse(request, connection, backfill_id, "cancelled")
         return await _read(request, connection, backfill_id)
 
 
@@ -117,8 +123,14 @@ async def cancel_backfill(request: Request, backfill_id: UUID) -> Backfill:
 async def resume_backfill(request: Request, backfill_id: UUID) -> Backfill:
     """Go on where it failed or was cancelled."""
     async with request.app.state.engine.connect() as connection:
-        await backfills.resume_backfill(connection, backfill_id)
+        if not await backfills.resume_backfill(connection, backfill_id):
+            await _refuse(request, connection, backfill_id, "resumed")
         return await _read(request, connection, backfill_id)
+
+
+async def _refuse(request: Request, connection: Any, backfill_id: UUID, what: str) -> None:
+    state = (await _read(request, connection, backfill_id)).state
+    raise HTTPException(409, f"A backfill that is {state} cannot be {what}.")
 
 
 async def _read(request: Request, connection: Any, backfill_id: UUID) -> Backfill:

@@ -16,6 +16,7 @@ from sqlalchemy import Row
 
 from api.control.alerts import ActiveAlert, active_alerts
 from core.event_id import make_event_id
+from core.promise import EXPORTER_SILENCE
 from database import circuits, overview
 
 router = APIRouter(prefix="/export", tags=["export"])
@@ -170,7 +171,8 @@ async def run_export(request: Request) -> RequestedRun:
     """
     async with request.app.state.engine.connect() as connection:
         run_id = await overview.request_run(connection, make_event_id())
-    return RequestedRun(run_id=run_id, state="requested")
+        (run,) = await overview.read_runs(connection, run_id=run_id)
+    return RequestedRun(run_id=run_id, state=_run_state(run))
 
 
 @router.get("/runs")
@@ -218,12 +220,15 @@ async def export_status(request: Request) -> ExportStatus:
         exporter = await overview.read_exporter(connection)
         runs = await overview.read_runs(connection, most=10)
         alerts = await active_alerts(connection)
+        heard_of = (
+            exporter if exporter and now - exporter.last_seen_at <= EXPORTER_SILENCE else None
+        )
         by_sink = _BySink(
             pending=pending,
             watermarks=await overview.read_watermarks(connection),
             circuits=await circuits.read_circuits(connection),
             orphans=await overview.read_orphans(connection),
-            progress=exporter.seen.get("progress", {}) if exporter else {},
+            progress=heard_of.seen.get("progress", {}) if heard_of else {},
         )
     sinks = [
         _sink_status(d, by_sink, now=now, next_seal_at=exporter and exporter.next_seal_at)
@@ -231,7 +236,7 @@ async def export_status(request: Request) -> ExportStatus:
     ]
     accounted = [s.exported + s.pending + counts.duplicates for s in sinks]
     return ExportStatus(
-        state=_overall(sinks) if exporter else "unknown",
+        state=_overall(sinks) if heard_of else "unknown",
         next_export_at=exporter.next_seal_at if exporter else None,
         exporter_seen_at=exporter.last_seen_at if exporter else None,
         disk=exporter.seen.get("disk") if exporter else None,

@@ -22,14 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.collector.group_commit import GroupCommit
 from api.collector.plan_in_force import PlanInForce
 from api.control.spool_health import SpoolHealth, SpoolReading, read_spool
-from core.promise import promised_age
+from core.promise import EXPORTER_SILENCE, promised_age
 from core.version import VERSION
 from database import overview
 from database.circuits import read_circuits
 
 router = APIRouter(tags=["monitoring"])
 
-EXPORTER_SILENCE = timedelta(seconds=30)
 # A server that was stopped takes connections, and says nothing.
 _READ_SECONDS: Final = 3.0
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.clock import Clock, utc_now
+from core.promise import EXPORTER_SILENCE
 from core.signing import SigningKeyError, read_keys
 from database.checkup import has_receipts, read_migration, read_server, read_silence
 from database.migrate import newest_migration
@@ -24,7 +25,6 @@ T = TypeVar("T")
 
 _TESTED_MAJOR: Final = 18
 _MAX_SKEW: Final = timedelta(seconds=10)
-_EXPORTER_SILENCE: Final = timedelta(seconds=30)
 _LEAST_FREE_PERCENT: Final = 10
 
 
@@ -100,7 +100,7 @@ class StackChecks:
         if silence is None:
             raise CheckSkipped("none has run on this database yet")
         seen = f"heard of {silence.total_seconds():.0f} s ago"
-        if silence > _EXPORTER_SILENCE:
+        if silence > EXPORTER_SILENCE:
             raise CheckFailed(seen, "Start it, or look into its log for why it does not run.")
         return seen
 

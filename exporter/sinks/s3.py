@@ -17,7 +17,7 @@ from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials, create_assume_role_refresher
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
 from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable
 
@@ -288,6 +288,8 @@ def _translated(key: str) -> Iterator[None]:
         raise SinkRefused(
             "No credentials: give the machine a role, or set the access keys.", key=key
         ) from exc
+    except ParamValidationError as exc:
+        raise SinkRefused(f"No such name can be asked for: {exc}", key=key) from exc
     except (BotoCoreError, OSError) as exc:
         raise SinkUnavailable(f"{type(exc).__name__}: {exc}", key=key) from exc
 

@@ -157,6 +157,71 @@ async def test_columns_that_were_promoted_since_are_in_the_set(
     assert sorted(rows) == [(0.0, 3), (1.0, 3)]
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PARTITION_TEMPLATE": "site_id/year/month/day"},
+        {"PARTITION_BY": "occurred_at", "LATENESS": "30d"},
+    ],
+)
+async def test_any_layout_of_the_bucket_gives_the_same_window(
+    database_url: str, engine: Engine, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    exporting = Exporting(
+        database_url, engine, tmp_path / "b", variables=variables | {"BUFFER_RETENTION": "0"}
+    )
+    long_ago = (datetime.now(UTC) - timedelta(days=2)).isoformat()
+    for number in range(2):
+        await asyncio.to_thread(
+            write_now, database_url, an_event(eventId=f"{number}-a", occurredAt=long_ago)
+        )
+        await asyncio.to_thread(exporting.seal)
+    have_hours_passed(exporting, 3)
+    await asyncio.to_thread(exporting.deliver)
+    query(database_url, "UPDATE segments SET exported_at = now() + interval '1 day'"
+          " WHERE segment_id > 1")  # fmt: skip
+    await asyncio.to_thread(exporting.exporter.drop_expired)
+    await asyncio.to_thread(allow, exporting)
+    asked = await ask(exporting)
+    await asyncio.to_thread(exporting.exporter.backfill)
+    done = await read(exporting, asked["backfill_id"])
+    assert (done["state"], done["rows"], done["last_error"]) == ("completed", 2, None)
+    window = window_of(exporting)
+    before = datetime.fromisoformat(window["from"])
+    nothing = await ask(
+        exporting, **{"from": (before - HOUR).isoformat(), "to": before.isoformat()}
+    )
+    await asyncio.to_thread(exporting.exporter.backfill)
+    assert (await read(exporting, nothing["backfill_id"]))["rows"] == 0
+
+
+async def test_equal_requests_are_joined_and_too_many_are_refused(exporting: Exporting) -> None:
+    await asyncio.to_thread(allow, exporting)
+    first = await ask(exporting)
+    assert (await ask(exporting))["backfill_id"] == first["backfill_id"]
+    before = datetime.fromisoformat(window_of(exporting)["from"])
+    async with serving(exporting.database_url) as http:
+        answers = [
+            await http.post(
+                "/export/backfill",
+                json=window_of(exporting) | {"from": (before - n * HOUR).isoformat()},
+            )
+            for n in range(1, 22)
+        ]
+        assert [answer.status_code for answer in answers] == [202] * 19 + [429] * 2
+        assert (
+            await http.post(f"/export/backfills/{first['backfill_id']}/resume")
+        ).status_code == 409
+
+
+async def test_a_paused_sink_holds_its_backfills_back(exporting: Exporting) -> None:
+    await asyncio.to_thread(allow, exporting)
+    asked = await ask(exporting)
+    query(exporting.database_url, "UPDATE sinks SET circuit = 'paused' WHERE sink = 'client'")
+    await asyncio.to_thread(exporting.exporter.backfill)
+    assert (await read(exporting, asked["backfill_id"]))["state"] == "requested"
+
+
 async def test_only_whole_hours_that_were_delivered_are_taken(exporting: Exporting) -> None:
     await asyncio.to_thread(allow, exporting)
     window = window_of(exporting)

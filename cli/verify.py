@@ -54,6 +54,8 @@ def run_verify(
                 print(f"\r{segments:,} segments hold …", end="", file=sys.stderr, flush=True)
     except SinkError as exc:
         raise VerificationFailed(f"The bucket cannot be read: {exc}") from exc
+    except OSError as exc:
+        raise VerificationFailed(f"This machine cannot keep what is read: {exc}") from exc
     if shows_progress:
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     print(f"{segments:,} segments hold, {failed:,} things do not.")

@@ -160,11 +160,10 @@ def replace_lost_keys(folder: Path, announced: Sequence[bytes], *, now: datetime
     if not public:
         raise SigningKeyError("The bucket knows no key: none is lost. Start the exporter.")
     try:
-        for number in sorted(_numbers_in(folder)):
-            private = _read_private(folder, number)
-            found = key_id_of(_raw(private.public_key()))
-            if found == key_id_of(public[-1]):
-                raise SigningKeyError("The bucket's newest key is here: none is lost. Use --new.")
+        here = {n: _raw(_read_private(folder, n).public_key()) for n in sorted(_numbers_in(folder))}
+        if public[-1] in here.values():
+            raise SigningKeyError("The bucket's newest key is here: none is lost. Use --new.")
+        for number, found in ((number, key_id_of(raw)) for number, raw in here.items()):
             if number > len(public) or found != key_id_of(public[number - 1]):
                 path = folder / f"{number:04d}.pem"
                 path.rename(path.with_suffix(f".{found}.unused"))

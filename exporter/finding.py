@@ -10,6 +10,7 @@ import msgspec
 
 from core.manifest import Owner
 from core.receipt import Receipt
+from exporter.reading.download import patiently
 from exporter.sinks.sink import Bucket
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -52,11 +53,15 @@ class Chain:
 
 def read_document(bucket: Bucket, key: str) -> bytes | None:
     """An object that is read as a whole; raises ValueError for one that is none of ours."""
-    body = bytearray()
 
-    def take(chunk: bytes) -> None:
-        if len(body) + len(chunk) > _MAX_DOCUMENT_BYTES:
-            raise ValueError(f"it is larger than {_MAX_DOCUMENT_BYTES >> 20} MiB")
-        body.extend(chunk)
+    def read() -> bytes | None:
+        body = bytearray()
 
-    return None if bucket.read_back(key, take) is None else bytes(body)
+        def take(chunk: bytes) -> None:
+            if len(body) + len(chunk) > _MAX_DOCUMENT_BYTES:
+                raise ValueError(f"it is larger than {_MAX_DOCUMENT_BYTES >> 20} MiB")
+            body.extend(chunk)
+
+        return None if bucket.read_back(key, take) is None else bytes(body)
+
+    return patiently(read)

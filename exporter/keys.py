@@ -23,7 +23,7 @@ from exporter.sinks.sink import SinkError
 
 def run_keys(arguments: argparse.Namespace) -> None:
     """Print number and id of each key, after making the next one. Raises SigningKeyError."""
-    folder = arguments.dir or Path("keys")
+    folder = arguments.dir or Path(os.environ.get("SIGNING_KEY_DIR") or "keys")
     if arguments.replace_lost:
         folder = _replace_lost(arguments.dir)
     elif arguments.new:
@@ -35,7 +35,7 @@ def run_keys(arguments: argparse.Namespace) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What both ways to call it take."""
-    parser.add_argument("--dir", type=Path, help="SIGNING_KEY_DIR; ./keys when left out")
+    parser.add_argument("--dir", type=Path, help="SIGNING_KEY_DIR when left out, else ./keys")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--new", action="store_true", help="make the next one; restart the exporter")
     which.add_argument(

@@ -171,15 +171,19 @@ def problems_in_chain(receipt: Receipt, chain: Chain) -> Iterator[str]:
         yield f"it is of stack {receipt.stack_id} of {receipt.client_id}"
 
 
+def problems_of_newest(keys: Keys, chain: Chain) -> Iterator[str]:
+    """Whether the trusted key, or one that follows from it, vouches for the chain as it ends."""
+    last = chain.last
+    if last is not None and keys.by_id.get(last.key_id, (0, b""))[0] < keys.first_trusted:
+        yield "the newest receipt is signed with a key that the trusted one replaced"
+
+
 def _check_end(
     bucket: Bucket, prefix: str, keys: Keys, chain: Chain, now: datetime
 ) -> Iterator[Finding]:
     """The newest receipt, and segments that were delivered and have none."""
-    last = chain.last
-    number = keys.by_id.get(last.key_id, (0, b""))[0] if last else 0
-    if last is not None and number < keys.first_trusted:
-        what = "the newest receipt is signed with a key that the trusted one replaced"
-        yield Finding(False, what)
+    for problem in problems_of_newest(keys, chain):
+        yield Finding(False, problem)
     newest = max(chain.receipted, default=0)
     seen = newest
     for key in bucket.list_keys(manifests_prefix(prefix)):
@@ -202,9 +206,9 @@ def _check_end(
 
 
 def _may_be_on_its_way(bucket: Bucket, prefix: str, segment_id: int, now: datetime) -> bool:
-    if bucket.get(receipt_key(prefix, segment_id)) is not None:
-        return True  # it came while we were reading the others
     try:
+        if read_document(bucket, receipt_key(prefix, segment_id)) is not None:
+            return True  # it came while we were reading the others
         body = read_document(bucket, manifest_key(prefix, segment_id))
         return decode_manifest(body or b"").window.sealed_at > now - _RECEIPT_DELAY
     except UNREADABLE:

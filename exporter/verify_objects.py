@@ -24,9 +24,10 @@ from core.manifest import DeliveredObject, Manifest, decode_manifest
 from core.receipt import Receipt
 from exporter.count_rows import row_counter
 from exporter.finding import UNREADABLE, Chain, Finding, read_document
+from exporter.reading.download import patiently
 from exporter.receipt_problems import problems_of_usage
 from exporter.receipts import BILLED_SINK
-from exporter.sinks.sink import Bucket
+from exporter.sinks.sink import Bucket, ObjectDigest
 from exporter.usage import read_usage
 
 _MAX_SKIPPED: Final = 100
@@ -97,23 +98,17 @@ def _problems_of_objects(
 
 
 def _problems_of_object(bucket: Bucket, expected: DeliveredObject, chain: Chain) -> Iterator[str]:
-    counter = row_counter(expected.format)
-    if counter is None:
-        yield f"{expected.key}: this version cannot count the rows of {expected.format}"
+    try:
+        found, rows = patiently(lambda: _read_through(bucket, expected))
+    except ValueError as exc:
+        yield f"{expected.key} holds no rows that can be counted: {exc}"
         return
-    with closing(counter):
-        found = bucket.read_back(expected.key, counter.take)
-        if found is None:
-            yield f"{expected.key} is not there"
-            return
-        if (found.bytes, found.sha256) != (expected.bytes, expected.sha256):
-            yield f"{expected.key} was changed: {found.bytes} bytes, {found.sha256[:12]}…"
-            return
-        try:
-            rows = counter.rows()
-        except ValueError as exc:
-            yield f"{expected.key} holds no rows that can be counted: {exc}"
-            return
+    if found is None:
+        yield f"{expected.key} is not there"
+        return
+    if (found.bytes, found.sha256) != (expected.bytes, expected.sha256):
+        yield f"{expected.key} was changed: {found.bytes} bytes, {found.sha256[:12]}…"
+        return
     if rows != expected.rows:
         yield f"{expected.key} holds {rows} rows, not {expected.rows}"
     if expected.dataset in EVENT_DATASETS:
@@ -121,6 +116,19 @@ def _problems_of_object(bucket: Bucket, expected: DeliveredObject, chain: Chain)
         if content in chain.contents:
             yield f"{expected.key} holds the very bytes of another object: its events count twice"
         chain.contents.add(content)
+
+
+def _read_through(
+    bucket: Bucket, expected: DeliveredObject
+) -> tuple[ObjectDigest | None, int | None]:
+    """An object's digest, and its rows where it is the one that is expected."""
+    counter = row_counter(expected.format)
+    if counter is None:
+        raise ValueError(f"this version cannot count the rows of {expected.format}")
+    with closing(counter):
+        found = bucket.read_back(expected.key, counter.take)
+        is_same = found == ObjectDigest(expected.bytes, expected.sha256)
+        return found, counter.rows() if is_same else None
 
 
 def _is_object_of(delivered: DeliveredObject, prefix: str, segment_id: int) -> bool:

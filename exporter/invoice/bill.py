@@ -1,8 +1,10 @@
 """What a client is billed for: its receipts of a month, each verified before it is counted.
 
 The chain is walked from the first receipt in the bucket to the month's end: by digest, signature,
-stack and window, with the functions of `sluice verify`. The receipts of the month are held against
-the usage records that their manifests list. One problem, and nothing is billed.
+stack and window, with the functions of `sluice verify`. With a trusted key it is walked to its very
+end: that key has to vouch for the newest receipt, and so for those before it. The receipts of the
+month are held against the usage records that their manifests list. One problem, and nothing is
+billed.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from exporter.receipt_problems import (
     problems_of_days,
     problems_of_text,
     problems_of_usage,
+    problems_of_window,
 )
 from exporter.sinks.sink import Bucket
 from exporter.usage import read_usage
-from exporter.verify import problems_in_chain, problems_of_signature
+from exporter.verify import problems_in_chain, problems_of_newest, problems_of_signature
 from exporter.verify_keys import Keys, check_keys
 
 _THREADS: Final = 8
@@ -100,7 +103,10 @@ def bill_client(
     owner = _read_owner(bucket, prefix)
     keys, walk = Keys(), _Walk()
     walk.problems += [f.what for f in check_keys(bucket, prefix, trusted_key, keys) if not f.holds]
-    _walk_chain(bucket, prefix, month, keys, owner, walk)
+    chain = Chain("metering", None, owner=owner)
+    _walk_chain(bucket, prefix, month, keys, chain, walk, to_its_end=trusted_key is not None)
+    if trusted_key is not None and not walk.problems:
+        walk.problems += problems_of_newest(keys, chain)
     first_hours = _check_usage(bucket, prefix, walk)
     if walk.problems:
         raise InvoiceRefused([f"{prefix}: {problem}" for problem in walk.problems])
@@ -142,9 +148,16 @@ def _read_owner(bucket: Bucket, prefix: str) -> Owner:
 
 
 def _walk_chain(
-    bucket: Bucket, prefix: str, month: Month, keys: Keys, owner: Owner, walk: _Walk
+    bucket: Bucket,
+    prefix: str,
+    month: Month,
+    keys: Keys,
+    chain: Chain,
+    walk: _Walk,
+    *,
+    to_its_end: bool,
 ) -> None:
-    chain = Chain("metering", None, owner=owner)
+    is_over = False
     for segment_id, body in _read_receipts(bucket, prefix):
         digest = digest_receipt(body)
         try:
@@ -153,19 +166,23 @@ def _walk_chain(
         except UNREADABLE as exc:
             walk.problems.append(f"segment {segment_id}: no receipt can be read there: {exc}")
             return
-        if receipt.window.opened_at >= month.end + _CLOCK_MARGIN:
+        is_over = is_over or receipt.window.opened_at >= month.end + _CLOCK_MARGIN
+        if is_over and not to_its_end:
             return
         wrong += [
             *problems_of_signature(receipt, body, segment_id, keys, chain),
             *problems_in_chain(receipt, chain),
             *problems_of_counts(receipt),
             *problems_of_days(receipt),
+            *problems_of_window(receipt),
         ]
         walk.problems += [f"segment {segment_id}: {problem}" for problem in wrong]
         if len(walk.problems) >= _MAX_PROBLEMS:
             walk.problems.append("… and it was not looked further")
             return
         chain.previous, chain.last = digest, receipt
+        if is_over:
+            continue
         walk.first = walk.first or receipt
         walk.covered_until = receipt.window.sealed_at
         walk.known_sites |= {
@@ -186,7 +203,11 @@ def _read_receipts(bucket: Bucket, prefix: str) -> Iterator[tuple[int, bytes]]:
     )
 
     def read(segment_id: int) -> bytes:
-        return bucket.get(receipt_key(prefix, segment_id)) or b""
+        key = receipt_key(prefix, segment_id)
+        try:
+            return read_document(bucket, key) or b""
+        except ValueError as exc:
+            raise InvoiceRefused([f"{key}: no receipt can be read there: {exc}"]) from exc
 
     with ThreadPoolExecutor(_THREADS, "receipts") as threads:
         while ahead := list(islice(segments, _AHEAD)):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable
+from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable, digest_chunks
 
 _CHUNK_BYTES = 1 << 20
 # Wrong until somebody mends it; a full disk may empty itself.
@@ -66,19 +65,10 @@ class DirectoryBucket:
         self, key: str, hand_to: Callable[[bytes], object] | None = None
     ) -> ObjectDigest | None:
         """Digest the file."""
-        digest = hashlib.sha256()
-        with _translated(key):
-            try:
-                with self._path(key).open("rb") as stream:
-                    while chunk := stream.read(_CHUNK_BYTES):
-                        digest.update(chunk)
-                        if hand_to is not None:
-                            hand_to(chunk)
-                    return ObjectDigest(stream.tell(), digest.hexdigest())
-            except FileNotFoundError:
-                return None
+        chunks = self.read_chunks(key)
+        return None if chunks is None else digest_chunks(chunks, hand_to)
 
-    def read_chunks(self, key: str) -> Iterator[bytes] | None:
+    def read_chunks(self, key: str) -> Generator[bytes] | None:
         """Read the file as it is asked for."""
         with _translated(key):
             try:
@@ -145,7 +135,7 @@ class DirectoryBucket:
                 partial.unlink(missing_ok=True)
 
 
-def _chunks_of(stream: BinaryIO, key: str) -> Iterator[bytes]:
+def _chunks_of(stream: BinaryIO, key: str) -> Generator[bytes]:
     with _translated(key), stream:
         while chunk := stream.read(_CHUNK_BYTES):
             yield chunk

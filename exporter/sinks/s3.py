@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +18,7 @@ from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials, create_assume_role_refresher
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
-from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable
+from exporter.sinks.sink import ObjectDigest, SinkRefused, SinkUnavailable, digest_chunks
 
 _PART_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 20
@@ -136,24 +135,10 @@ class S3Bucket:
         self, key: str, hand_to: Callable[[bytes], object] | None = None
     ) -> ObjectDigest | None:
         """Download and digest: what S3 has, not what it says that it has."""
-        with _translated(key):
-            try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            except ClientError as exc:
-                if _code(exc) in _MISSING:
-                    return None
-                raise
-            digest = hashlib.sha256()
-            size = 0
-            with closing(answer["Body"]) as body:
-                for chunk in body.iter_chunks(_CHUNK_BYTES):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    if hand_to is not None:
-                        hand_to(chunk)
-            return ObjectDigest(size, digest.hexdigest())
+        chunks = self.read_chunks(key)
+        return None if chunks is None else digest_chunks(chunks, hand_to)
 
-    def read_chunks(self, key: str) -> Iterator[bytes] | None:
+    def read_chunks(self, key: str) -> Generator[bytes] | None:
         """One request, read as it is asked for; what is done with a piece raises as it does."""
         with _translated(key):
             try:
@@ -266,7 +251,7 @@ def remedy_for(code: str) -> str | None:
     return _PERMANENT.get(code)
 
 
-def _chunks_of(body: Any, key: str) -> Iterator[bytes]:
+def _chunks_of(body: Any, key: str) -> Generator[bytes]:
     with _translated(key), closing(body):
         yield from body.iter_chunks(_CHUNK_BYTES)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +35,20 @@ class ObjectDigest:
     sha256: str
 
 
+def digest_chunks(
+    chunks: Generator[bytes], hand_to: Callable[[bytes], object] | None
+) -> ObjectDigest:
+    """Read an object to its end; what `hand_to` raises is no failure of the bucket."""
+    digest, size = hashlib.sha256(), 0
+    with closing(chunks):
+        for chunk in chunks:
+            digest.update(chunk)
+            size += len(chunk)
+            if hand_to is not None:
+                hand_to(chunk)
+    return ObjectDigest(size, digest.hexdigest())
+
+
 class Bucket(Protocol):
     """A flat store of objects. Every method raises SinkUnavailable or SinkRefused."""
 
@@ -53,10 +69,11 @@ class Bucket(Protocol):
     ) -> ObjectDigest | None:
         """Read an object through and digest it; None when there is none.
 
-        Each piece is handed on, in order, to whoever looks into it; what that raises is raised.
+        Each piece is handed on, in order, to whoever looks into it; what that raises is raised as
+        it is.
         """
 
-    def read_chunks(self, key: str) -> Iterator[bytes] | None:
+    def read_chunks(self, key: str) -> Generator[bytes] | None:
         """An object's bytes, a piece at a time; None when there is none."""
 
     def list_keys(self, prefix: str, *, after: str = "") -> Iterator[str]:

@@ -46,6 +46,11 @@ class PlantedClient:
         self.bucket.put(key_statement_key(self.prefix, 1), self.key.statement)
         self.bucket.put(owner_key(self.prefix), encode_json(Owner(self.stack_id, self.client_id)))
 
+    def renew_key(self) -> None:
+        """Announce the next key, which signs from now on."""
+        self.key = make_key(self.scratch / self.client_id, now=self.opened_at)
+        self.bucket.put(key_statement_key(self.prefix, self.key.number), self.key.statement)
+
     def segment(self, sealed_at: datetime, *counted: tuple[str, datetime, int]) -> None:
         """One that took in so many events of a site in an hour; each tenth was a repeat too."""
         self.segment_id += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -74,6 +75,16 @@ def test_what_is_read_back_is_handed_on_whole_and_may_be_refused(
         with pytest.raises(ValueError, match=r"\d+"):
             bucket.read_back(KEY, refuse)
     assert bucket.read_back(KEY) is not None
+
+
+def test_a_full_disk_here_is_not_blamed_on_the_bucket(bucket: Bucket) -> None:
+    bucket.put(KEY, b"x")
+
+    def keep(_: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        bucket.read_back(KEY, keep)
 
 
 def test_a_conditional_put_does_not_replace(bucket: Bucket) -> None:

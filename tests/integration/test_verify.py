@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from sqlalchemy import Engine
 from core.manifest import DeliveredObject, decode_manifest, encode_json
 from core.receipt import BilledDay, decode_receipt, digest_receipt
 from exporter.arrow_schema import USAGE_SCHEMA
+from exporter.sinks.directory import DirectoryBucket
+from exporter.sinks.sink import SinkUnavailable
 from tests.conftest import an_event
 from tests.integration.building import Exporting, query, write_now
 from tests.integration.receipting import (
@@ -94,6 +97,34 @@ def test_a_format_whose_rows_nobody_can_count_is_not_believed(exporting: Exporti
     shutil.move(root / listed.key, root / key)
     lie(exporting, [msgspec.structs.replace(listed, key=key, format="dat", rows=99)], 97)
     assert found("cannot count the rows of dat", problems(exporting.client))
+
+
+class BreakingFolder(DirectoryBucket):
+    """Breaks off in the middle of the first reading of some objects."""
+
+    def __init__(self, root: Path, keys: set[str]) -> None:
+        super().__init__(root)
+        self.unbroken = keys
+
+    def read_chunks(self, key: str) -> Generator[bytes] | None:
+        chunks = super().read_chunks(key)
+        if chunks is None or key not in self.unbroken:
+            return chunks
+        self.unbroken.remove(key)
+        return self._broken(key, b"".join(chunks))
+
+    def _broken(self, key: str, body: bytes) -> Generator[bytes]:
+        yield body[: len(body) // 2]
+        raise SinkUnavailable("the connection was reset", key=key)
+
+
+def test_a_connection_that_breaks_is_taken_up_again(exporting: Exporting) -> None:
+    some_segments(exporting)
+    sink = exporting.client
+    receipt = next(iter(sink.bucket.list_keys(f"{sink.prefix}/_sluice/receipts/")))
+    breaking = BreakingFolder(exporting.client_root, {receipt, newest_events(exporting).key})
+    assert problems(dataclasses.replace(sink, bucket=breaking)) == []
+    assert breaking.unbroken == set()
 
 
 def test_one_object_is_not_billed_under_two_names(exporting: Exporting) -> None:

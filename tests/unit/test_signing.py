@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,7 @@ from core.signing import (
     make_key,
     public_key_of,
     read_keys,
+    replace_lost_keys,
 )
 from tests.conftest import NOON
 
@@ -103,3 +106,21 @@ def test_openssl_says_so_too(folder: Path, tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_with_the_newest_key_is_left_as_it_is(tmp_path: Path) -> None:
+    announced = [make_key(tmp_path / "k", now=NOON).statement for _ in range(2)]
+    make_key(tmp_path / "other", now=NOON)
+    (tmp_path / "other" / "0001.pem").replace(tmp_path / "k" / "0001.pem")
+    before = sorted(path.name for path in (tmp_path / "k").iterdir())
+    with pytest.raises(SigningKeyError, match="none is lost"):
+        replace_lost_keys(tmp_path / "k", announced, now=NOON)
+    assert sorted(path.name for path in (tmp_path / "k").iterdir()) == before
+
+
+def test_the_keys_that_the_settings_name_are_shown(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter.keys"], env=os.environ | {"SIGNING_KEY_DIR": str(folder)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"1  {read_keys(folder)[0].key_id}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import sys
@@ -14,11 +15,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cli.arguments import told
 from cli.pull import parse_moment
 
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
 _LOOK_EVERY_SECONDS = 1.0
+_LOOKS = 5
+_NO_ANSWER = (OSError, ValueError, http.client.HTTPException)
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +35,11 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--from", dest="from_", type=parse_moment, metavar="TIME", help="a whole hour, UTC"
+        "--from", dest="from_", type=told(parse_moment), metavar="TIME", help="a whole hour, UTC"
     )
     what.add_argument("--watch", metavar="ID", help="one that was asked for before")
     parser.add_argument(
-        "--to", type=parse_moment, metavar="TIME", help="the first hour that is not wanted"
+        "--to", type=told(parse_moment), metavar="TIME", help="the first hour that is not wanted"
     )
     parser.add_argument("--sink", choices=("client", "metering"), default="client")
     parser.add_argument("--format", choices=("parquet", "csv", "json"), default="parquet")
@@ -64,7 +68,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     except urllib.error.HTTPError as exc:
         print(_detail(exc), file=sys.stderr)
         return EXIT_FAILED
-    except (OSError, ValueError) as exc:
+    except _NO_ANSWER as exc:
         print(f"{arguments.url} does not answer: {exc}", file=sys.stderr)
         return EXIT_UNREACHABLE
 
@@ -74,7 +78,7 @@ def _watch(stack: _Stack, backfill_id: str) -> int:
     try:
         with tqdm(unit=" segments", disable=None, leave=False, dynamic_ncols=True) as bar:
             while True:
-                found = stack.get(f"/export/backfills/{backfill_id}")
+                found = _look(stack, backfill_id)
                 bar.total, bar.n = found["segments"], found["done_segments"]
                 bar.set_postfix_str(f"{found['rows']:,} events, {found['bytes'] / 1e6:,.0f} MB")
                 if found["state"] not in ("requested", "running"):
@@ -92,6 +96,19 @@ def _watch(stack: _Stack, backfill_id: str) -> int:
     print(f"It was {found['state']}: {found['last_error'] or 'by hand'}", file=sys.stderr)
     print(f"POST /export/backfills/{backfill_id}/resume goes on.", file=sys.stderr)
     return EXIT_FAILED
+
+
+def _look(stack: _Stack, backfill_id: str) -> dict[str, Any]:
+    """A stack that is away for a moment is asked again; its last failure is raised."""
+    path = f"/export/backfills/{backfill_id}"
+    for _ in range(_LOOKS - 1):
+        try:
+            return stack.get(path)
+        except _NO_ANSWER as exc:
+            if isinstance(exc, urllib.error.HTTPError) and exc.code < 500:
+                raise
+            time.sleep(_LOOK_EVERY_SECONDS)
+    return stack.get(path)
 
 
 class _Stack:

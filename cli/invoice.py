@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from cli.arguments import told
 from core.clock import utc_now
 from core.keys import owner_key
 from exporter.invoice.bill import Bill, InvoiceRefused, bill_client
@@ -19,7 +20,7 @@ from exporter.sinks.open import open_bucket
 from exporter.sinks.sink import Bucket, SinkError
 
 EXIT_REFUSED: Final = 1
-EXIT_UNREADABLE: Final = 3
+EXIT_UNUSABLE: Final = 3
 EXIT_INCOMPLETE: Final = 4
 
 _FORMATS: Final[dict[str, Callable[..., str]]] = {
@@ -31,17 +32,20 @@ def add_invoice_arguments(parser: argparse.ArgumentParser) -> None:
     """What it takes."""
     parser.description = (
         "Verify the month's receipts and bill what they bill. Exit codes: 0 done; 1 the receipts"
-        " do not hold; 2 wrong usage; 3 the bucket cannot be read; 4 the month is not covered yet."
+        " do not hold; 2 wrong usage; 3 the bucket cannot be read, or FILE not written; 4 the month"
+        " is not covered yet."
     )
     parser.add_argument("bucket", help="the vendor's, by name, or file:///a/folder")
-    parser.add_argument("--month", required=True, type=parse_month, help="2026-11, in UTC")
+    parser.add_argument("--month", required=True, type=told(parse_month), help="2026-11, in UTC")
     parser.add_argument(
         "--client", action="append", metavar="CLIENT_ID", help="all when left out; may be repeated"
     )
     parser.add_argument("--prefix", default="clients", help="where the clients' folders stand")
     price = parser.add_mutually_exclusive_group()
-    price.add_argument("--price", type=parse_tiers, help="for 1,000 events; 0.01 when left out")
-    price.add_argument("--tiers", type=parse_tiers, help="0:0.01,10000000:0.008")
+    price.add_argument(
+        "--price", type=told(parse_tiers), help="for 1,000 events; 0.01 when left out"
+    )
+    price.add_argument("--tiers", type=told(parse_tiers), help="0:0.01,10000000:0.008")
     parser.add_argument("--currency", default="USD")
     parser.add_argument("--format", choices=_FORMATS, default="text")
     parser.add_argument("--output", type=Path, metavar="FILE", help="instead of the terminal")
@@ -70,9 +74,9 @@ def run_invoice(arguments: argparse.Namespace) -> int:
             except InvoiceRefused as exc:
                 problems += exc.problems
     except SinkError as exc:
-        return _fail(EXIT_UNREADABLE, [f"The bucket cannot be read: {exc}"])
+        return _fail(EXIT_UNUSABLE, [f"The bucket cannot be read: {exc}"])
     if not prefixes:
-        return _fail(EXIT_UNREADABLE, [f"No client's folder stands below {arguments.prefix}."])
+        return _fail(EXIT_UNUSABLE, [f"No client's folder stands below {arguments.prefix}."])
     if problems:
         return _fail(EXIT_REFUSED, [*problems, "Nothing is billed: the receipts do not hold."])
     begun = [b for b in bills if b.begun_at is None or b.begun_at < arguments.month.end]
@@ -88,8 +92,11 @@ def run_invoice(arguments: argparse.Namespace) -> int:
     text = _FORMATS[arguments.format](invoice, now=utc_now())
     if arguments.output is None:
         sys.stdout.write(text)
-    else:
+        return 0
+    try:
         arguments.output.write_text(text, encoding="utf-8", newline="")
+    except OSError as exc:
+        return _fail(EXIT_UNUSABLE, [f"{arguments.output} cannot be written: {exc.strerror}."])
     return 0
 
 

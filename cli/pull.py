@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cli.arguments import told
 from exporter.reading import BucketDamaged, Progress, Pulled, PullError, pull
 from exporter.sinks.open import open_bucket
 
@@ -27,8 +28,9 @@ def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
         "bucket", help="a bucket's name, or file:///a/folder; read access is enough"
     )
     parser.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="where to")
-    parser.add_argument("--from", dest="from_", type=parse_moment, metavar="TIME", help=_TIME_HELP)
-    parser.add_argument("--to", type=parse_moment, metavar="TIME", help="received before it")
+    moment = told(parse_moment)
+    parser.add_argument("--from", dest="from_", type=moment, metavar="TIME", help=_TIME_HELP)
+    parser.add_argument("--to", type=moment, metavar="TIME", help="received before it")
     parser.add_argument(
         "--site", action="append", metavar="SITE_ID", help="only this one; may be repeated"
     )
@@ -93,7 +95,11 @@ def describe(pulled: Pulled, *, to: datetime | None) -> str:
 
 def parse_moment(text: str) -> datetime:
     """A day or a time, in UTC where it says no zone; raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        what = f"{text!r} is no time: write 2026-11-01 or 2026-11-01T12:00Z"
+        raise ValueError(what) from exc
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 

@@ -89,7 +89,11 @@ def _printable(text: str) -> str:
 
 
 def _without_bytes(exc: Exception) -> str:
-    """What the server said, without its refusal of an account by name."""
+    """What the server said, without its refusal of an account or an address by name."""
     if isinstance(exc, smtplib.SMTPAuthenticationError):
         return "the server refuses SMTP_USER and SMTP_PASSWORD"
+    if isinstance(exc, smtplib.SMTPRecipientsRefused):
+        return "the server refuses every address of ALERT_EMAIL_TO"
+    if isinstance(exc, smtplib.SMTPSenderRefused):
+        return "the server refuses SMTP_FROM"
     return " ".join(str(exc).split())[:300]

@@ -83,7 +83,10 @@ def _webhook_problems(settings: AlertSettings) -> list[str]:
             "ALERT_WEBHOOK_URL and ALERT_WEBHOOK_SECRET go together: set both, or neither."
         )
     if url and not _is_http(url):
-        problems.append("ALERT_WEBHOOK_URL=(secret): must be https://… or http://….")
+        problems.append(
+            "ALERT_WEBHOOK_URL=(secret): must be https://… or http://…, without spaces,"
+            " user or password, and with a port that is one."
+        )
     if secret:
         try:
             webhook_key(secret)
@@ -113,7 +116,8 @@ def _mail_problems(settings: AlertSettings) -> list[str]:
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return is_whole and "@" not in parts.netloc and url.isprintable() and " " not in url
     except ValueError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import http.client
 import json
 import ssl
 import urllib.error
@@ -46,7 +47,10 @@ class Webhook:
         for notice in notices:
             try:
                 status = call_in_time(lambda n=notice: self._post(n), seconds=self._seconds)  # type: ignore[misc]
-            except (OSError, ValueError, DeadlineExceeded) as exc:
+            except (http.client.HTTPException, ValueError) as exc:
+                # Their text may hold the address, which is a secret: so may the chain's.
+                raise NotTold(type(exc).__name__) from None
+            except (OSError, DeadlineExceeded) as exc:
                 raise NotTold(f"{type(exc).__name__}: {_reason(exc)}") from exc
             if not 200 <= status < 300:
                 raise NotTold(f"the webhook answers {status}")

@@ -134,14 +134,10 @@ def writing_state(folder: Path) -> Iterator[PullState]:
     """A folder's notes, for the one process that may write into it. Raises PullError."""
     own = folder / OWN_FOLDER
     own.mkdir(parents=True, exist_ok=True)
-    with _locked(own / "pull.lock"), closing(sqlite3.connect(own / "pull.sqlite")) as connection:
+    path = own / "pull.sqlite"
+    with _explained(path), _locked(own / "pull.lock"), closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
-        try:
-            connection.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as exc:
-            raise PullError(
-                f"{own / 'pull.sqlite'} cannot be used: {exc}. Pull into a new folder."
-            ) from exc
+        connection.executescript(_SCHEMA)
         yield PullState(connection)
 
 
@@ -151,8 +147,20 @@ def reading_state(folder: Path) -> Iterator[PullState]:
     path = (folder / OWN_FOLDER / "pull.sqlite").absolute()
     if not path.is_file():
         raise PullError(f"{folder} holds nothing that was pulled: run `sluice pull` first.")
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+    address = f"{path.as_uri()}?mode=ro"
+    with _explained(path), closing(sqlite3.connect(address, uri=True)) as connection:
         yield PullState(connection)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise PullError(
+            f"{path} cannot be used: {exc}. Is the disk full, or may it not be written? If neither,"
+            " pull into a new folder."
+        ) from exc
 
 
 @contextmanager
@@ -162,6 +170,8 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # of an extended code
+                raise
             raise PullError(
                 f"Another pull is writing into {path.parent.parent}: let it end."
             ) from exc

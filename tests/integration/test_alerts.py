@@ -370,7 +370,15 @@ def test_what_cannot_be_told_is_given_up_at_last(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:9/secret-path", "http://no-such.invalid/secret-path"]
+    "url",
+    [
+        "http://127.0.0.1:9/secret-path",
+        "http://no-such.invalid/secret-path",
+        "http://127.0.0.1:9/secret-path with spaces",
+        "http://me:secret-path@127.0.0.1/",
+        "http://127.0.0.1:secret-path/",
+        "secret-path",
+    ],
 )
 def test_a_webhook_that_is_away_tells_no_secret(url: str, now: HandClock) -> None:
     from tests.unit.test_alerts import a_notice
@@ -498,6 +506,22 @@ def test_mail_is_given_to_no_server_whose_certificate_is_not_to_be_trusted(
         "SELECT DISTINCT last_error FROM alert_notices WHERE channel = 'email'",
     )
     assert "CERTIFICATE_VERIFY_FAILED" in error
+
+
+def test_a_refused_address_is_not_told_on(exporting: Exporting) -> None:
+    from tests.unit.test_alerts import a_notice
+
+    class Strict(Mailbox):
+        async def handle_RCPT(  # noqa: N802
+            self, server: Any, session: Any, envelope: Any, address: str, options: Any
+        ) -> str:
+            return f"550 no such user {address}"
+
+    with mail_server(Strict()) as port:
+        settings = read_settings(ExporterSettings, settings_of(exporting) | mail_of(port))
+        with pytest.raises(NotTold, match="SMTPRecipientsRefused") as raised:
+            Mail(settings).tell([a_notice()])
+    assert "client.example" not in str(raised.value)
 
 
 def test_the_log_is_told_always(

@@ -237,3 +237,59 @@ def test_what_cannot_be_read_is_explained(vendor: DirectoryBucket) -> None:
     done = invoice(vendor, "--month", "2026-11")
     assert (done.returncode, "No client's folder" in done.stderr) == (3, True)
     assert invoice(vendor, "--month", "November").returncode == 2
+
+
+def test_a_replaced_key_signs_no_bill_where_the_new_one_is_trusted(
+    vendor: DirectoryBucket, tmp_path: Path
+) -> None:
+    client = plant(vendor, tmp_path)
+    old = client.key
+    client.renew_key()
+    options = ("--month", "2026-11", "--client", "acme", "--key")
+    done = invoice(vendor, *options, client.key.key_id)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "signed with a key that the trusted one replaced" in done.stderr
+    assert invoice(vendor, *options, old.key_id).returncode == 0
+    client.segment(DECEMBER + timedelta(days=4))
+    assert invoice(vendor, *options, client.key.key_id).returncode == 0
+
+
+def test_what_a_trusted_key_vouches_for_is_followed_behind_the_month_too(
+    vendor: DirectoryBucket, tmp_path: Path
+) -> None:
+    client = plant(vendor, tmp_path)
+    client.renew_key()
+    for days in (4, 5, 6):
+        client.segment(DECEMBER + timedelta(days=days))
+    vendor.delete(receipt_key(client.prefix, 8))
+    options = ("--month", "2026-11", "--client", "acme")
+    assert invoice(vendor, *options).returncode == 0
+    done = invoice(vendor, *options, "--key", client.key.key_id)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "does not follow the receipt before it" in done.stderr
+
+
+def test_a_day_that_is_none_of_the_segments_is_not_billed(
+    vendor: DirectoryBucket, tmp_path: Path
+) -> None:
+    client = PlantedClient(vendor, "acme", tmp_path, opened_at=NOVEMBER)
+    client.segment(DECEMBER - 10 * HOUR, ("a.example", NOVEMBER + HOUR, 1))
+    client.segment(DECEMBER + HOUR, ("a.example", NOVEMBER + timedelta(days=3), 5))
+    done = invoice(vendor, "--month", "2026-11")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "it bills 2026-11-04, and took nothing in on that day" in done.stderr
+
+
+def test_what_is_wrong_with_an_option_is_said(vendor: DirectoryBucket, tmp_path: Path) -> None:
+    plant(vendor, tmp_path)
+    done = invoice(vendor, "--month", "foo")
+    assert done.returncode == 2
+    assert "'foo' is no month: write 2026-11" in done.stderr
+    done = invoice(vendor, "--month", "2026-11", "--tiers", "cheap")
+    assert done.returncode == 2
+    assert "'cheap' has no prices" in done.stderr
+    nowhere = tmp_path / "no" / "folder.html"
+    done = invoice(vendor, "--month", "2026-11", "--output", str(nowhere))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "cannot be written: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -365,6 +365,25 @@ def test_two_pulls_into_one_folder_do_not_meet(exporting: Exporting, folder: Pat
     pull(exporting.client.bucket, folder)
 
 
+def test_notes_that_cannot_be_used_are_told(exporting: Exporting, folder: Path) -> None:
+    some_segments(exporting)
+    pull(exporting.client.bucket, folder)
+    notes = folder / "_sluice" / "pull.sqlite"
+    notes.write_bytes(b"not a database, but long enough" * 1_000)
+    with pytest.raises(PullError, match="cannot be used: file is not a database"):
+        read_events(folder)
+    command = [
+        sys.executable, "-m", "cli", "pull", exporting.client_root.as_uri(), "--into", str(folder)
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    notes.unlink()
+    notes.mkdir()
+    with pytest.raises(PullError, match="unable to open database file"):
+        pull(exporting.client.bucket, folder)
+
+
 def test_whenever_it_is_killed_it_goes_on_and_no_file_is_wrong(
     exporting: Exporting, folder: Path
 ) -> None:

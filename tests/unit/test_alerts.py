@@ -292,6 +292,10 @@ def test_several_notices_are_one_mail() -> None:
         ({"ALERT_WEBHOOK_URL": "https://a.example"}, "go together"),
         ({"ALERT_WEBHOOK_SECRET": SECRET}, "go together"),
         ({"ALERT_WEBHOOK_URL": "ftp://a", "ALERT_WEBHOOK_SECRET": SECRET}, "must be https"),
+        *(
+            ({"ALERT_WEBHOOK_URL": url, "ALERT_WEBHOOK_SECRET": SECRET}, "without spaces")
+            for url in ("https://a/b c", "https://a:b/", "https://a:70000/", "https://u:p@a/")
+        ),
         ({"ALERT_WEBHOOK_URL": "https://a", "ALERT_WEBHOOK_SECRET": "whsec_!"}, "not base64"),
         ({"ALERT_WEBHOOK_URL": "https://a", "ALERT_WEBHOOK_SECRET": "c2hvcnQ="}, "has 5 bytes"),
         ({"ALERT_EMAIL_TO": "a@b.example"}, "needs SMTP_HOST and SMTP_FROM"),

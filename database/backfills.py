@@ -25,13 +25,15 @@ class Backfill:
     done_segments: int
     done_through: int
     """The last segment of the set; 0 before the first."""
+    prefix: str | None
+    """Where it was begun; None before."""
 
 
 _FIELDS = """backfill_id, from_at, to_at, sink, format, attempts, segments, done_segments,
-  done_through"""
+  done_through, prefix"""
 _NEXT = text(f"""
-SELECT {_FIELDS} FROM backfills
-WHERE state IN ('requested', 'running') AND next_attempt_at <= now()
+SELECT {_FIELDS} FROM backfills JOIN sinks USING (sink)
+WHERE state IN ('requested', 'running') AND next_attempt_at <= now() AND circuit <> 'paused'
 ORDER BY requested_at LIMIT 1
 """)  # noqa: S608 - a constant
 _BEGIN = text("""
@@ -45,7 +47,10 @@ UPDATE backfills SET done_through = :segment_id, done_segments = done_segments +
   attempts = 0
 WHERE backfill_id = :backfill_id AND done_through < :segment_id
 """)
-_IS_WANTED = text("SELECT state = 'running' FROM backfills WHERE backfill_id = :backfill_id")
+_IS_WANTED = text("""
+SELECT state = 'running' AND circuit <> 'paused' FROM backfills JOIN sinks USING (sink)
+WHERE backfill_id = :backfill_id
+""")
 _FINISH = text("""
 UPDATE backfills SET state = 'completed', finished_at = now(), last_error = NULL
 WHERE backfill_id = :backfill_id AND state = 'running'
@@ -108,7 +113,7 @@ def begin_backfill(
 
 
 def is_wanted(connection: Connection, backfill_id: UUID) -> bool:
-    """Whether nobody cancelled it meanwhile."""
+    """Whether nobody cancelled it, or paused its sink, meanwhile."""
     return bool(connection.execute(_IS_WANTED, {"backfill_id": backfill_id}).scalar())
 
 

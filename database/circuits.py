@@ -33,7 +33,9 @@ DELETE FROM delivery_attempts WHERE sink = :sink AND attempt_id <= (
 """)
 # Attempts before it was last closed or resumed are forgiven.
 _OPEN = text("""
-UPDATE sinks SET circuit = 'open', reason = :reason,
+UPDATE sinks SET circuit = 'open',
+  -- What somebody has to mend is not hidden by a probe that fails otherwise.
+  reason = CASE WHEN circuit = 'open' AND NOT :is_permanent THEN reason ELSE :reason END,
   since = CASE circuit WHEN 'open' THEN since ELSE now() END,
   probe_at = clock_timestamp() + CAST(:probe_in AS interval)
 WHERE sink = :sink AND circuit <> 'paused' AND (circuit = 'open' OR :is_permanent OR :most <= (
@@ -52,8 +54,7 @@ UPDATE sinks SET circuit = 'paused', reason = :reason, probe_at = NULL,
 WHERE sink = :sink RETURNING sink, circuit, since, reason, probe_at
 """)
 _RESUME = text("""
-UPDATE sinks SET circuit = 'closed', reason = NULL, probe_at = NULL,
-  since = CASE circuit WHEN 'closed' THEN since ELSE now() END
+UPDATE sinks SET circuit = 'closed', reason = NULL, probe_at = NULL, since = clock_timestamp()
 WHERE sink = :sink RETURNING sink, circuit, since, reason, probe_at
 """)
 _RETRY_NOW = text("""

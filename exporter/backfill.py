@@ -29,7 +29,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from core.event import SCHEMA_VERSION
-from core.keys import manifest_key, watermark_key
+from core.keys import manifest_key, parse_object_key, watermark_key
 from core.manifest import Counts, Manifest, Owner, Watermark, Window, decode_manifest, encode_json
 from core.version import VERSION
 from database.backfills import (
@@ -93,6 +93,7 @@ def carry_out(
     connection.rollback()
     begin_backfill(connection, backfill.backfill_id, prefix=target.prefix, segments=len(segments))
     previous: str | None = None
+    is_first = True
     for segment_id in segments:
         key = manifest_key(target.prefix, segment_id)
         if segment_id > backfill.done_through:
@@ -103,7 +104,9 @@ def carry_out(
             manifest = _deliver(
                 connection, segment_id, hours, previous,
                 target=target, metering=metering, settings=settings, staging=staging,
+                may_have_leftovers=is_first,
             )  # fmt: skip
+            is_first = False
             note_segment(
                 connection,
                 backfill.backfill_id,
@@ -119,8 +122,13 @@ def carry_out(
 
 
 def set_prefix(sink: Sink, backfill: Backfill) -> str:
-    """Where a backfill's objects stand."""
-    return f"{sink.prefix}/backfills/{backfill.backfill_id}"
+    """Where a backfill's objects stand; raises NoSource when it was begun below another prefix."""
+    prefix = f"{sink.prefix}/backfills/{backfill.backfill_id}"
+    if backfill.prefix not in (None, prefix):
+        raise NoSource(
+            f"It was begun below {backfill.prefix}, and the prefix was changed since: ask anew."
+        )
+    return prefix
 
 
 def _deliver(
@@ -133,6 +141,7 @@ def _deliver(
     metering: Sink,
     settings: ExporterSettings,
     staging: Path | None,
+    may_have_leftovers: bool,
 ) -> Manifest:
     key = manifest_key(target.prefix, segment_id)
     standing = target.bucket.get(key)
@@ -155,6 +164,9 @@ def _deliver(
                     layout=layout,
                 )
             check_conservation(source.due, files, formats=layout.formats)
+            if may_have_leftovers:  # only what was under way when the last attempt ended
+                keys = {file.key.under(target.prefix) for file in files}
+                _remove_leftovers(target, segment_id, keys)
             objects = [put_verified(target, file) for file in files]
         rows = sum(file.rows for file in files)
         window = _window_of(metering, segment_id)
@@ -181,6 +193,18 @@ def _deliver(
         encode_json(Watermark(manifest.window.sealed_at, segment_id, key)),
     )
     return manifest
+
+
+def _remove_leftovers(target: Sink, segment_id: int, keys: set[str]) -> None:
+    """Remove what an attempt with other settings put, and no manifest lists.
+
+    Raises SinkRefused where that is denied: readers by folder would count it twice.
+    """
+    for dataset in target.datasets:
+        for key in target.bucket.list_keys(f"{target.prefix}/{dataset}/"):
+            parsed = parse_object_key(key)
+            if parsed is not None and parsed.segment_id == segment_id and key not in keys:
+                target.bucket.delete(key)
 
 
 def _window_of(metering: Sink, segment_id: int) -> Window:

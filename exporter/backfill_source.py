@@ -26,7 +26,13 @@ from exporter.dedup import drop_duplicates, mark_rows
 from exporter.derive import derive_columns
 from exporter.encode import hours_of
 from exporter.reading.download import fetch
-from exporter.reading.manifests import find_segment, list_segments, read_manifest, read_watermark
+from exporter.reading.manifests import (
+    check_link,
+    find_segment,
+    list_segments,
+    read_manifest,
+    read_watermark,
+)
 from exporter.reading.problems import BucketDamaged
 from exporter.session_entries import mark_entries
 from exporter.sinks.open import Sink
@@ -70,11 +76,35 @@ def segments_within(metering: Sink, hours: Hours) -> list[int]:
     if first is None:
         return []
     # The one that is still open at the end of the window belongs to it.
-    return [
+    segments = [
         number
         for number in list_segments(bucket, prefix, after=first - 1)
         if number <= (newest if beyond is None else beyond)
     ]
+    _check_complete(metering, segments, hours)
+    return segments
+
+
+def _check_complete(metering: Sink, segments: list[int], hours: Hours) -> None:
+    """Raise BucketDamaged for a manifest that is missing, NoSource where they do not go so far."""
+    before: int | None = None
+    for position, number in enumerate(segments):
+        manifest = read_manifest(metering.bucket, metering.prefix, number)
+        if position:
+            check_link(manifest, before)
+        elif manifest.previous is not None and manifest.window.opened_at > hours.from_at:
+            raise NoSource(
+                f"The vendor's bucket knows nothing below {metering.prefix} from before"
+                f" {manifest.window.opened_at:%Y-%m-%d %H:%M} UTC: what was delivered earlier"
+                " stands below another prefix, or is gone."
+            )
+        before = number
+    if manifest.window.sealed_at < hours.to_at:
+        raise NoSource(
+            "The vendor's bucket knows nothing from after"
+            f" {manifest.window.sealed_at:%Y-%m-%d %H:%M} UTC: a manifest is missing, or its prefix"
+            " was changed."
+        )
 
 
 @contextmanager
@@ -120,8 +150,15 @@ def _backed_up(manifest: Manifest) -> list[tuple[ObjectKey, DeliveredObject]]:
             f"Segment {manifest.segment_id} is not in the buffer any more, and the vendor's bucket"
             " has no backup of it: METERING_MODE was usage when it was delivered."
         )
-    keyed = [(key, o) for o in listed if (key := parse_object_key(o.key)) is not None]
+    keyed = [(_parse(o), o) for o in listed]
     return sorted(keyed, key=lambda pair: (pair[0].partition, pair[0].part))
+
+
+def _parse(listed: DeliveredObject) -> ObjectKey:
+    key = parse_object_key(listed.key)
+    if key is None:
+        raise BucketDamaged(f"A manifest names {listed.key!r}: no key of an event's file.")
+    return key
 
 
 def _read_backup(

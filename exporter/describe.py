@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.event import SCHEMA_VERSION
-from core.keys import owner_key, readme_key, schema_key
-from core.manifest import Owner, encode_json
+from core.keys import readme_key, schema_key
+from core.manifest import Owner
 from exporter.readme import write_readme
 from exporter.schemas.datasets import describe_datasets
 from exporter.schemas.ddl import ENGINES, file_name, write_ddl
@@ -21,6 +21,7 @@ from exporter.schemas.schema_object import write_schema
 from exporter.settings import ExporterSettings
 from exporter.sinks.layout import layout_of
 from exporter.sinks.open import Sink
+from exporter.sweep import is_ours
 
 
 def location_of(sink: Sink, settings: ExporterSettings) -> Location:
@@ -35,7 +36,7 @@ def location_of(sink: Sink, settings: ExporterSettings) -> Location:
 
 def describe_bucket(sink: Sink, owner: Owner, settings: ExporterSettings) -> bool:
     """Put what is not there, or not as it should be; False while the prefix is not ours."""
-    if sink.bucket.get(owner_key(sink.prefix)) != encode_json(owner):
+    if not is_ours(sink, owner):
         return False
     for key, body in descriptions(sink, settings):
         if sink.bucket.get(key) != body:

@@ -14,6 +14,7 @@ from core.settings import parse_duration
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOKED_AHEAD: Final = 400
+_LOOKED_AHEAD_AT_LEAST: Final = timedelta(days=8)
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NUMBERED_DAYS: Final = re.compile(r"(?:(\d)(?:-(\d))?|\*)(?:/(\d))?")
 
@@ -64,11 +65,14 @@ class Schedule:
         return due.astimezone(UTC) if due is not None else datetime.max.replace(tzinfo=UTC)
 
     def longest_gap(self, now: datetime) -> timedelta:
-        """How long may pass between two of its times, the next 400 of them."""
+        """How long may pass between two of its times.
+
+        Of the next 400, and of the next eight days, so that a weekend is among them.
+        """
         if self.interval is not None:
             return self.interval
         times = [self.next_after(now)]
-        while len(times) < _LOOKED_AHEAD:
+        while len(times) < _LOOKED_AHEAD or times[-1] - now < _LOOKED_AHEAD_AT_LEAST:
             times.append(self.next_after(times[-1]))
         return max(later - earlier for earlier, later in pairwise(times))
 

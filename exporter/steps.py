@@ -21,6 +21,7 @@ from threading import Event, Lock
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from core.clock import Clock
 from core.event_id import make_event_id
@@ -70,7 +71,7 @@ from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
 from exporter.stream import stream_ids
-from exporter.sweep import abort_uploads, sweep_orphans
+from exporter.sweep import abort_uploads, is_ours, sweep_orphans
 
 log = logging.getLogger("sluice.exporter")
 
@@ -106,6 +107,7 @@ class Exporter:
     _shrinkage_not_before: float = 0.0
     _progress: dict[str, Progress] = field(default_factory=dict)
     _disk: DiskWatch = field(init=False)
+    _longest_gap: timedelta = field(init=False)
     _tidied: set[str] = field(default_factory=set)
     _announced: set[str] = field(default_factory=set)
     _described: set[str] = field(default_factory=set)
@@ -119,6 +121,7 @@ class Exporter:
         self.keys = read_keys(folder) or [make_key(folder, now=self.started_at)]
         parent = self.settings.staging_dir or Path(tempfile.gettempdir())
         self._disk = DiskWatch(parent, monotonic=self.monotonic)
+        self._longest_gap = self.settings.export_interval.longest_gap(self.started_at)
 
     def recover(self) -> None:
         """At start-up: learn the ids again, and try again what was interrupted or stopped."""
@@ -206,7 +209,15 @@ class Exporter:
             for segment in waiting:
                 if self.stopping.is_set():
                     return
-                self._deduplicate(connection, segment)
+                try:
+                    self._deduplicate(connection, segment)
+                except FileNotFoundError:
+                    log.warning("files of ids are gone: they are made again", exc_info=True)
+                    connection.rollback()
+                    self.seen = SeenIds(self.settings.dedup_window, self.staging)
+                    self._learn_ids(connection)
+                    connection.rollback()
+                    self._deduplicate(connection, segment)
 
     def _learn_ids(self, connection: Connection) -> None:
         """Copy the ids that are stored and not yet at hand.
@@ -262,6 +273,8 @@ class Exporter:
             # Transient, or not known to be permanent: the data is kept and it is tried again.
             log.warning("delivery failed", extra=_facts(delivery, exc), exc_info=True)
             connection.rollback()
+            if self.stopping.is_set():  # what fails then fails for that; the next start goes on
+                return False
             error = f"{type(exc).__name__}: {exc}"
             self._mark_failed(connection, delivery, error=error, stopped=False)
             return False
@@ -321,9 +334,11 @@ class Exporter:
     def sweep(self, sink: Sink) -> None:
         """Remove what no manifest lists, and once, what this process's predecessors left."""
         with self.engine.connect() as connection:
-            if is_paused(connection, sink.name):
-                return
+            is_held_back = is_paused(connection, sink.name)
+            owner = Owner(read_stack_id(connection), self.settings.client_id)
             connection.rollback()
+            if is_held_back or not is_ours(sink, owner):
+                return
             if sink.name not in self._tidied:
                 abort_uploads(sink, before=self.started_at)
                 self._tidied.add(sink.name)
@@ -342,9 +357,8 @@ class Exporter:
         """Go on with the oldest backfill that is not done."""
         with self.engine.connect() as connection:
             wanted = next_backfill(connection)
-            is_held_back = wanted is not None and is_paused(connection, wanted.sink)
             connection.rollback()
-            if wanted is not None and not is_held_back:
+            if wanted is not None:
                 self._backfill(connection, wanted)
 
     def _backfill(self, connection: Connection, wanted: Backfill) -> None:
@@ -380,8 +394,13 @@ class Exporter:
             expired = expired_segments(connection, self.settings.buffer_retention)
             connection.rollback()
             for segment_id in expired:
-                drop_segment(connection, segment_id)
-                log.info("segment dropped", extra={"segment_id": segment_id})
+                try:
+                    drop_segment(connection, segment_id)
+                except OperationalError as exc:  # somebody reads it, a backfill for example
+                    facts = {"segment_id": segment_id, "error": str(exc.orig)}
+                    log.info("segment not dropped yet", extra=facts)
+                else:
+                    log.info("segment dropped", extra={"segment_id": segment_id})
 
     def forget_letters(self) -> None:
         """Delete the dead letters that are too old, or too many."""
@@ -429,8 +448,7 @@ class Exporter:
         shown["sinks"] = [
             {"sink": s.name, "prefix": s.prefix, "datasets": sorted(s.datasets)} for s in self.sinks
         ]
-        longest = self.settings.export_interval.longest_gap(self.started_at)
-        shown["export_interval_seconds"] = longest.total_seconds()
+        shown["export_interval_seconds"] = self._longest_gap.total_seconds()
         return shown
 
 

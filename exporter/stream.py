@@ -84,10 +84,10 @@ _HAS_CAST: Final = """
 SELECT count(*) FROM pg_cast WHERE castsource = 'jsonb'::regtype
   AND casttarget = 'bytea'::regtype AND castmethod = 'b'
 """
-# An object, its strings and its numbers, as this machine's PostgreSQL lays them out.
-_PROBE: Final = """SELECT '{"a": 1, "bb": "cd"}'::jsonb::bytea"""
+# An object, its strings (in UTF-8) and its numbers, as this machine's PostgreSQL lays them out.
+_PROBE: Final = """SELECT '{"a": 1, "bb": "cé"}'::jsonb::bytea"""
 _PROBE_LAYOUT: Final = bytes.fromhex(
-    "02000020010000800200000009000010020000006162620020000000008001006364"
+    "020000200100008002000000090000100300000061626200200000000080010063c3a9"
 )
 _SELECT_LINKS: Final = (
     "SELECT site_id, visitor_id, user_id, event_type, linked_at, segment_id FROM identity_links"

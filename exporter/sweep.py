@@ -1,7 +1,9 @@
 """Remove from a bucket what no manifest will ever list: orphans, and uploads never finished.
 
-Only this exporter writes below its prefix (the prefix is claimed, and an advisory lock holds
-others off), so an upload that was begun before it started is nobody's.
+Only below a prefix that is ours: then only this exporter writes there (an advisory lock holds
+others off), and an upload that was begun before it started is nobody's. A noted key is removed
+only if its segment's manifest stands below the same prefix, and does not list it; what was noted
+below another prefix, before the settings changed, may be committed there and is left alone.
 """
 
 from __future__ import annotations
@@ -9,30 +11,48 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection
 
+from core.keys import manifest_key, owner_key
+from core.manifest import Owner, decode_manifest, encode_json
 from database.planned_objects import forget_orphan, list_orphans, note_orphan_error
 from exporter.sinks.open import Sink
-from exporter.sinks.sink import SinkRefused
+from exporter.sinks.sink import SinkError, SinkRefused
 
 log = logging.getLogger("sluice.exporter")
+
+
+def is_ours(sink: Sink, owner: Owner) -> bool:
+    """Whether the prefix is claimed, and by this stack."""
+    return sink.bucket.get(owner_key(sink.prefix)) == encode_json(owner)
 
 
 def sweep_orphans(connection: Connection, sink: Sink) -> int:
     """Remove the objects of attempts that another attempt's manifest does not list.
 
-    Safe to run twice. Returns how many; where the bucket refuses, that is noted and told.
-    Raises SinkUnavailable, with those before it removed.
+    Safe to run twice. Returns how many; what a bucket refuses is noted and told, and not tried
+    again before the next start. Raises SinkUnavailable when a manifest cannot be read.
     """
     removed = 0
     orphans = list_orphans(connection, sink.name)
     connection.rollback()
+    committed: dict[int, frozenset[str] | None] = {}
     for segment_id, key in orphans:
+        if segment_id not in committed:
+            committed[segment_id] = _committed_keys(sink, segment_id)
+        listed = committed[segment_id]
+        if listed is None or key in listed or not key.startswith(f"{sink.prefix}/"):
+            forget_orphan(connection, segment_id, sink.name, key)
+            log.info("no orphan after all", extra={"sink": sink.name, "key": key})
+            continue
         try:
             sink.bucket.delete(key)
-        except SinkRefused as exc:
-            note_orphan_error(connection, segment_id, sink.name, key, str(exc))
-            log.warning("an orphan may not be removed", extra={"sink": sink.name, "key": key})
+        except SinkError as exc:
+            if isinstance(exc, SinkRefused):
+                note_orphan_error(connection, segment_id, sink.name, key, str(exc))
+            facts = {"sink": sink.name, "key": key, "error": str(exc)}
+            log.warning("an orphan could not be removed", extra=facts)
         else:
             forget_orphan(connection, segment_id, sink.name, key)
             removed += 1
@@ -41,11 +61,22 @@ def sweep_orphans(connection: Connection, sink: Sink) -> int:
     return removed
 
 
+def _committed_keys(sink: Sink, segment_id: int) -> frozenset[str] | None:
+    """What the segment's manifest lists; None where there is none, or none that can be read."""
+    body = sink.bucket.get(manifest_key(sink.prefix, segment_id))
+    if body is None:
+        return None
+    try:
+        return frozenset(listed.key for listed in decode_manifest(body).objects)
+    except msgspec.MsgspecError:
+        return None
+
+
 def abort_uploads(sink: Sink, *, before: datetime) -> None:
-    """Give up unfinished uploads; where the bucket refuses, that is only logged."""
+    """Give up unfinished uploads; where the bucket fails at that, it is only logged."""
     try:
         aborted = sink.bucket.abort_uploads(f"{sink.prefix}/", before=before)
-    except SinkRefused as exc:
+    except SinkError as exc:
         log.info("uploads may not be listed", extra={"sink": sink.name, "error": str(exc)})
     else:
         if aborted:

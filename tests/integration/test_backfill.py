@@ -214,6 +214,42 @@ async def test_equal_requests_are_joined_and_too_many_are_refused(exporting: Exp
         ).status_code == 409
 
 
+async def test_a_missing_manifest_of_the_vendor_is_no_empty_window(exporting: Exporting) -> None:
+    await asyncio.to_thread(allow, exporting)
+    for key in list(exporting.metering.bucket.list_keys("clients/demo/_sluice/manifests/"))[1:2]:
+        exporting.metering.bucket.delete(key)
+    asked = await ask(exporting)
+    await asyncio.to_thread(exporting.exporter.backfill)
+    failed = await read(exporting, asked["backfill_id"])
+    assert (failed["state"], failed["rows"]) == ("failed", 0)
+    assert "manifest is missing" in failed["last_error"]
+
+
+async def test_a_set_that_was_begun_below_another_prefix_is_not_split(
+    exporting: Exporting,
+) -> None:
+    await asyncio.to_thread(allow, exporting)
+    asked = await ask(exporting)
+    query(exporting.database_url, "UPDATE backfills SET prefix = 'before/backfills/x'")
+    await asyncio.to_thread(exporting.exporter.backfill)
+    failed = await read(exporting, asked["backfill_id"])
+    assert "ask anew" in failed["last_error"]
+
+
+async def test_what_an_attempt_with_other_settings_left_is_removed(exporting: Exporting) -> None:
+    await asyncio.to_thread(allow, exporting)
+    asked = await ask(exporting)
+    hour = datetime.fromisoformat(window_of(exporting)["from"])
+    stray = (
+        f"analytics/backfills/{asked['backfill_id']}/events/site_id=a.example/"
+        f"{hour:year=%Y/month=%m/day=%d}/000000000001-0000.parquet"
+    )
+    exporting.client.bucket.put(stray, b"another cut")
+    await asyncio.to_thread(exporting.exporter.backfill)
+    done = await read(exporting, asked["backfill_id"])
+    assert (done["state"], exporting.client.bucket.get(stray)) == ("completed", None)
+
+
 async def test_a_paused_sink_holds_its_backfills_back(exporting: Exporting) -> None:
     await asyncio.to_thread(allow, exporting)
     asked = await ask(exporting)

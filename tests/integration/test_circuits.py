@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -206,6 +207,61 @@ def test_objects_of_an_attempt_that_was_cut_differently_are_removed(
     assert query(exporting.database_url, "SELECT count(*) FROM planned_objects") == [(0,)]
 
 
+def test_what_a_manifest_below_another_prefix_lists_is_never_removed(
+    moody: tuple[Exporting, Moody],
+) -> None:
+    exporting, bucket = moody
+    write_now(exporting.database_url, an_event(eventId="a"))
+    exporting.seal()
+
+    committed = bucket.put_if_absent
+
+    def commit(*arguments: Any, **named: Any) -> bool:
+        stood = bool(committed(*arguments, **named))
+        if "/manifests/" in arguments[0]:
+            raise Crash
+        return stood
+
+    bucket.put_if_absent = commit  # type: ignore[attr-defined]
+    with pytest.raises(Crash):
+        exporting.deliver(exporting.client)
+    elsewhere = Exporting(
+        exporting.database_url, exporting.engine, exporting.folder,
+        variables={"CLIENT_PREFIX": "moved"},
+    )  # fmt: skip
+    elsewhere.deliver()
+    elsewhere.exporter.sweep(elsewhere.client)
+    assert len(list(elsewhere.client.bucket.list_keys("analytics/events/"))) == 1
+    assert len(list(elsewhere.client.bucket.list_keys("moved/events/"))) == 1
+    assert query(exporting.database_url, "SELECT count(*) FROM planned_objects") == [(0,)]
+
+
+def test_nothing_is_swept_below_a_prefix_of_another_stack(
+    moody: tuple[Exporting, Moody],
+) -> None:
+    exporting, _ = moody
+    exporting.client.bucket.put("analytics/_sluice/owner.json", b'{"stack_id": "another"}')
+    folder = exporting.client_root / "analytics" / "events"
+    folder.mkdir(parents=True)
+    theirs = folder / ".x.0.partial"
+    theirs.write_bytes(b"half")
+    os.utime(theirs, (0, 0))
+    exporting.exporter.sweep(exporting.client)
+    assert theirs.exists()
+
+
+def test_a_probe_that_fails_otherwise_does_not_hide_what_has_to_be_mended(
+    moody: tuple[Exporting, Moody],
+) -> None:
+    exporting, bucket = moody
+    bucket.error = SinkRefused("AccessDenied. Grant it.")
+    exporting.run()
+    bucket.error = SinkUnavailable("timeout")
+    exporting.deliver(exporting.client)
+    found = query(exporting.database_url, "SELECT circuit, reason FROM sinks ORDER BY sink")
+    assert found[0] == ("open", "AccessDenied. Grant it.")
+
+
 async def test_an_orphan_that_may_not_be_removed_is_told_and_tried_after_a_restart(
     moody: tuple[Exporting, Moody],
 ) -> None:
@@ -222,7 +278,7 @@ async def test_an_orphan_that_may_not_be_removed_is_told_and_tried_after_a_resta
         assert [sink["orphans"] for sink in sinks] == [1, 0]
         calls = bucket.calls
         await asyncio.to_thread(exporting.exporter.sweep, exporting.client)
-        assert bucket.calls == calls
+        assert bucket.calls == calls + 1, "whose the prefix is, and no more"
         bucket.delete_error = None
         await asyncio.to_thread(exporting.restart)
         await asyncio.to_thread(exporting.exporter.sweep, exporting.client)
@@ -252,11 +308,10 @@ def test_what_a_killed_process_left_half_written_is_removed(
     exporting, _ = moody
     folder = exporting.client_root / "analytics" / "events"
     folder.mkdir(parents=True)
+    exporting.run()  # the prefix is ours
     left, young = folder / ".x.0.partial", folder / ".y.1.partial"
     for path in (left, young):
         path.write_bytes(b"half")
-    import os
-
     old = datetime.now(UTC).timestamp() - 3_600
     os.utime(left, (old, old))
     late = datetime.now(UTC).timestamp() + 3_600

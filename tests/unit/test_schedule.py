@@ -49,6 +49,7 @@ def test_a_time_is_never_its_own_next() -> None:
         ("90s", timedelta(seconds=90)),
         ("0 6-22 * * mon-fri", timedelta(days=2, hours=8)),
         ("0 0 1 * *", timedelta(days=31)),
+        ("*/5 6-22 * * 1-5", timedelta(days=2, hours=7, minutes=5)),
     ],
 )
 def test_the_longest_gap_is_what_may_be_promised(text: str, gap: timedelta) -> None:

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 FILE = ROOT / ".env.example"
 # What only compose, PostgreSQL's container and nginx read.
 COMPOSE_ONLY = re.compile(
-    r"POSTGRES_\w+|COMPOSE_\w+|\w+_IMAGE|\w+_MEMORY|HTTPS?_PORT|TLS_\w+"
+    r"POSTGRES_\w+|COMPOSE_\w+|\w+_IMAGE|\w+_MEMORY|HTTPS?_PORT|HTTPS?_PROXY|NO_PROXY|TLS_\w+"
     r"|SITE_ROOT|GEO_FOLDER|LOCAL_NETWORKS|NETWORK_PREFIX|DEMO_BUCKET_VOLUME|SLUICE_VERSION"
 )
 SETTINGS = {

@@ -254,7 +254,7 @@ def test_a_kill_between_any_two_steps_of_an_export_loses_and_doubles_nothing(
         kill = _Killer(field, at=len(field.proxy.requests) + number)
         setattr(field.proxy, "after" if is_after else "before", kill)
         field.stack.post("/export/run", {})
-        wait_until(lambda: kill.done, seconds=30, what=f"request {number} of an export")  # noqa: B023
+        wait_until(lambda: kill.done, seconds=120, what=f"request {number} of an export")  # noqa: B023
         field.proxy.before = field.proxy.after = lambda _: None
         wait_until(field.stack.is_healthy, seconds=60, what="the exporter to come back")
         field.stack.wait_until_delivered()

@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.stack  ## run the whole stack on this machine
+demo: exporter/native/jsonb.so $(VENV)/.stack  ## run the whole stack on this machine
 	@exec $(BIN)/sluice up --port $(PORT)
 
-test: $(VENV)/.dev tracking/node_modules/.ready tests/sdks/node_modules/.ready browser  ## every check and every test
+test: exporter/native/jsonb.so $(VENV)/.dev tracking/node_modules/.ready tests/sdks/node_modules/.ready browser  ## every check and every test
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 
@@ -56,21 +56,26 @@ readers: $(VENV)/.dev  ## the recipes for readers of a bucket, ClickHouse's too 
 
 bench: bench-collect bench-redaction bench-export  ## every benchmark, one JSON line a result
 
-bench-%: $(VENV)/.dev  ## one benchmark
+bench-%: exporter/native/jsonb.so $(VENV)/.dev  ## one benchmark
 	@$(BIN)/python -m benchmarks.$*
 
 soak: $(VENV)/.dev  ## ten minutes at saturation: flat memory, no stalls
 	@$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what make made; the demo's data stays
-	rm -rf $(VENV) tracking/node_modules tests/sdks/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) exporter/native/jsonb.so tracking/node_modules tests/sdks/node_modules .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Sluice needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
 	@echo "Creating the environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.stack: $(VENV)/bin/python requirements/stack.txt
+# What the exporter has in C. Without a compiler it works, too, and says what it lacks.
+exporter/native/jsonb.so: exporter/native/jsonb.c
+	@if command -v $(CC) >/dev/null; then $(CC) -O2 -shared -fPIC -o $@.new $< && mv $@.new $@; \
+	else echo "No C compiler here: PostgreSQL will pick the columns that are exported, which takes it thrice as long."; fi
+
+$(VENV)/.stack: $(VENV)/bin/python requirements/stack.txt | exporter/native/jsonb.so
 	@echo "Installing what the stack needs (once; about a minute) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stack.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -51,22 +51,17 @@ _STORE_DUPLICATES = text("""
 INSERT INTO segment_duplicates (segment_id, row_number)
 SELECT :segment_id, unnest(CAST(:row_numbers AS bigint[]))
 """)
-# In physical order, from the first page on: that is what the numbers count.
-_PHYSICAL_ORDER = (
-    text("SET LOCAL synchronize_seqscans = off"),
-    text("SET LOCAL max_parallel_workers_per_gather = 0"),
-)
+# Only these rows are looked at, by their places: nothing moves in a sealed segment.
 _COUNT_DUPLICATES = """
-WITH numbered AS (
-  SELECT row_number() OVER () - 1 AS row_number, site_id, received_at, event_type FROM {table}
-), counted AS (
+WITH counted AS (
+  SELECT site_id, date_trunc('hour', received_at, 'UTC') AS hour, event_type, count(*) AS events
+  FROM {table} WHERE ctid = ANY(CAST(:ctids AS tid[])) GROUP BY 1, 2, 3
+), added AS (
   INSERT INTO ledger
     (segment_id, writer_id, site_id, received_hour, event_type, outcome, events, bytes)
-  SELECT segment_id, 0, site_id, date_trunc('hour', received_at, 'UTC'), event_type, 'duplicate',
-    count(*), 0
-  FROM numbered JOIN segment_duplicates USING (row_number) WHERE segment_id = :segment_id
-  GROUP BY 1, 3, 4, 5
-  RETURNING events
+  SELECT :segment_id, 0, site_id, hour, event_type, 'duplicate', events, 0 FROM counted
+  ON CONFLICT (segment_id, writer_id, site_id, received_hour, event_type, outcome)
+  DO UPDATE SET events = ledger.events + excluded.events
 )
 SELECT coalesce(sum(events), 0)::bigint FROM counted
 """
@@ -166,10 +161,13 @@ def store_deduplication(
     segment_id: int,
     *,
     id_chunks: Iterable[bytes],
-    duplicate_rows: Iterable[Sequence[int]],
+    duplicate_rows: Iterable[tuple[Sequence[int], Sequence[str]]],
     window: timedelta,
 ) -> None:
-    """Keep what was found out about a sealed segment, and count it, all or nothing."""
+    """Keep what was found out about a sealed segment, and count it, all or nothing.
+
+    `duplicate_rows` are pieces of row numbers, ascending, and the rows' `ctid`s as text.
+    """
     with connection.begin():
         if connection.execute(_MARK_DEDUPLICATED, {"segment_id": segment_id}).rowcount != 1:
             return
@@ -177,21 +175,16 @@ def store_deduplication(
             connection.execute(
                 _STORE_IDS, {"segment_id": segment_id, "chunk": chunk, "event_ids": event_ids}
             )
-        found = 0
-        for numbers in duplicate_rows:
+        count = text(_COUNT_DUPLICATES.format(table=segment_table(segment_id)))
+        for numbers, ctids in duplicate_rows:
             connection.execute(
                 _STORE_DUPLICATES, {"segment_id": segment_id, "row_numbers": numbers}
             )
-            found += len(numbers)
-        if found:
-            for setting in _PHYSICAL_ORDER:
-                connection.execute(setting)
             counted = connection.execute(
-                text(_COUNT_DUPLICATES.format(table=segment_table(segment_id))),
-                {"segment_id": segment_id},
+                count, {"segment_id": segment_id, "ctids": ctids}
             ).scalar_one()
-            if counted != found:
-                raise RuntimeError(f"{found} duplicates were found, {counted} counted")
+            if counted != len(numbers):
+                raise RuntimeError(f"{len(numbers)} duplicates were found, {counted} counted")
         connection.execute(_FORGET_IDS, {"window": window})
 
 

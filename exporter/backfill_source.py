@@ -22,7 +22,7 @@ from core.manifest import DeliveredObject, Manifest
 from database.deliveries import HourCount, read_duplicate_rows, read_segment_ledger
 from database.segments import is_in_buffer
 from exporter.arrow_schema import ROW_SCHEMA
-from exporter.dedup import drop_duplicates, mark_rows
+from exporter.dedup import mark_rows
 from exporter.derive import derive_columns
 from exporter.encode import hours_of
 from exporter.reading.download import fetch
@@ -123,8 +123,8 @@ def open_source(
     is_duplicate = mark_rows(read_duplicate_rows(connection, segment_id) if is_buffered else [])
     connection.rollback()
     if is_buffered:
-        with stream_rows(database_url, segment_id) as batches:
-            kept = mark_entries(map(derive_columns, drop_duplicates(batches, is_duplicate)))
+        with stream_rows(database_url, segment_id, is_duplicate) as batches:
+            kept = mark_entries(map(derive_columns, batches))
             due = [count for count in ledger if hours.contains(count.hour)]
             yield Source((_within(batch, hours) for batch in kept), due)
         return

@@ -7,7 +7,7 @@ next start removes, and deciding again comes to the same.
 
 Exact, in bounded memory: the ids are sorted in runs of half a million, each written to a file; then
 the runs are merged by ranges of ids, each range about as many, and each held against the ids
-that were seen before. Memory grows by a byte for each row, disk by 24 bytes meanwhile.
+that were seen before. Memory grows by a byte for each row, disk by 30 bytes meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,21 @@ from exporter.seen_ids import ID_BYTES, IdFile, Ids, SeenIds, as_ids
 RUN_IDS: Final = 500_000
 ROWS_IN_PIECE: Final = 100_000
 _SAMPLE_EVERY: Final = 1_024
+# PostgreSQL's `tid` as it is sent: a page's number, a row's on the page.
+_PLACE: Final = np.dtype([("page", ">u4"), ("row", ">u2")])
 
 Rows = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.bool_]
+
+NO_MARKS: Final[Marks] = np.zeros(0, dtype=bool)
+"""Nothing is a duplicate."""
+
+
+class DuplicateRows(NamedTuple):
+    """Some duplicates: their numbers, ascending, and where they stand in the segment's table."""
+
+    numbers: list[int]
+    ctids: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +52,21 @@ class Deduplication:
     """Those that the segment is the first to deliver."""
     is_duplicate: Marks
     """For each row, in physical order."""
+    places: IO[bytes]
+    """Each row's `ctid`, in the same order; a file without a name."""
 
-    def duplicate_rows(self) -> Iterator[list[int]]:
-        """The duplicates' numbers, ascending, in pieces."""
+    def duplicate_rows(self) -> Iterator[DuplicateRows]:
+        """The duplicates, ascending, in pieces."""
         for first in range(0, len(self.is_duplicate), ROWS_IN_PIECE):
-            numbers = np.flatnonzero(self.is_duplicate[first : first + ROWS_IN_PIECE]) + first
-            if len(numbers):
-                yield numbers.tolist()
+            marks = self.is_duplicate[first : first + ROWS_IN_PIECE]
+            if marks.any():
+                self.places.seek(first * _PLACE.itemsize)
+                data = self.places.read(len(marks) * _PLACE.itemsize)
+                places = np.frombuffer(data, _PLACE)[marks].tolist()
+                yield DuplicateRows(
+                    numbers=(np.flatnonzero(marks) + first).tolist(),
+                    ctids=[f"({page},{row})" for page, row in places],
+                )
 
 
 def find_duplicates(
@@ -54,17 +74,18 @@ def find_duplicates(
 ) -> Deduplication:
     """Find the rows whose id was seen before, in an earlier segment or further up in this one.
 
-    Takes batches of one column, `event_id`, in physical order. The ids found are left in a file
+    Takes batches of `event_id` and `ctid`, in physical order. The ids found are left in a file
     beside those that were seen, for `SeenIds.add` to take over.
     """
     output = seen.folder / "found.ids"
+    places = tempfile.TemporaryFile(dir=seen.folder)  # noqa: SIM115  # goes with what is returned
     with (
         tempfile.TemporaryDirectory(prefix="runs-", dir=seen.folder) as folder,
         output.open("wb") as kept,
     ):
         runs: list[_Run] = []
         repeats: list[Marks] = []
-        for ids in _in_runs(batches, run_ids):
+        for ids in _in_runs(_ids_of_batches(batches, places), run_ids):
             first_row = sum(len(r) for r in repeats)
             run, repeated = _sort_run(ids, first_row, Path(folder) / f"{len(runs)}")
             runs.append(run)
@@ -80,7 +101,7 @@ def find_duplicates(
             new = ids[~is_known]
             kept.write(new.tobytes())
             count += len(new)
-    return Deduplication(IdFile(output, count), is_duplicate)
+    return Deduplication(IdFile(output, count), is_duplicate, places)
 
 
 def mark_rows(pieces: Iterable[Sequence[int]]) -> Marks:
@@ -93,6 +114,13 @@ def mark_rows(pieces: Iterable[Sequence[int]]) -> Marks:
     return np.frombuffer(marks, dtype=bool)
 
 
+def rows_to_keep(is_duplicate: Marks, rows: int) -> Rows:
+    """The numbers of those that are not marked; behind the last mark none is."""
+    keep = np.ones(rows, dtype=bool)
+    keep[: len(is_duplicate)] = ~is_duplicate
+    return np.flatnonzero(keep)
+
+
 def drop_duplicates(
     batches: Iterable[pa.RecordBatch], is_duplicate: Marks
 ) -> Iterator[pa.RecordBatch]:
@@ -102,9 +130,7 @@ def drop_duplicates(
         marks = is_duplicate[first : first + batch.num_rows]
         first += batch.num_rows
         if marks.any():
-            keep = np.ones(batch.num_rows, dtype=bool)
-            keep[: len(marks)] = ~marks
-            batch = batch.filter(pa.array(keep))
+            batch = batch.take(pa.array(rows_to_keep(marks, batch.num_rows)))
         yield batch
 
 
@@ -127,11 +153,16 @@ class _Run:
         return ids, np.fromfile(self.rows, np.int64, count, offset=start * 8)
 
 
-def _in_runs(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[Ids]:
+def _ids_of_batches(batches: Iterable[pa.RecordBatch], places: IO[bytes]) -> Iterator[Ids]:
+    for batch in batches:
+        places.write(_bytes_of(batch.column("ctid"), _PLACE.itemsize))
+        yield as_ids(_bytes_of(batch.column("event_id"), ID_BYTES))
+
+
+def _in_runs(parts: Iterable[Ids], size: int) -> Iterator[Ids]:
     gathered: list[Ids] = []
     waiting = 0
-    for batch in batches:
-        ids = _ids_of(batch.column(0))
+    for ids in parts:
         while waiting + len(ids) >= size:
             taken, ids = ids[: size - waiting], ids[size - waiting :]
             yield np.concatenate([*gathered, taken])
@@ -179,10 +210,11 @@ def _merge(runs: list[_Run], size: int) -> Iterator[tuple[Ids, Rows]]:
             yield ids[order], rows[order]
 
 
-def _ids_of(column: pa.Array) -> Ids:
+def _bytes_of(column: pa.Array, width: int) -> memoryview | bytes:
+    """Values of one width, laid end to end. Raises ArrowInvalid for another width."""
     fixed = column.storage if isinstance(column, pa.ExtensionArray) else column
-    fixed = fixed.cast(pa.binary(ID_BYTES))
+    fixed = fixed.cast(pa.binary(width))
     if not len(fixed):
-        return as_ids(b"")
-    start = fixed.offset * ID_BYTES
-    return as_ids(memoryview(fixed.buffers()[1])[start : start + len(fixed) * ID_BYTES])
+        return b""
+    start = fixed.offset * width
+    return memoryview(fixed.buffers()[1])[start : start + len(fixed) * width]

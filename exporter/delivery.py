@@ -67,7 +67,7 @@ from database.deliveries import (
     read_stack_id,
 )
 from database.planned_objects import plan_objects
-from exporter.dedup import Marks, drop_duplicates, mark_rows
+from exporter.dedup import Marks, mark_rows
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
 from exporter.failed import FAILED
@@ -195,10 +195,7 @@ def check_conservation(
     format."""
     due: Counter[tuple[str, datetime]] = Counter()
     for count in ledger:
-        if count.outcome == "accepted":
-            due[count.site_id, count.hour] += count.events
-        elif count.outcome == "duplicate":
-            due[count.site_id, count.hour] -= count.events
+        due[count.site_id, count.hour] += _due(count)
     written: dict[str, Counter[tuple[str, datetime]]] = {
         dataset_of(form): Counter() for form in formats
     }
@@ -219,6 +216,11 @@ def check_conservation(
             )
 
 
+def _due(count: HourCount) -> int:
+    """The rows to export that a line of the ledger adds or takes away."""
+    return {"accepted": count.events, "duplicate": -count.events}.get(count.outcome, 0)
+
+
 def _encode(
     delivery: PendingDelivery,
     ledger: list[HourCount],
@@ -229,13 +231,12 @@ def _encode(
     progress: Progress,
 ) -> list[EncodedFile]:
     files: list[EncodedFile] = []
-    progress.of_rows = sum(count.events for count in ledger if count.outcome == "accepted")
+    progress.of_rows = sum(_due(count) for count in ledger)
     layout = layout_of(sink, settings)
     if layout.formats:
         misfits: Counter[str] = Counter()
-        with stream_rows(settings.database_url, delivery.segment_id) as batches:
-            kept = drop_duplicates(progress.counting(batches), is_duplicate)
-            derived = mark_entries(map(derive_columns, kept))
+        with stream_rows(settings.database_url, delivery.segment_id, is_duplicate) as batches:
+            derived = mark_entries(map(derive_columns, progress.counting(batches)))
             promoted = promote_columns(derived, layout.promotions, misfits)
             with read_ahead(promoted) as rows_ready:
                 files += encode_events(

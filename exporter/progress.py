@@ -21,7 +21,7 @@ class Progress:
     segment_id: int
     clock: Clock
     of_rows: int = 0
-    """Rows of the segment, duplicates included."""
+    """Rows of the segment that are no duplicates."""
     rows: int = 0
     of_objects: int = 0
     objects: int = 0

@@ -24,7 +24,8 @@ from adbc_driver_manager import AdbcConnection, AdbcStatement
 from core.event import COLUMNS, SCHEMA_VERSION, Column, ColumnType
 from database.tables import segment_table
 from exporter.arrow_schema import IDENTITIES_SCHEMA, ROW_SCHEMA
-from exporter.jsonb import Unreadable, read_documents
+from exporter.dedup import NO_MARKS, Marks, drop_duplicates, rows_to_keep
+from exporter.jsonb import Unreadable, is_compiled, read_documents
 from exporter.read_ahead import read_ahead
 
 log = logging.getLogger("sluice.exporter")
@@ -68,18 +69,14 @@ def _expression(column: Column) -> str:
 
 
 _PICKED_ROWS: Final = "SELECT " + ", ".join(f"{_expression(c)} AS {c.name}" for c in COLUMNS)
+# The other columns of the table repeat what stands in the payload, for whoever queries the buffer.
+_BESIDE_DOCUMENTS: Final = ("received_at", "occurred_at")
 _DOCUMENT_FIELDS: Final = {
     c.name: (c.payload_name, c.type)
     for c in COLUMNS
-    if c.payload_name and c.name not in _TABLE_COLUMNS and c.type is not ColumnType.JSON
+    if c.payload_name and c.name not in _BESIDE_DOCUMENTS
 }
-_BESIDE_DOCUMENTS: Final = _TABLE_COLUMNS | {"properties"}
-_STORED_ROWS: Final = ", ".join(
-    [
-        "SELECT payload::bytea AS document",
-        *(f"{_expression(c)} AS {c.name}" for c in COLUMNS if c.name in _BESIDE_DOCUMENTS),
-    ]
-)
+_STORED_ROWS: Final = "SELECT payload::bytea AS document, " + ", ".join(_BESIDE_DOCUMENTS)
 _HAS_CAST: Final = """
 SELECT count(*) FROM pg_cast WHERE castsource = 'jsonb'::regtype
   AND casttarget = 'bytea'::regtype AND castmethod = 'b'
@@ -92,17 +89,21 @@ _PROBE_LAYOUT: Final = bytes.fromhex(
 _SELECT_LINKS: Final = (
     "SELECT site_id, visitor_id, user_id, event_type, linked_at, segment_id FROM identity_links"
 )
-_SELECT_IDS: Final = "SELECT event_id"
+_SELECT_IDS: Final = "SELECT event_id, ctid"
 
 
 @contextmanager
-def stream_rows(database_url: str, segment_id: int) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of `ROW_SCHEMA`, about 8 MiB each, in physical order."""
-    with closing(_stream_rows(database_url, segment_table(segment_id))) as batches:
+def stream_rows(
+    database_url: str, segment_id: int, is_duplicate: Marks = NO_MARKS
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Batches of `ROW_SCHEMA`, about 4 MiB each, in physical order, without the duplicates."""
+    with closing(_stream_rows(database_url, segment_table(segment_id), is_duplicate)) as batches:
         yield batches
 
 
-def _stream_rows(database_url: str, table: str) -> Generator[pa.RecordBatch, None, None]:
+def _stream_rows(
+    database_url: str, table: str, is_duplicate: Marks
+) -> Generator[pa.RecordBatch, None, None]:
     read = 0
     with _connect(database_url) as connection:
         if _gives_documents(connection):
@@ -112,26 +113,33 @@ def _stream_rows(database_url: str, table: str) -> Generator[pa.RecordBatch, Non
                     read_ahead(stored) as batches,  # PostgreSQL works meanwhile
                 ):
                     for batch in batches:
-                        rows = _read_documents(batch)
-                        yield rows
-                        read += rows.num_rows
+                        yield _read_documents(batch, is_duplicate[read : read + batch.num_rows])
+                        read += batch.num_rows
             except Unreadable as exc:
                 log.warning("PostgreSQL picks the columns", extra={"row": read, "error": str(exc)})
             else:
                 return
-    with _stream(database_url, f"{_PICKED_ROWS} FROM {table} OFFSET {read:d}") as batches:
-        for batch in batches:
-            yield batch.cast(ROW_SCHEMA)
+    with _stream(database_url, f"{_PICKED_ROWS} FROM {table} OFFSET {read:d}") as picked:
+        rows = (batch.cast(ROW_SCHEMA) for batch in picked)
+        yield from drop_duplicates(rows, is_duplicate[read:])
 
 
 def _gives_documents(connection: AdbcConnection) -> bool:
+    if not is_compiled():
+        log.warning(
+            "exporter/native/jsonb.so is not compiled: PostgreSQL picks the columns, slowly"
+        )
+        return False
     (casts,) = _ask(connection, _HAS_CAST)
     return casts != 0 and _ask(connection, _PROBE) == [_PROBE_LAYOUT]
 
 
-def _read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
-    fields = dict(_DOCUMENT_FIELDS.values())
-    values = read_documents(batch.column("document"), fields)
+def _read_documents(batch: pa.RecordBatch, is_duplicate: Marks) -> pa.RecordBatch:
+    documents, chosen = batch.column("document"), None
+    if is_duplicate.any():
+        chosen = rows_to_keep(is_duplicate, batch.num_rows)
+        batch = batch.select(_BESIDE_DOCUMENTS).take(pa.array(chosen))
+    values = read_documents(documents, dict(_DOCUMENT_FIELDS.values()), chosen=chosen)
     columns = []
     for column in COLUMNS:
         if column.name in _DOCUMENT_FIELDS:
@@ -150,8 +158,11 @@ def _read_documents(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @contextmanager
 def stream_ids(database_url: str, segment_id: int) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of one column, `event_id` (16 bytes), in physical order."""
-    with _stream(database_url, f"{_SELECT_IDS} FROM {segment_table(segment_id)}") as batches:
+    """Batches of `event_id` (16 bytes) and `ctid` (6, `tid` as sent), in physical order."""
+    with (
+        _stream(database_url, f"{_SELECT_IDS} FROM {segment_table(segment_id)}") as stored,
+        read_ahead(stored) as batches,
+    ):
         yield batches
 
 

@@ -6,9 +6,16 @@ pull("acme-events", "data")
 visits = read_events("data", site_id="shop.example", columns=["visitor_id", "received_at"])
 """
 
-from exporter.reading.frames import open_events, read_events, read_table
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from exporter.reading.problems import BucketDamaged, PullError
 from exporter.reading.pull import Progress, Pulled, pull
+
+if TYPE_CHECKING:
+    from exporter.reading.frames import open_events, read_events, read_table
 
 __all__ = [
     "BucketDamaged",
@@ -20,3 +27,10 @@ __all__ = [
     "read_events",
     "read_table",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Frames when they are asked for: pandas takes 40 MB, and the exporter reads buckets, too."""
+    if name in ("open_events", "read_events", "read_table"):
+        return getattr(import_module("exporter.reading.frames"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -208,6 +208,17 @@ def test_a_repeat_is_dropped_within_and_across_segments_in_every_sink(
     assert ledger_of(exporting.database_url) == {"accepted": 9, "duplicate": 5}
 
 
+def test_duplicates_are_counted_piece_by_piece(
+    exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.dedup.ROWS_IN_PIECE", 3)
+    ids = "abcabdeebafgcabc"
+    write_now(exporting.database_url, *(an_event(eventId=i) for i in ids))
+    exporting.run()
+    assert exporting.committed_ids(exporting.client) == Counter("abcdefg")
+    assert ledger_of(exporting.database_url) == {"accepted": len(ids), "duplicate": len(ids) - 7}
+
+
 def test_an_id_of_a_site_s_own_kind_repeats_on_that_site_only(exporting: Exporting) -> None:
     write_now(
         exporting.database_url,

@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 import exporter.stream as stream
 from core.event import COLUMNS, ColumnType
 from exporter.arrow_schema import ROW_SCHEMA
-from exporter.jsonb import Unreadable, read_documents
+from exporter.dedup import NO_MARKS, Marks, mark_rows
+from exporter.jsonb import Unreadable, is_compiled, read_documents
 from tests.conftest import an_event
 from tests.integration.building import query, write_now
+
+if not is_compiled():
+    pytest.skip("no C compiler here: PostgreSQL picks the columns", allow_module_level=True)
 
 KINDS = {
     "s": ColumnType.STRING,
@@ -27,12 +31,14 @@ KINDS = {
     "isBot": ColumnType.BOOLEAN,
     "occurredAt": ColumnType.TIMESTAMP,
     "aVeryLongNameOfAFieldIndeed": ColumnType.STRING,
+    "properties": ColumnType.JSON,
 }
 CASTS = {
     ColumnType.STRING: "d->>'{}'",
     ColumnType.INT32: "(d->>'{}')::int",
     ColumnType.BOOLEAN: "(d->>'{}')::bool",
     ColumnType.TIMESTAMP: "(d->>'{}')::timestamptz",
+    ColumnType.JSON: "(d->'{}')::text",
 }
 TEXTS = st.one_of(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40),
@@ -157,8 +163,8 @@ ODD = [
 ]
 
 
-def rows_of(database_url: str) -> pa.Table:
-    with stream.stream_rows(database_url, 1) as batches:
+def rows_of(database_url: str, is_duplicate: Marks = NO_MARKS) -> pa.Table:
+    with stream.stream_rows(database_url, 1, is_duplicate) as batches:
         return pa.Table.from_batches(batches, schema=ROW_SCHEMA)
 
 
@@ -208,6 +214,20 @@ def test_without_the_cast_postgresql_picks_every_row(database_url: str) -> None:
     assert rows_of(database_url).equals(before)
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_duplicates_are_left_out_wherever_they_stand(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, is_compiled: bool
+) -> None:
+    monkeypatch.setattr(stream, "_BATCH_BYTES", 4_000)  # a few rows a batch
+    monkeypatch.setattr(stream, "is_compiled", lambda: is_compiled)
+    write_now(database_url, *(an_event(eventId=f"n-{n}") for n in range(30)))
+    every = rows_of(database_url)
+    for duplicates in ([0], [29], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [3, 14, 15], list(range(30))):
+        marks = mark_rows([duplicates])
+        kept = [row for row in range(30) if row not in duplicates]
+        assert rows_of(database_url, marks).equals(every.take(pa.array(kept, pa.int64())))
+
+
 def test_every_column_that_is_stored_is_read() -> None:
     stored = {c.name for c in COLUMNS if c.payload_name} | stream._TABLE_COLUMNS
-    assert set(stream._DOCUMENT_FIELDS) | stream._BESIDE_DOCUMENTS == stored
+    assert {*stream._DOCUMENT_FIELDS, *stream._BESIDE_DOCUMENTS} == stored

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from datetime import timedelta
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.dedup import Deduplication, drop_duplicates, find_duplicates, mark_rows
+from exporter.dedup import Deduplication, Marks, drop_duplicates, find_duplicates, mark_rows
 from exporter.seen_ids import BLOCK_IDS, ID_BYTES, SeenIds
 from tests.unit.rows import HOUR, split_at
 
@@ -32,7 +33,13 @@ SEGMENTS = st.lists(
 
 def id_batch(ids: list[bytes]) -> pa.RecordBatch:
     """What `stream_ids` gives."""
-    return pa.record_batch({"event_id": pa.array(ids, pa.binary())})
+    return with_places(pa.array(ids, pa.binary()))
+
+
+def with_places(ids: pa.Array) -> pa.RecordBatch:
+    """Three rows on each page, as PostgreSQL sends a `tid`."""
+    places = [struct.pack(">IH", n // 3, n % 3 + 1) for n in range(len(ids))]
+    return pa.record_batch({"event_id": ids, "ctid": pa.array(places, pa.binary())})
 
 
 def ids_of(found: Deduplication) -> list[bytes]:
@@ -41,7 +48,15 @@ def ids_of(found: Deduplication) -> list[bytes]:
 
 
 def rows_of(found: Deduplication) -> list[int]:
-    return [number for piece in found.duplicate_rows() for number in piece]
+    return [number for piece in found.duplicate_rows() for number in piece.numbers]
+
+
+def ctids_of(found: Deduplication) -> list[str]:
+    return [ctid for piece in found.duplicate_rows() for ctid in piece.ctids]
+
+
+def marks_of(found: Deduplication) -> Marks:
+    return mark_rows(piece.numbers for piece in found.duplicate_rows())
 
 
 @settings(deadline=None)
@@ -65,9 +80,10 @@ def test_every_id_is_delivered_by_its_first_row_and_no_other(
         again = find_duplicates(batches, after_restart, run_ids=run_ids)
         assert rows_of(found) == rows_of(again) == repeats
         assert ids_of(found) == ids_of(again) == sorted(new)
+        assert ctids_of(found) == [f"({row // 3},{row % 3 + 1})" for row in repeats]
         kept = [
             event_id
-            for batch in drop_duplicates(batches, mark_rows(found.duplicate_rows()))
+            for batch in drop_duplicates(batches, marks_of(found))
             for event_id in batch.column("event_id").to_pylist()
         ]
         assert kept == new
@@ -109,7 +125,7 @@ def test_repeats_are_found_across_blocks_and_runs(is_sorted: bool) -> None:
     values = np.random.default_rng(1).integers(1, 256, (count, ID_BYTES), dtype=np.uint8)
     ids = np.sort(values.view(f"S{ID_BYTES}").ravel()) if is_sorted else values
     stored = pa.Array.from_buffers(pa.binary(ID_BYTES), count, [None, pa.py_buffer(ids.tobytes())])
-    first = pa.record_batch({"event_id": stored})
+    first = with_places(stored)
     seen = SeenIds(WINDOW)
     found = find_duplicates([first], seen, run_ids=300_000)
     assert (found.ids.count, rows_of(found)) == (count, [])

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
 
 from api.collector.acceptance import Limits, Policy, RequestFacts, accept
 from api.collector.decode import decode_body
@@ -48,6 +50,22 @@ def fresh_server() -> Iterator[EmbeddedServer]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def copied_database(url: str, name: str) -> Iterator[str]:
+    """A copy of a database beside it, while it is needed; yields its address."""
+    source = make_url(url)
+    elsewhere = source.set(database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(elsewhere, autocommit=True) as connection:
+        copy, original = sql.Identifier(name), sql.Identifier(source.database or "")
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(copy, original)
+        )
+        try:
+            yield source.set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(copy))
 
 
 def make_rows(count: int, *, seed: int = 1) -> list[bytes]:

@@ -17,21 +17,21 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import psycopg
 
-from benchmarks.buffer import copy_rows, fresh_server, make_rows
-from benchmarks.machine import report
+from benchmarks.buffer import copied_database, copy_rows, fresh_server, make_rows
+from benchmarks.machine import peak_memory_mb, report
 from database.embedded import EmbeddedServer
 
-ROWS = int(os.environ.get("BENCH_EXPORT_ROWS", "400000"))
+ROWS = int(os.environ.get("BENCH_EXPORT_ROWS", "1000000"))
+RUNS = int(os.environ.get("BENCH_EXPORT_RUNS", "3"))
 GENERIC_ROWS = int(os.environ.get("BENCH_GENERIC_ROWS", "100000"))
 
 
@@ -52,30 +52,69 @@ def main() -> None:
         return
     with fresh_server() as server, tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         fill(server.url, ROWS)
-        drain(server)  # warm
-        before = drain(server)
-        exported, size = export_in_child(server, Path(folder), ROWS)
-        after = drain(server)
-        show("export", exported, before, after, bytes_per_event=round(size / ROWS, 1), rows=ROWS)
-        for tool in ("pandas", "dlt"):
-            found = export_by(tool, server, Path(folder))
+        found: dict[str, list[Run]] = {}
+        for number in range(RUNS):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            for name, run in run_once(server, number, place).items():
+                found.setdefault(name, []).append(run)
+        for name, runs in found.items():
+            show(name, runs)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An export, and the drain that it is held against."""
+
+    exported: Measured
+    drained: Measured
+    rows: int
+    bytes: int | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Of the rates."""
+        return self.exported.rows_per_second / self.drained.rows_per_second
+
+
+def run_once(server: EmbeddedServer, number: int, folder: Path) -> dict[str, Run]:
+    """Each tool on a fresh copy of the database, between two drains; the others in the first run
+    only."""
+    with copied_database(server.url, f"run_{number}") as url:
+        drain(server, url)  # warm
+        before = drain(server, url)
+        exported, size = export_in_child(server, url, folder, ROWS)
+        drained = mean(before, drain(server, url))
+        runs = {"export": Run(exported, drained, ROWS, size)}
+        for tool in ("pandas", "dlt") if number == 0 else ():
+            found = export_by(tool, server, url, folder)
             if found is not None:
-                show(f"export_{tool}", found, before, after, rows=min(ROWS, GENERIC_ROWS))
+                runs[f"export_{tool}"] = Run(found, drained, min(ROWS, GENERIC_ROWS))
+    return runs
 
 
-def show(name: str, found: Measured, before: Measured, after: Measured, **more: float) -> None:
-    drained = (before.rows_per_second + after.rows_per_second) / 2
+def mean(one: Measured, other: Measured) -> Measured:
+    return Measured(*((a + b) / 2 for a, b in zip(astuple(one), astuple(other), strict=True)))
+
+
+def show(name: str, runs: list[Run]) -> None:
+    """The run whose ratio is the median, and every run's ratio."""
+    middle = sorted(runs, key=lambda run: run.ratio)[len(runs) // 2]
+    exported, drained = middle.exported, middle.drained
+    size = {} if middle.bytes is None else {"bytes_per_event": round(middle.bytes / middle.rows, 1)}
     report(
         name,
-        ratio=round(found.rows_per_second / drained, 3),
-        rows_per_second=round(found.rows_per_second),
-        drain_rows_per_second=round(drained),
-        cpu_us_per_row=round(found.cpu_us, 2),
-        postgresql_us_per_row=round(found.server_cpu_us, 2),
-        drain_cpu_us_per_row=round((before.cpu_us + after.cpu_us) / 2, 2),
-        drain_postgresql_us_per_row=round((before.server_cpu_us + after.server_cpu_us) / 2, 2),
-        peak_memory_mb=round(found.peak_memory_mb),
-        **more,
+        ratio=round(middle.ratio, 3),
+        ratios=[round(run.ratio, 3) for run in runs],
+        rows_per_second=round(exported.rows_per_second),
+        drain_rows_per_second=round(drained.rows_per_second),
+        cpu_us_per_row=round(exported.cpu_us, 2),
+        postgresql_us_per_row=round(exported.server_cpu_us, 2),
+        drain_cpu_us_per_row=round(drained.cpu_us, 2),
+        drain_postgresql_us_per_row=round(drained.server_cpu_us, 2),
+        peak_memory_mb=round(max(run.exported.peak_memory_mb for run in runs)),
+        **size,
+        rows=middle.rows,
     )
 
 
@@ -112,9 +151,9 @@ INSERT INTO events_log_1 SELECT * FROM events_log_1 WHERE random() < 0.001
 """
 
 
-def drain(server: EmbeddedServer) -> Measured:
+def drain(server: EmbeddedServer, url: str) -> Measured:
     """Read the table as fast as PostgreSQL gives it."""
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(url) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM events_log_1").fetchone() or (0,)
         cpu, server_cpu, begun = (
             time.process_time(),
@@ -129,7 +168,9 @@ def drain(server: EmbeddedServer) -> Measured:
     return Measured(rows / seconds, cpu / rows * 1e6, server_cpu / rows * 1e6)
 
 
-def export_in_child(server: EmbeddedServer, folder: Path, rows: int) -> tuple[Measured, int]:
+def export_in_child(
+    server: EmbeddedServer, url: str, folder: Path, rows: int
+) -> tuple[Measured, int]:
     """Export the segment; what it came to, and the bytes of its files."""
     settings = {
         "CLIENT_S3_BUCKET": (folder / "client").as_uri(),
@@ -138,25 +179,25 @@ def export_in_child(server: EmbeddedServer, folder: Path, rows: int) -> tuple[Me
         "SIGNING_KEY_DIR": str(folder / "keys"),
         "BENCH_EXPORT_ROWS": str(rows),
     }
-    found = run_child([sys.executable, "-m", "benchmarks.export"], server, rows, settings)
+    found = run_child([sys.executable, "-m", "benchmarks.export"], server, url, rows, settings)
     assert found is not None
     events = (folder / "client").rglob("events/**/*.parquet")
     return found, sum(path.stat().st_size for path in events)
 
 
-def export_by(tool: str, server: EmbeddedServer, folder: Path) -> Measured | None:
+def export_by(tool: str, server: EmbeddedServer, url: str, folder: Path) -> Measured | None:
     """Export by another tool; None where it is not installed (`BENCH_DLT_PYTHON`)."""
     python = os.environ.get(f"BENCH_{tool.upper()}_PYTHON", sys.executable)
     rows = min(ROWS, GENERIC_ROWS)
-    command = [python, str(Path(__file__).with_name("export_generic.py"))]
-    return run_child([*command, tool, str(rows), str(folder / tool)], server, rows, {})
+    command = [python, "-m", "benchmarks.export_generic", tool, str(rows), str(folder / tool)]
+    return run_child(command, server, url, rows, {})
 
 
 def run_child(
-    command: list[str], server: EmbeddedServer, rows: int, settings: dict[str, str]
+    command: list[str], server: EmbeddedServer, url: str, rows: int, settings: dict[str, str]
 ) -> Measured | None:
     before = server_cpu_seconds(server)
-    environment = os.environ | settings | {"BENCH_EXPORT_CHILD": "1", "DATABASE_URL": server.url}
+    environment = os.environ | settings | {"BENCH_EXPORT_CHILD": "1", "DATABASE_URL": url}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
     server_cpu = server_cpu_seconds(server) - before
     found = json.loads(done.stdout.splitlines()[-1])
@@ -191,15 +232,18 @@ def export_here() -> None:
     """Deduplicate and deliver the one segment, in this process."""
     from core.clock import utc_now
     from core.event_id import make_event_id
+    from core.garbage import collect_seldom
     from core.settings import read_settings
     from database.engine import sync_engine
     from database.segments import seal_open_segment
+    from exporter.memory import settle_memory
     from exporter.settings import ExporterSettings
     from exporter.sinks.open import open_sinks
     from exporter.steps import Exporter
     from exporter.user_agents import read_user_agent
 
     settings = read_settings(ExporterSettings, os.environ)
+    settle_memory()
     engine = sync_engine(settings.database_url, application_name="benchmark")
     client = open_sinks(settings)[0]
     exporter = Exporter(settings=settings, engine=engine, sinks=[client], clock=utc_now)
@@ -207,6 +251,7 @@ def export_here() -> None:
     with engine.connect() as connection:
         seal_open_segment(connection, sinks=["client"], trigger="manual", run_id=make_event_id())
     read_user_agent("Mozilla/5.0")  # its tables are read once in a process's life
+    collect_seldom()
     cpu, begun = time.process_time(), time.perf_counter()
     exporter.deduplicate_sealed()
     deduplicated = time.perf_counter()
@@ -218,8 +263,7 @@ def export_here() -> None:
         state = connection.exec_driver_sql("SELECT state, rows, last_error FROM deliveries").one()
     if tuple(state) != ("delivered", ROWS, None):
         raise RuntimeError(f"the segment was not delivered: {state}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mb": peak_memory_mb()}))
 
 
 if __name__ == "__main__":

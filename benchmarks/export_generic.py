@@ -1,17 +1,18 @@
 """The same rows by pandas or dlt: read, written as Parquet, nothing derived, nothing checked.
 
 Started by `export.py` in a process of its own, by a Python that has the tool; it imports nothing
-of ours. Both read the table as it is, the payload in one piece.
+of the product's. Both read the table as it is, the payload in one piece.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
+
+from benchmarks.machine import peak_memory_mb
 
 URL = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1)
 CHUNK_ROWS = 50_000
@@ -29,8 +30,7 @@ def main() -> None:
     cpu, begun = time.process_time(), time.perf_counter()
     run()
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mb": peak_memory_mb()}))
 
 
 def prepare_pandas(rows, folder):  # type: ignore[no-untyped-def]

@@ -14,6 +14,17 @@ def report(benchmark: str, **facts: Any) -> None:
     print(json.dumps({"benchmark": benchmark, **facts, "machine": _machine()}), flush=True)
 
 
+def peak_memory_mb() -> float:
+    """The most that this process had resident since its program began.
+
+    `ru_maxrss` does not tell: it includes what the process that forked it had.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("/proc/self/status has no VmHWM: this is not Linux")
+
+
 def _machine() -> str:
     model = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")

@@ -18,7 +18,7 @@ def main() -> None:
     for rows in map(int, SIZES.split(",")):
         with fresh_server() as server, tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             fill(server.url, rows, made=200_000)
-            exported, size = export_in_child(server, Path(folder), rows)
+            exported, size = export_in_child(server, server.url, Path(folder), rows)
         report(
             "memory",
             peak_memory_mb=round(exported.peak_memory_mb),

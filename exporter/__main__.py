@@ -17,12 +17,14 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from sqlalchemy import Connection, Engine, text
 
 from core.clock import utc_now
+from core.garbage import collect_seldom
 from core.settings import SettingsError, read_settings
 from core.signing import SigningKeyError
 from core.telemetry import configure_logging
 from database.engine import sync_engine
 from database.fence import EXPORTER_KEY
 from exporter.aside import schedule_aside
+from exporter.memory import settle_memory
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import open_sinks
 from exporter.steps import Exporter
@@ -91,6 +93,7 @@ def main() -> None:
     except SettingsError as exc:
         sys.exit(str(exc))
     configure_logging(settings.log_level, file=settings.log_file)
+    settle_memory()
     engine = sync_engine(settings.database_url, application_name="sluice exporter")
     lock = take_exporter_lock(engine)
     try:
@@ -120,6 +123,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    collect_seldom()
     scheduler.start()
     log.info("exporter stopped")
 

@@ -76,7 +76,6 @@ from exporter.layout import EventFormat, dataset_of
 from exporter.objects import VerificationFailed, put_verified, verify_object
 from exporter.progress import Progress
 from exporter.promote import promote_columns
-from exporter.read_ahead import read_ahead
 from exporter.receipts import BILLED_SINK, adopt_receipt, make_receipt
 from exporter.segment_dataset import encode_dataset
 from exporter.session_entries import mark_entries
@@ -238,13 +237,9 @@ def _encode(
         with stream_rows(settings.database_url, delivery.segment_id, is_duplicate) as batches:
             derived = mark_entries(map(derive_columns, progress.counting(batches)))
             promoted = promote_columns(derived, layout.promotions, misfits)
-            with read_ahead(promoted) as rows_ready:
-                files += encode_events(
-                    rows_ready,
-                    segment_id=delivery.segment_id,
-                    folder=folder,
-                    layout=layout,
-                )
+            files += encode_events(
+                promoted, segment_id=delivery.segment_id, folder=folder, layout=layout
+            )
         check_conservation(ledger, files, formats=layout.formats)
         if misfits:
             log.warning(

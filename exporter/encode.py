@@ -1,4 +1,10 @@
-"""Write a segment's rows into files, one of each format for each partition, in bounded memory."""
+"""Write a segment's rows into files, one of each format for each partition, in bounded memory.
+
+Rows gather by partition until there are enough for a row group. When too much is gathered, the
+partition that has most is written if that makes a row group worth its name; of many partitions
+none has much, and then all of it goes to a file, from where each comes back in the end. So a
+segment of a thousand sites makes a thousand files, however its rows are mixed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +24,11 @@ from core.keys import DayKey, IdentitiesKey, ObjectKey, Partition, UsageKey
 from exporter.event_file import EventFile, count_rows, open_event_file
 from exporter.layout import Layout, dataset_of
 from exporter.partitions import split_batch
+from exporter.spill import Spill
 
-MAX_PARTITIONS: Final = 1_000
 MAX_OPEN_FILES: Final = 200
 MAX_BUFFERED_BYTES: Final = 64 << 20
+_SMALLEST_ROW_GROUP: Final = 0.25  # of a usual one's rows, for the sake of memory
 _BATCH_OVERHEAD_BYTES: Final = 16_000  # of a batch's fifty columns, however few its rows
 
 
@@ -46,12 +54,15 @@ class _OpenPartition:
     The files are opened by the first that go, so that a site with few rows costs none meanwhile.
     """
 
-    def __init__(self, keys: list[ObjectKey], folder: Path, number: int, layout: Layout) -> None:
-        self._paths = {key: folder / f"{number:06d}.{key.format}" for key in keys}
+    def __init__(
+        self, partition: Partition, keys: list[ObjectKey], paths: list[Path], layout: Layout
+    ) -> None:
+        self.partition = partition
+        self._paths = dict(zip(keys, paths, strict=True))
         self.rows = 0
         self.buffered_bytes = 0
+        self.buffered_rows = 0
         self._buffered: list[pa.RecordBatch] = []
-        self._buffered_rows = 0
         self._layout = layout
         self._hours: Counter[datetime] | None = None if layout.keys_tell_hours else Counter()
         self._files: list[EventFile] = []
@@ -60,31 +71,46 @@ class _OpenPartition:
     def open_files(self) -> int:
         return len(self._files)
 
-    def write(self, batch: pa.RecordBatch) -> None:
+    def add(self, batch: pa.RecordBatch) -> None:
         self._buffered.append(batch)
-        self._buffered_rows += batch.num_rows
+        self.buffered_rows += batch.num_rows
         self.buffered_bytes += batch.nbytes + _BATCH_OVERHEAD_BYTES
         self.rows += batch.num_rows
         if self._hours is not None:
             self._hours.update(hours_of(batch))
-        if self._buffered_rows >= self._layout.row_group_rows:
-            self.flush()
 
-    def flush(self) -> None:
-        if self._buffered:
-            # The cast moves nothing: it gives the columns their meanings, and the file its version.
-            rows = pa.Table.from_batches(self._buffered).cast(self._layout.schema)
-            if not self._files:
-                self._files = [
-                    open_event_file(form, path, rows, self._layout)
-                    for form, path in zip(self._layout.formats, self._paths.values(), strict=True)
-                ]
-            for file in self._files:
-                file.write(rows)
-        self._buffered, self._buffered_rows, self.buffered_bytes = [], 0, 0
+    def take(self) -> list[pa.RecordBatch]:
+        """What has gathered, which is not here any more."""
+        taken, self._buffered = self._buffered, []
+        self.buffered_rows = self.buffered_bytes = 0
+        return taken
 
-    def close(self) -> list[EncodedFile]:
-        self.flush()
+    def flush(self, spill: Spill) -> None:
+        """Write what is spilled, and what has gathered behind it."""
+        gathered: list[pa.RecordBatch] = []
+        for piece in chain(spill.take(self.partition), self.take()):
+            if sum(one.num_rows for one in gathered) >= self._layout.row_group_rows:
+                self._write(gathered)
+                gathered = []
+            gathered.append(piece)
+        self._write(gathered)
+
+    def _write(self, batches: list[pa.RecordBatch]) -> None:
+        """A row group, in each format."""
+        if not batches:
+            return
+        # The cast moves nothing: it gives the columns their meanings, and the file its version.
+        rows = pa.Table.from_batches(batches).cast(self._layout.schema)
+        if not self._files:
+            self._files = [
+                open_event_file(form, path, rows, self._layout)
+                for form, path in zip(self._layout.formats, self._paths.values(), strict=True)
+            ]
+        for file in self._files:
+            file.write(rows)
+
+    def close(self, spill: Spill) -> list[EncodedFile]:
+        self.flush(spill)
         for file in self._files:
             file.close()
         return [
@@ -120,41 +146,88 @@ def encode_events(
     Memory stays flat: buffered rows and open files are bounded, and a partition whose files were
     closed early goes on in another part.
     """
-    open_partitions: dict[Partition, _OpenPartition] = {}
-    finished: list[EncodedFile] = []
-    parts: dict[Partition, int] = {}
-    numbers = 0
     names = layout.schema.names
-    for batch in batches:
-        for partition, rows in split_batch(batch, layout):
-            opened = open_partitions.pop(partition, None)
-            if opened is None:
-                if len(open_partitions) >= MAX_PARTITIONS:
-                    oldest = next(iter(open_partitions))
-                    finished += open_partitions.pop(oldest).close()
-                part = parts[partition] = parts.get(partition, -1) + 1
-                keys = [
-                    ObjectKey(
-                        dataset_of(form),
-                        partition,
-                        segment_id,
-                        part,
-                        layout.file_format(form),
-                        layout.template,
-                    )
-                    for form in layout.formats
-                ]
-                opened = _OpenPartition(keys, folder, numbers, layout)
-                numbers += 1
-            open_partitions[partition] = opened  # the last in the dict is the last written
-            opened.write(rows.select(names))
-        while sum(p.buffered_bytes for p in open_partitions.values()) > MAX_BUFFERED_BYTES:
-            max(open_partitions.values(), key=lambda p: p.buffered_bytes).flush()
-        for partition in _beyond_limit(open_partitions):
-            finished += open_partitions.pop(partition).close()
-    for opened in open_partitions.values():
-        finished += opened.close()
-    return finished
+    with Spill.below(folder) as spill:
+        partitions = _Partitions(segment_id, folder, layout, spill)
+        for batch in batches:
+            for partition, rows in split_batch(batch, layout):
+                partitions.add(partition, rows.select(names))
+            partitions.make_room()
+        return partitions.close()
+
+
+class _Partitions:
+    """All that are open, the one last written last."""
+
+    def __init__(self, segment_id: int, folder: Path, layout: Layout, spill: Spill) -> None:
+        self._segment_id = segment_id
+        self._folder = folder
+        self._layout = layout
+        self._spill = spill
+        self._open: dict[Partition, _OpenPartition] = {}
+        self._number = 0
+        self._begun: Counter[Partition] = Counter()
+        self._finished: list[EncodedFile] = []
+        self._buffered_bytes = 0
+
+    def add(self, partition: Partition, rows: pa.RecordBatch) -> None:
+        opened = self._open.pop(partition, None) or self._begin(partition)
+        self._open[partition] = opened
+        before = opened.buffered_bytes
+        opened.add(rows)
+        self._buffered_bytes += opened.buffered_bytes - before
+        if opened.buffered_rows >= self._layout.row_group_rows:
+            self._flush(opened)
+
+    def make_room(self) -> None:
+        """Write, spill and close until what is gathered, and what is open, is within bounds."""
+        worth_it = self._layout.row_group_rows * _SMALLEST_ROW_GROUP
+        while self._buffered_bytes > MAX_BUFFERED_BYTES:
+            largest = max(self._open.values(), key=lambda opened: opened.buffered_rows)
+            if largest.buffered_rows < worth_it:
+                self._spill_all()
+            else:
+                self._flush(largest)
+        for partition in _beyond_limit(self._open):
+            self._close(partition)
+
+    def close(self) -> list[EncodedFile]:
+        for partition in list(self._open):
+            self._close(partition)
+        return self._finished
+
+    def _begin(self, partition: Partition) -> _OpenPartition:
+        number, part = self._number, self._begun[partition]
+        self._number += 1
+        self._begun[partition] += 1
+        keys = [
+            ObjectKey(
+                dataset_of(form),
+                partition,
+                self._segment_id,
+                part,
+                self._layout.file_format(form),
+                self._layout.template,
+            )
+            for form in self._layout.formats
+        ]
+        paths = [self._folder / f"{number:06d}.{key.format}" for key in keys]
+        return _OpenPartition(partition, keys, paths, self._layout)
+
+    def _flush(self, opened: _OpenPartition) -> None:
+        self._buffered_bytes -= opened.buffered_bytes
+        opened.flush(self._spill)
+
+    def _spill_all(self) -> None:
+        for partition, opened in self._open.items():
+            if opened.buffered_rows:
+                self._spill.write(partition, pa.concat_batches(opened.take()))
+        self._buffered_bytes = 0
+
+    def _close(self, partition: Partition) -> None:
+        opened = self._open.pop(partition)
+        self._buffered_bytes -= opened.buffered_bytes
+        self._finished += opened.close(self._spill)
 
 
 def _beyond_limit(open_partitions: dict[Partition, _OpenPartition]) -> list[Partition]:

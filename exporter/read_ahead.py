@@ -39,13 +39,16 @@ def read_ahead(items: Iterable[Item], *, depth: int = 1) -> Iterator[Iterator[It
             for item in items:
                 if not put(item):
                     return
+                del item  # what was handed over is not held here, too
         except BaseException as exc:
             failures.append(exc)  # raised again where the items are asked for
         put(_END)
 
     def take() -> Iterator[Item]:
-        while (item := made.get()) is not _END:
-            yield item  # type: ignore[misc]
+        held = [made.get()]
+        while held[0] is not _END:
+            yield held.pop()  # type: ignore[misc]  # and not held by the frame of this generator
+            held.append(made.get())
         if failures:
             raise failures[0]
 

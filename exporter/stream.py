@@ -12,7 +12,7 @@ by PostgreSQL; a test holds the two against each other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final, assert_never
 
@@ -30,7 +30,7 @@ from exporter.read_ahead import read_ahead
 
 log = logging.getLogger("sluice.exporter")
 
-_BATCH_BYTES: Final = 4 << 20
+_BATCH_BYTES: Final = 16 << 20
 _TABLE_COLUMNS: Final = frozenset(
     {"received_at", "event_type", "site_id", "visitor_id", "session_id", "user_id", "occurred_at"}
 )
@@ -96,7 +96,7 @@ _SELECT_IDS: Final = "SELECT event_id, ctid"
 def stream_rows(
     database_url: str, segment_id: int, is_duplicate: Marks = NO_MARKS
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of `ROW_SCHEMA`, about 4 MiB each, in physical order, without the duplicates."""
+    """Batches of `ROW_SCHEMA`, about 16 MiB each, in physical order, without the duplicates."""
     with closing(_stream_rows(database_url, segment_table(segment_id), is_duplicate)) as batches:
         yield batches
 
@@ -110,11 +110,14 @@ def _stream_rows(
             try:
                 with (
                     _run(connection, f"{_STORED_ROWS} FROM {table}") as stored,
-                    read_ahead(stored) as batches,  # PostgreSQL works meanwhile
+                    # PostgreSQL works meanwhile. Documents are read where rows are used: in the
+                    # other thread they would have to change the processor's cache once more.
+                    read_ahead(stored) as waiting,
                 ):
-                    for batch in batches:
-                        yield _read_documents(batch, is_duplicate[read : read + batch.num_rows])
-                        read += batch.num_rows
+                    for count, rows in _read_stored(waiting, is_duplicate):
+                        read += count
+                        yield rows
+                        del rows
             except Unreadable as exc:
                 log.warning("PostgreSQL picks the columns", extra={"row": read, "error": str(exc)})
             else:
@@ -122,6 +125,20 @@ def _stream_rows(
     with _stream(database_url, f"{_PICKED_ROWS} FROM {table} OFFSET {read:d}") as picked:
         rows = (batch.cast(ROW_SCHEMA) for batch in picked)
         yield from drop_duplicates(rows, is_duplicate[read:])
+
+
+def _read_stored(
+    stored: Iterable[pa.RecordBatch], is_duplicate: Marks
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Batches of rows, and how many rows of the table each was read from."""
+    read = 0
+    for batch in stored:
+        count = batch.num_rows
+        rows = _read_documents(batch, is_duplicate[read : read + count])
+        read += count
+        del batch  # nothing is held while the next is made: they are large
+        yield count, rows
+        del rows
 
 
 def _gives_documents(connection: AdbcConnection) -> bool:
@@ -152,7 +169,8 @@ def _read_documents(batch: pa.RecordBatch, is_duplicate: Marks) -> pa.RecordBatc
             array = pa.repeat(SCHEMA_VERSION, batch.num_rows)
         else:  # derived from the others, later
             array = pa.nulls(batch.num_rows)
-        columns.append(array.cast(ROW_SCHEMA.field(column.name).type))
+        kind = ROW_SCHEMA.field(column.name).type
+        columns.append(array if array.type == kind else array.cast(kind))
     return pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+import gzip
+import json
 import tempfile
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
@@ -18,7 +21,7 @@ from exporter import encode
 from exporter.arrow_schema import FILE_SCHEMA
 from exporter.delivery import ConservationBroken, check_conservation
 from exporter.encode import EncodedFile, encode_events, finish_file
-from exporter.layout import Layout
+from exporter.layout import EventFormat, Layout
 from exporter.partitions import split_batch
 from tests.unit.rows import HOUR, a_row, row_batch, split_at
 
@@ -182,7 +185,7 @@ def test_open_files_are_bounded_and_what_was_closed_goes_on_in_another_part(tmp_
 
     files = encode_events(watched(), segment_id=7, folder=tmp_path, layout=Layout(row_group_rows=1))
     # Each row is a row group here: every file is open as soon as it has a row.
-    assert most <= encode.MAX_OPEN_FILES
+    assert most <= encode.MAX_OPEN_FILES + 1  # and that of rows that are spilled
     keys = [file.key for file in files]
     assert len(set(keys)) == len(keys) > len(sites)
     assert {key.partition.site_id for key in keys if isinstance(key, ObjectKey)} == set(sites)
@@ -191,6 +194,46 @@ def test_open_files_are_bounded_and_what_was_closed_goes_on_in_another_part(tmp_
     assert set(parts) == {0, 1}
     read = [i for file in files for i in pq.read_table(file.path).column("event_id").to_pylist()]
     assert sorted(read, key=int) == [str(n) for n in range(len(rows))]
+
+
+@pytest.mark.parametrize("formats", [("parquet",), ("csv", "json")])
+@pytest.mark.parametrize("row_group_rows", [8, 1_000])
+def test_many_sites_in_turn_make_a_file_each_whatever_memory_there_is(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    formats: tuple[EventFormat, ...],
+    row_group_rows: int,
+) -> None:
+    sites = [f"site-{n:04d}" for n in range(300)]
+    rows = some_rows([(site, timedelta(0)) for site in sites * 5] + [(sites[7], timedelta(0))] * 90)
+    batches = split_at(row_batch(*rows), range(0, len(rows), 130))
+    layout = Layout(formats=formats, row_group_rows=row_group_rows)
+    (tmp_path / "roomy").mkdir()
+    roomy = encode_events(batches, segment_id=7, folder=tmp_path / "roomy", layout=layout)
+    monkeypatch.setattr(encode, "MAX_BUFFERED_BYTES", 2_000_000)  # a hundred partitions' rows
+    (tmp_path / "tight").mkdir()
+    tight = encode_events(batches, segment_id=7, folder=tmp_path / "tight", layout=layout)
+    assert len(tight) == len(roomy) == len(sites) * len(formats)
+    assert [f.key for f in tight] == [f.key for f in roomy]
+    ids = {f.key: ids_in(f) for f in roomy}
+    assert {f.key: ids_in(f) for f in tight} == ids
+    assert all(found == sorted(found, key=int) for found in ids.values())
+    assert sorted(p.name for p in (tmp_path / "tight").iterdir()) == sorted(
+        f.path.name for f in tight
+    )
+
+
+def ids_in(file: EncodedFile) -> list[str]:
+    assert isinstance(file.key, ObjectKey)
+    if file.key.format == "parquet":
+        found = pq.read_table(file.path).column("event_id").to_pylist()
+    else:
+        lines = gzip.decompress(file.path.read_bytes()).decode().splitlines()
+        if file.key.format.startswith("json"):
+            found = [json.loads(line)["event_id"] for line in lines]
+        else:
+            found = [row["event_id"] for row in csv.DictReader(lines)]
+    return list(map(str, found))
 
 
 def open_descriptors(folder: Path) -> int:

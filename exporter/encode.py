@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -85,18 +86,18 @@ class _OpenPartition:
         self.buffered_rows = self.buffered_bytes = 0
         return taken
 
-    def flush(self, spill: Spill) -> None:
-        """Write what is spilled, and what has gathered behind it."""
+    def write(self, batches: list[pa.RecordBatch], spill: Spill) -> None:
+        """Write what is spilled, and some batches behind it, in row groups."""
         gathered: list[pa.RecordBatch] = []
-        for piece in chain(spill.take(self.partition), self.take()):
+        for piece in chain(spill.take(self.partition), batches):
             if sum(one.num_rows for one in gathered) >= self._layout.row_group_rows:
-                self._write(gathered)
+                self._write_row_group(gathered)
                 gathered = []
             gathered.append(piece)
-        self._write(gathered)
+        self._write_row_group(gathered)
 
-    def _write(self, batches: list[pa.RecordBatch]) -> None:
-        """A row group, in each format."""
+    def _write_row_group(self, batches: list[pa.RecordBatch]) -> None:
+        """In each format."""
         if not batches:
             return
         # The cast moves nothing: it gives the columns their meanings, and the file its version.
@@ -110,7 +111,7 @@ class _OpenPartition:
             file.write(rows)
 
     def close(self, spill: Spill) -> list[EncodedFile]:
-        self.flush(spill)
+        self.write(self.take(), spill)
         for file in self._files:
             file.close()
         return [
@@ -147,8 +148,8 @@ def encode_events(
     closed early goes on in another part.
     """
     names = layout.schema.names
-    with Spill.below(folder) as spill:
-        partitions = _Partitions(segment_id, folder, layout, spill)
+    with Spill.below(folder) as spill, ThreadPoolExecutor(1, "row groups") as writer:
+        partitions = _Partitions(segment_id, folder, layout, spill, writer)
         for batch in batches:
             for partition, rows in split_batch(batch, layout):
                 partitions.add(partition, rows.select(names))
@@ -157,13 +158,25 @@ def encode_events(
 
 
 class _Partitions:
-    """All that are open, the one last written last."""
+    """All that are open, the one last written last.
 
-    def __init__(self, segment_id: int, folder: Path, layout: Layout, spill: Spill) -> None:
+    One row group at a time is written by another thread, while the next gathers.
+    """
+
+    def __init__(
+        self,
+        segment_id: int,
+        folder: Path,
+        layout: Layout,
+        spill: Spill,
+        writer: ThreadPoolExecutor,
+    ) -> None:
         self._segment_id = segment_id
         self._folder = folder
         self._layout = layout
         self._spill = spill
+        self._writer = writer
+        self._writing: Future[None] | None = None
         self._open: dict[Partition, _OpenPartition] = {}
         self._number = 0
         self._begun: Counter[Partition] = Counter()
@@ -188,10 +201,13 @@ class _Partitions:
                 self._spill_all()
             else:
                 self._flush(largest)
-        for partition in _beyond_limit(self._open):
-            self._close(partition)
+        if len(self._open) * len(self._layout.formats) > MAX_OPEN_FILES:
+            self._settle()
+            for partition in _beyond_limit(self._open):
+                self._close(partition)
 
     def close(self) -> list[EncodedFile]:
+        """End every file."""
         for partition in list(self._open):
             self._close(partition)
         return self._finished
@@ -216,15 +232,25 @@ class _Partitions:
 
     def _flush(self, opened: _OpenPartition) -> None:
         self._buffered_bytes -= opened.buffered_bytes
-        opened.flush(self._spill)
+        batches = opened.take()
+        self._settle()
+        self._writing = self._writer.submit(opened.write, batches, self._spill)
+
+    def _settle(self) -> None:
+        """Wait for what is being written; raises what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def _spill_all(self) -> None:
+        self._settle()
         for partition, opened in self._open.items():
             if opened.buffered_rows:
                 self._spill.write(partition, pa.concat_batches(opened.take()))
         self._buffered_bytes = 0
 
     def _close(self, partition: Partition) -> None:
+        self._settle()
         opened = self._open.pop(partition)
         self._buffered_bytes -= opened.buffered_bytes
         self._finished += opened.close(self._spill)

@@ -79,7 +79,7 @@ def read_documents(
     documents: pa.Array,
     fields: Mapping[str, ColumnType],
     *,
-    chosen: npt.NDArray[np.int64] | None = None,
+    chosen: npt.NDArray[np.int64] | slice = slice(None),
 ) -> dict[str, pa.Array]:
     """Columns of some top-level fields; null where a document has none, or null.
 
@@ -91,9 +91,7 @@ def read_documents(
         raise Unreadable("a row without a document")
     cuts = np.frombuffer(documents.buffers()[1], np.int32)[documents.offset :]
     cuts = cuts[: len(documents) + 1]
-    begins, ends = cuts[:-1], cuts[1:]
-    if chosen is not None:
-        begins, ends = begins[chosen], ends[chosen]
+    begins, ends = cuts[:-1][chosen], cuts[1:][chosen]
     rows = len(begins)
     data = _address(documents.buffers()[2])
     found, sizes = _find_values(data, begins, ends, list(fields))

@@ -30,7 +30,7 @@ from exporter.read_ahead import read_ahead
 
 log = logging.getLogger("sluice.exporter")
 
-_BATCH_BYTES: Final = 16 << 20
+_BATCH_BYTES: Final = 12 << 20
 _TABLE_COLUMNS: Final = frozenset(
     {"received_at", "event_type", "site_id", "visitor_id", "session_id", "user_id", "occurred_at"}
 )
@@ -96,7 +96,7 @@ _SELECT_IDS: Final = "SELECT event_id, ctid"
 def stream_rows(
     database_url: str, segment_id: int, is_duplicate: Marks = NO_MARKS
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of `ROW_SCHEMA`, about 16 MiB each, in physical order, without the duplicates."""
+    """Batches of `ROW_SCHEMA`, about 12 MiB each, in physical order, without the duplicates."""
     with closing(_stream_rows(database_url, segment_table(segment_id), is_duplicate)) as batches:
         yield batches
 
@@ -152,10 +152,10 @@ def _gives_documents(connection: AdbcConnection) -> bool:
 
 
 def _read_documents(batch: pa.RecordBatch, is_duplicate: Marks) -> pa.RecordBatch:
-    documents, chosen = batch.column("document"), None
-    if is_duplicate.any():
-        chosen = rows_to_keep(is_duplicate, batch.num_rows)
-        batch = batch.select(_BESIDE_DOCUMENTS).take(pa.array(chosen))
+    documents = batch.column("document")
+    chosen = rows_to_keep(is_duplicate, batch.num_rows)
+    # Copied in any case: a column that came with the documents would hold all their memory.
+    batch = batch.select(_BESIDE_DOCUMENTS).take(pa.array(chosen))
     values = read_documents(documents, dict(_DOCUMENT_FIELDS.values()), chosen=chosen)
     columns = []
     for column in COLUMNS:

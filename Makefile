@@ -44,13 +44,13 @@ tracker-fresh: tracking/node_modules/.ready
 	@if [ -e tracking/node_modules/.absent ]; then echo "No Node here: the tracker's own checks are left to CI."; \
 	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh; fi
 
-chaos: $(VENV)/.dev  ## the crash tests, for longer
+chaos: exporter/native/jsonb.so $(VENV)/.dev  ## the crash tests, for longer
 	CHAOS_KILLS=20 CHAOS_OUTAGES=100 CHAOS_FAULTS=200 CHAOS_FAULT_PAIRS=100 CHAOS_STEPS=100 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py tests/system/test_faulty_bucket.py -q -s
 
 fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s
 
-readers: $(VENV)/.dev  ## the recipes for readers of a bucket, ClickHouse's too (installs 181 MB)
+readers: exporter/native/jsonb.so $(VENV)/.dev  ## the recipes for readers of a bucket, ClickHouse's too (installs 181 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/readers.txt
 	$(BIN)/python -m pytest tests/integration/test_recipes.py tests/integration/test_described_bucket.py
 
@@ -59,7 +59,7 @@ bench: bench-collect bench-redaction bench-export  ## every benchmark, one JSON 
 bench-%: exporter/native/jsonb.so $(VENV)/.dev  ## one benchmark
 	@$(BIN)/python -m benchmarks.$*
 
-soak: $(VENV)/.dev  ## ten minutes at saturation: flat memory, no stalls
+soak: exporter/native/jsonb.so $(VENV)/.dev  ## ten minutes at saturation: flat memory, no stalls
 	@$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what make made; the demo's data stays

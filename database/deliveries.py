@@ -51,7 +51,9 @@ _STORE_DUPLICATES = text("""
 INSERT INTO segment_duplicates (segment_id, row_number)
 SELECT :segment_id, unnest(CAST(:row_numbers AS bigint[]))
 """)
-# Only these rows are looked at, by their places: nothing moves in a sealed segment.
+# Only these rows are looked at, by their places: nothing moves in a sealed segment. Of 10,000 and
+# more PostgreSQL would rather read the whole table, for each piece again.
+_BY_PLACES = text("SET LOCAL enable_seqscan = off")
 _COUNT_DUPLICATES = """
 WITH counted AS (
   SELECT site_id, date_trunc('hour', received_at, 'UTC') AS hour, event_type, count(*) AS events
@@ -175,6 +177,7 @@ def store_deduplication(
             connection.execute(
                 _STORE_IDS, {"segment_id": segment_id, "chunk": chunk, "event_ids": event_ids}
             )
+        connection.execute(_BY_PLACES)
         count = text(_COUNT_DUPLICATES.format(table=segment_table(segment_id)))
         for numbers, ctids in duplicate_rows:
             connection.execute(

@@ -29,7 +29,8 @@ from exporter.spill import Spill
 
 MAX_OPEN_FILES: Final = 200
 MAX_BUFFERED_BYTES: Final = 64 << 20
-_SMALLEST_ROW_GROUP: Final = 0.25  # of a usual one's rows, for the sake of memory
+MAX_FILE_ROWS: Final = 5_000_000  # what describes a file's row groups waits in memory for its end
+_SMALLEST_ROW_GROUP: Final = 0.25  # of a usual one's rows, or of what may be buffered
 _BATCH_OVERHEAD_BYTES: Final = 16_000  # of a batch's fifty columns, however few its rows
 
 
@@ -90,7 +91,10 @@ class _OpenPartition:
         """Write what is spilled, and some batches behind it, in row groups."""
         gathered: list[pa.RecordBatch] = []
         for piece in chain(spill.take(self.partition), batches):
-            if sum(one.num_rows for one in gathered) >= self._layout.row_group_rows:
+            if (
+                sum(one.num_rows for one in gathered) >= self._layout.row_group_rows
+                or sum(one.nbytes for one in gathered) >= MAX_BUFFERED_BYTES
+            ):
                 self._write_row_group(gathered)
                 gathered = []
             gathered.append(piece)
@@ -153,6 +157,8 @@ def encode_events(
         for batch in batches:
             for partition, rows in split_batch(batch, layout):
                 partitions.add(partition, rows.select(names))
+                del rows
+            del batch  # nothing of it is held while the next is made
             partitions.make_room()
         return partitions.close()
 
@@ -194,14 +200,16 @@ class _Partitions:
 
     def make_room(self) -> None:
         """Write, spill and close until what is gathered, and what is open, is within bounds."""
-        worth_it = self._layout.row_group_rows * _SMALLEST_ROW_GROUP
+        enough_rows = self._layout.row_group_rows * _SMALLEST_ROW_GROUP
+        enough_bytes = MAX_BUFFERED_BYTES * _SMALLEST_ROW_GROUP
         while self._buffered_bytes > MAX_BUFFERED_BYTES:
-            largest = max(self._open.values(), key=lambda opened: opened.buffered_rows)
-            if largest.buffered_rows < worth_it:
-                self._spill_all()
-            else:
+            largest = max(self._open.values(), key=lambda opened: opened.buffered_bytes)
+            if largest.buffered_rows >= enough_rows or largest.buffered_bytes >= enough_bytes:
                 self._flush(largest)
-        if len(self._open) * len(self._layout.formats) > MAX_OPEN_FILES:
+            else:
+                self._spill_all()
+        files = sum(opened.open_files for opened in self._open.values())
+        if files + len(self._layout.formats) > MAX_OPEN_FILES:  # one may be opening its own
             self._settle()
             for partition in _beyond_limit(self._open):
                 self._close(partition)
@@ -235,6 +243,8 @@ class _Partitions:
         batches = opened.take()
         self._settle()
         self._writing = self._writer.submit(opened.write, batches, self._spill)
+        if opened.rows >= MAX_FILE_ROWS:
+            self._close(opened.partition)
 
     def _settle(self) -> None:
         """Wait for what is being written; raises what went wrong with it."""

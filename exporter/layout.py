@@ -30,7 +30,7 @@ class Layout:
     """What decides the bytes of a segment's files, beside its rows."""
 
     formats: tuple[EventFormat, ...] = ("parquet",)
-    row_group_rows: int = 50_000
+    row_group_rows: int = 32_768
     json_compression: JsonCompression = "gzip"
     promotions: tuple[Promotion, ...] = ()
     template: Template = DEFAULT_TEMPLATE

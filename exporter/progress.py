@@ -35,8 +35,10 @@ class Progress:
     def counting(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The batches, each counted when it was worked on."""
         for batch in batches:
+            count = batch.num_rows
             yield batch
-            self.rows += batch.num_rows
+            del batch
+            self.rows += count
 
     def uploading(self, objects: int) -> None:
         """Everything is encoded, and so many objects are to be put."""

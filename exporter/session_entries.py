@@ -44,7 +44,10 @@ def mark_entries(
     """Fill `is_entry` and `session_entry_path` of a segment's rows."""
     begun = _BegunSessions(max_sessions)
     for batch in batches:
-        yield _mark(batch, begun)
+        marked = _mark(batch, begun)
+        del batch
+        yield marked
+        del marked
 
 
 class _BegunSessions:

@@ -56,7 +56,7 @@ class ExporterSettings(AlertSettings):
     max_dead_letters: int = setting(
         "Refused events that are kept; of more the oldest go.", default=100_000, at_least=0
     )
-    row_group_rows: int = setting("Rows in a Parquet row group.", default=50_000, at_least=1_000)
+    row_group_rows: int = setting("Rows in a Parquet row group.", default=32_768, at_least=1_000)
     json_compression: JsonCompression = setting(
         "How JSON files are compressed: gzip or zstd.", default="gzip"
     )

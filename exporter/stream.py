@@ -30,7 +30,7 @@ from exporter.read_ahead import read_ahead
 
 log = logging.getLogger("sluice.exporter")
 
-_BATCH_BYTES: Final = 12 << 20
+_BATCH_BYTES: Final = 10 << 20
 _TABLE_COLUMNS: Final = frozenset(
     {"received_at", "event_type", "site_id", "visitor_id", "session_id", "user_id", "occurred_at"}
 )
@@ -96,7 +96,7 @@ _SELECT_IDS: Final = "SELECT event_id, ctid"
 def stream_rows(
     database_url: str, segment_id: int, is_duplicate: Marks = NO_MARKS
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of `ROW_SCHEMA`, about 12 MiB each, in physical order, without the duplicates."""
+    """Batches of `ROW_SCHEMA`, about 10 MiB each, in physical order, without the duplicates."""
     with closing(_stream_rows(database_url, segment_table(segment_id), is_duplicate)) as batches:
         yield batches
 
@@ -144,7 +144,8 @@ def _read_stored(
 def _gives_documents(connection: AdbcConnection) -> bool:
     if not is_compiled():
         log.warning(
-            "exporter/native/jsonb.so is not compiled: PostgreSQL picks the columns, slowly"
+            "exporter/native/jsonb.so is missing or of another release (make compiles it):"
+            " PostgreSQL picks the columns, slowly"
         )
         return False
     (casts,) = _ask(connection, _HAS_CAST)

@@ -35,6 +35,9 @@
 
 enum { UNREADABLE = -1, FULL = -2 };
 
+/* Another number for another signature or structure: jsonb.py calls only what it knows. */
+const int jsonb_interface = 1;
+
 static uint32_t word(const uint8_t *at)
 {
     uint32_t value;
@@ -74,6 +77,8 @@ static int step(struct walk *walk, struct value *value)
     walk->reach = (has_offset ? 0 : begun) + (entry & LENGTH);
     walk->number++;
     value->type = entry & TYPE;
+    if (value->type > CONTAINER)
+        return UNREADABLE;
     if (value->type == NUMBER || value->type == CONTAINER)
         begun = (begun + 3) & ~(uint64_t)3;
     if (begun > walk->reach || walk->reach > walk->size)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import exporter.jsonb as jsonb
 import exporter.stream as stream
 from core.event import COLUMNS, ColumnType
 from exporter.arrow_schema import ROW_SCHEMA
@@ -212,6 +215,35 @@ def test_without_the_cast_postgresql_picks_every_row(database_url: str) -> None:
     before = rows_of(database_url)
     query(database_url, "DROP CAST (jsonb AS bytea)")
     assert rows_of(database_url).equals(before)
+
+
+def test_text_far_longer_than_what_is_stored_is_left_to_postgresql(
+    connection: psycopg.Connection,
+) -> None:
+    numbers = ", ".join(["5e-324"] * 4_000)
+    stored, _ = pick(connection, [json.loads(f'{{"properties": {{"n": [{numbers}]}}}}')])
+    document = stored[0].as_py()
+    column = read_documents(pa.array([document] * 3, pa.binary()), KINDS)["properties"]
+    assert len(column[2].as_py()) > 4_000 * 326
+    with pytest.raises(Unreadable, match="so many digits"):
+        read_documents(pa.array([document] * 200, pa.binary()), KINDS)
+
+
+def test_a_compiled_part_of_another_release_is_not_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "jsonb.so"
+    source = tmp_path / "other.c"
+    monkeypatch.setattr(jsonb, "LIBRARY", other)
+    for text in ("const int jsonb_interface = 7;", "int something_else;"):
+        source.write_text(text)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", other, source], check=True)
+        jsonb._load.cache_clear()
+        assert not jsonb.is_compiled()
+        other.unlink()
+    monkeypatch.undo()
+    jsonb._load.cache_clear()
+    assert jsonb.is_compiled()
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])

@@ -223,6 +223,28 @@ def test_many_sites_in_turn_make_a_file_each_whatever_memory_there_is(
     )
 
 
+def test_a_row_group_is_bounded_by_its_bytes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "MAX_BUFFERED_BYTES", 1_000_000)
+    rows = [a_row(event_id=str(n), properties=f'"{"x" * 4_000}"') for n in range(3_000)]
+    (file,) = encode_all(rows, tmp_path, cuts=tuple(range(0, 3_000, 50)), row_group_rows=40_000)
+    metadata = pq.read_metadata(file.path)
+    assert metadata.num_row_groups >= 10
+    assert ids_in(file) == [str(n) for n in range(3_000)]
+
+
+def test_a_file_of_very_many_rows_goes_on_in_another_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "MAX_FILE_ROWS", 50)
+    rows = some_rows([("a.example", timedelta(0))] * 130)
+    files = encode_all(rows, tmp_path, cuts=tuple(range(0, 130, 10)), row_group_rows=20)
+    assert [file.rows for file in files] == [60, 60, 10]
+    assert [i for file in files for i in ids_in(file)] == [str(n) for n in range(130)]
+    assert [file.key.part for file in files if isinstance(file.key, ObjectKey)] == [0, 1, 2]
+
+
 def ids_in(file: EncodedFile) -> list[str]:
     assert isinstance(file.key, ObjectKey)
     if file.key.format == "parquet":

@@ -196,7 +196,7 @@ def stream_links(database_url: str, segment_id: int) -> Iterator[Iterator[pa.Rec
 def stream_query(
     database_url: str, query: str, schema: pa.Schema
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Batches of what a query finds, in a schema's types, about 16 MiB each."""
+    """Batches of what a query finds, in a schema's types, about 10 MiB each."""
     with _stream(database_url, query) as batches:
         yield (batch.cast(schema) for batch in batches)
 

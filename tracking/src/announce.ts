@@ -3,11 +3,11 @@ import type { Event } from "./event";
 /** What pages can listen to on `window`; `sluice:event` and `sluice:sent` only with `data-debug`. */
 export interface Announcements {
   "sluice:event": { event: Event };
-  /** A beacon has no answer: the browser took it, which is all that can be known. */
-  "sluice:sent": { eventIds: string[]; via: "fetch" | "beacon"; status: number | null; answer: unknown };
+  /** Status 204 without an answer may be a beacon's: the browser took it, which is all that can be known. */
+  "sluice:sent": { eventIds: string[]; status: number; answer: unknown };
   "sluice:failed": {
     eventIds: string[];
-    reason: "unavailable" | "refused" | "overflow";
+    reason: "unavailable" | "refused" | "overflow" | "expired";
     /** The HTTP status; 0 when no answer came. */
     status: number;
     /** When it is tried again; null when these events are dropped. */

@@ -1,40 +1,46 @@
-/** What the script tag's data attributes say. */
+/** What the script tag says. */
 export interface Config {
+  /** The name of this tracker on `window`, before what it stores, and of its database. */
+  name: string;
   siteId: string;
   endpoint: string;
-  respectDnt: boolean;
-  flushMs: number;
-  batchSize: number;
-  debug: boolean;
+  /** The folder of the script, where its chunks are too. */
+  folder: string;
+  /** Everything on the tag, for what only one part reads. */
+  data: DOMStringMap;
 }
 
-export const DEFAULT_FLUSH_SECONDS = 5;
-export const DEFAULT_BATCH_SIZE = 20;
+export const DEFAULTS = {
+  name: "sluice",
+  flushSeconds: 5,
+  idleSeconds: 60,
+  batchSize: 20,
+  sessionMinutes: 30,
+  off: "focus",
+};
 
 export function readConfig(
   script: { src: string; dataset: DOMStringMap } | null,
-  page: { hostname: string; origin: string },
+  page: { hostname: string; href: string },
 ): Config {
-  const data = script ? script.dataset : {};
+  const data = script?.dataset || {};
+  const src = script?.src || page.href;
+  const under = (path: string) => new URL(path, src).href;
   return {
+    name: data.name || DEFAULTS.name,
     siteId: data.siteId || page.hostname,
-    endpoint: data.endpoint || originOf(script ? script.src : "", page.origin) + "/collect",
-    respectDnt: data.respectDnt !== "false",
-    flushMs: within(data.flushSeconds, DEFAULT_FLUSH_SECONDS, 0, 300) * 1000,
-    batchSize: within(data.batchSize, DEFAULT_BATCH_SIZE, 1, 100),
-    debug: data.debug !== undefined && data.debug !== "false",
+    endpoint: data.endpoint || under("/collect"),
+    folder: under("."),
+    data,
   };
 }
 
-function originOf(address: string, fallback: string): string {
-  try {
-    return new URL(address).origin;
-  } catch {
-    return fallback;
-  }
+/** Is a setting on? Said without a value it is. */
+export function isOn(text: string | undefined): boolean {
+  return (text ?? "false") !== "false";
 }
 
-function within(text: string | undefined, fallback: number, least: number, most: number): number {
-  const value = parseFloat(text || "");
+export function within(text: string | undefined, fallback: number, least: number, most: number): number {
+  const value = parseFloat(text!);
   return value >= 0 ? Math.min(Math.max(value, least), most) : fallback;
 }

@@ -6,21 +6,16 @@ export function readContext(): Partial<Event> {
     source: "web",
     language: navigator.language || undefined,
     timezone: timezone(),
-    screenWidth: Math.round(screen.width),
-    screenHeight: Math.round(screen.height),
-    viewportWidth: Math.round(innerWidth),
-    viewportHeight: Math.round(innerHeight),
+    screenWidth: screen.width | 0,
+    screenHeight: screen.height | 0,
+    viewportWidth: innerWidth | 0,
+    viewportHeight: innerHeight | 0,
   };
 }
 
-let knownTimezone: string | undefined;
+let known: string | undefined;
 
 // Kept once known: building a DateTimeFormat costs a millisecond.
 function timezone(): string | undefined {
-  try {
-    knownTimezone = knownTimezone || Intl.DateTimeFormat().resolvedOptions().timeZone;
-  } catch {
-    // Hardened browsers refuse; the event goes without.
-  }
-  return knownTimezone || undefined;
+  return (known = known || Intl.DateTimeFormat().resolvedOptions().timeZone || undefined);
 }

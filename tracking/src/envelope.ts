@@ -1,23 +1,18 @@
 import type { Envelope, Event } from "./event";
 
-/** Who and when-about: usually one for the whole batch, but a session may end within it. */
-const SHARED = ["visitorId", "sessionId", "sessionIndex", "userId"] as const;
+const ITS_OWN = /^(event|occurred|prop)/;
 
 /** Put events into one envelope; what all of them share is said once, what differs stays on each. */
 export function fillEnvelope(events: Event[], context: Partial<Event>, sentAt: string): Envelope {
-  const shared = SHARED.filter((field) => events.every((event) => event[field] === events[0]![field]));
-  // JSON leaves undefined fields out.
-  const said: Partial<Event> = {};
-  const unsaid: Partial<Event> = {};
-  shared.forEach((field) => {
-    said[field] = events[0]![field] as never;
-    unsaid[field] = undefined;
-  });
-  return {
-    ...context,
-    ...said,
-    eventType: "batch",
-    sentAt,
-    events: events.map((event) => ({ ...event, ...unsaid })),
-  };
+  const shared: { [field: string]: unknown } = {};
+  const unsaid: { [field: string]: undefined } = {};
+  const [first] = events as unknown as { [field: string]: unknown }[];
+  for (const field in first) {
+    if (!ITS_OWN.test(field) && events.every((event) => event[field as keyof Event] === first[field])) {
+      shared[field] = first[field];
+      // JSON leaves undefined fields out.
+      unsaid[field] = undefined;
+    }
+  }
+  return { ...context, ...shared, eventType: "batch", sentAt, events: events.map((event) => ({ ...event, ...unsaid })) };
 }

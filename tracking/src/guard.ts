@@ -1,13 +1,35 @@
+let tell: ((error: unknown) => void) | undefined;
+
 /** Wrap an entry point so that nothing it does can throw into the host page. */
-export function guard<Args extends unknown[], Result>(
-  run: (...args: Args) => Result,
-): (...args: Args) => Result | undefined {
-  return (...args) => {
+export function guard<Run extends (...args: any[]) => any>(run: Run): Run {
+  return ((...args) => {
     try {
       return run(...args);
-    } catch {
+    } catch (error) {
       // Losing one event is our problem; a broken checkout would be theirs.
-      return undefined;
+      report(error);
     }
-  };
+  }) as Run;
+}
+
+/** Tell of the first error that was kept from the page; the second would say no more. */
+export function report(error: unknown): void {
+  const told = tell;
+  tell = undefined;
+  if (told) told(error);
+}
+
+export function onceOwnError(run: (error: unknown) => void): void {
+  tell = run;
+}
+
+/** Listen, capturing and passive: a page that stops propagation still had the event. */
+export function listen(target: EventTarget, type: string, run: (event: any) => void): void {
+  target.addEventListener(type, guard(run), { capture: true, passive: true });
+}
+
+/** Run when the page has nothing better to do. */
+export function whenIdle(run: () => void): void {
+  // https://developer.mozilla.org/docs/Web/API/Window/requestIdleCallback : not in every Safari.
+  (window.requestIdleCallback || setTimeout)(guard(run));
 }

@@ -5,7 +5,7 @@ import { guard } from "./guard";
 import { startTracker } from "./tracker";
 
 guard(() => {
+  const config = readConfig(document.currentScript as HTMLScriptElement | null, location);
   // The script tag may stand twice on a page; the visit happened once.
-  if (isInstalled(window)) return;
-  startTracker(readConfig(document.currentScript as HTMLScriptElement | null, location));
+  if (!isInstalled(window, config.name)) startTracker(config);
 })();

@@ -1,4 +1,4 @@
-import { guard } from "./guard";
+import { guard, listen } from "./guard";
 
 /** Run when the page is really shown: a prerendered page may never be. */
 export function whenActivated(run: () => void): void {
@@ -14,23 +14,17 @@ export function whenActivated(run: () => void): void {
 export function whenHidden(run: () => void): void {
   // Not unload or beforeunload: they are skipped on phones and keep the page out of bfcache.
   // https://developer.chrome.com/docs/web-platform/deprecating-unload
-  document.addEventListener(
-    "visibilitychange",
-    guard(() => {
-      if (document.visibilityState === "hidden") run();
-    }),
-    true,
-  );
-  addEventListener("pagehide", guard(run), true);
+  listen(document, "visibilitychange", () => document.hidden && run());
+  listen(window, "pagehide", run);
+}
+
+/** Run when the page is seen again: another tab was in front, or it comes out of the bfcache. */
+export function whenSeen(run: () => void): void {
+  listen(document, "visibilitychange", () => document.hidden || run());
+  whenRestored(run);
 }
 
 /** Run when the page comes back out of the back/forward cache. */
 export function whenRestored(run: () => void): void {
-  addEventListener(
-    "pageshow",
-    guard((event: PageTransitionEvent) => {
-      if (event.persisted) run();
-    }),
-    true,
-  );
+  listen(window, "pageshow", (event: PageTransitionEvent) => event.persisted && run());
 }

@@ -13,11 +13,11 @@ export interface Host {
   /** `data-<name>` of the script tag, in camel case: `vitalsSample` for `data-vitals-sample`. */
   option(name: string): string | undefined;
   /** Listen, capturing and passive; what `run` throws does not reach the page. */
-  listen(target: EventTarget, type: string, run: (event: any) => void): void;
+  listen(target: EventTarget, type: string, run: (event: any) => unknown): void;
   /** Run when the page is hidden or left, before what waits is handed to the browser. It may be seen again. */
-  onHide(run: () => void): void;
+  onHide(run: () => void): unknown;
   /** Run after each page view; not for the one that was recorded before the plugin came. */
-  onView(run: () => void): void;
+  onView(run: () => void): unknown;
   /** Run when the page has nothing better to do. */
   whenIdle(run: () => void): void;
   /** A function that never throws into the page: for callbacks that `listen` does not make. */
@@ -35,9 +35,9 @@ export interface Host {
   /** Who and which visit, as the next event would say it; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string } | undefined;
   /** Run once events may be told and things may be stored: now, or when consent is granted. */
-  whenGranted(run: () => void): void;
+  whenGranted(run: () => void): unknown;
   /** Run when consent is denied or the visitor opts out. */
-  whenDenied(run: () => void): void;
+  whenDenied(run: () => void): unknown;
   /** What the script tag says or stands for. */
   siteId: string;
   endpoint: string;

@@ -2,22 +2,29 @@ import type { Announce } from "./announce";
 import { retryDelayMs } from "./backoff";
 import type { Clock } from "./clock";
 import type { Event } from "./event";
-import { createQueue, weigh, type Queued } from "./queue";
-import type { Outcome, Transport } from "./transport";
+import type { Outbox } from "./outbox";
+import type { Outcome, Post } from "./transport";
 
 // Beacons and keepalive fetches of all scripts on the page share 64 KiB in flight.
 // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
-export const MAX_BEACON_BYTES = 56 * 1024;
-/** Small enough to go as keepalive and leave room for the beacon of a page that closes meanwhile. */
+export const MAX_KEEPALIVE_BYTES = 56 * 1024;
+/** Leaves room for what a page that closes meanwhile still has to say. */
 export const MAX_POST_BYTES = 32 * 1024;
 export const MAX_BODY_EVENTS = 100;
+export const MAX_QUEUED_EVENTS = 1_000;
+export const MAX_QUEUED_BYTES = 2 * 1024 * 1024;
 /** Envelope and context around the events, generously. */
 const FRAME_BYTES = 1_024;
 
 export interface SenderOptions {
   batchSize: number;
+  /** How long the first event of a batch waits. */
   flushMs: number;
-  transport: Transport;
+  /** A batch leaves earlier when nothing was added for so long. */
+  idleMs: number;
+  post: Post;
+  /** Where events are kept that must outlive the page; without one they do not. */
+  outbox?: Outbox;
   clock: Clock;
   makeBody: (events: Event[]) => string;
   announce: Announce;
@@ -27,165 +34,193 @@ export interface SenderOptions {
 
 /** Batches, sends, and keeps what could not be sent: in order, bounded, one batch at a time. */
 export interface Sender {
-  add(event: Event): void;
+  /** Take an event; `isUrgent` sends it at once, `isKept` keeps it beyond the page. */
+  add(event: Event, isUrgent?: boolean, isKept?: boolean): void;
   /** Send what waits, unless a batch is under way or the collector is being left in peace. */
   flush(): void;
-  /** Try at once after an outage: the browser says it is online again. */
-  retryNow(): void;
-  /** Hand everything to the browser: the page may be gone in a moment. */
+  /** Try at once after an outage: the browser is online again, or the page is seen again. */
+  wake(isSeen: boolean): void;
+  /** Send what the browser takes: the page may be gone in a moment. */
   flushBeforeHiding(): void;
+  /** Go on with what a page left that is no more. */
+  recover(): Promise<void>;
   /** Forget what waits and what may yet fail. */
   discard(): void;
+  /** How many were given up since the page was loaded. */
+  dropped(): number;
 }
 
+type Reason = "unavailable" | "refused" | "overflow" | "expired";
+
 export function createSender(options: SenderOptions): Sender {
-  const { batchSize, flushMs, transport, clock, makeBody, announce, random } = options;
-  const queue = createQueue();
+  const { batchSize, flushMs, idleMs, post, outbox, clock, makeBody, announce, random } = options;
+  let queue: Event[] = [];
+  let onTheWay: Event[] = [];
+  let doubtful: Event[] = [];
+  let keptAliveBytes = 0;
   let postLimitBytes = MAX_POST_BYTES;
-  let inFlight = 0;
   let isFlushDue = false;
+  let isHidden = false;
   let failures = 0;
   let failingSince = 0;
   let droppedTotal = 0;
-  /** Raised by `discard`, so that what is in flight then does not come back. */
-  let generation = 0;
-  let cancelTimer: (() => void) | undefined;
+  let dueAt = 0;
+  let cancelTimer = () => {};
 
-  function add(event: Event): void {
-    countDropped(queue.push({ event, bytes: byteLength(JSON.stringify(event)) + 1 }), "overflow", 0);
+  function proceed(isUrgent?: boolean): void {
     // During an outage the retry timer is set already, and waits for the collector, not for us.
-    if (!failures) proceed();
-  }
-
-  function proceed(): void {
-    if (queue.size() >= batchSize) flush();
-    else if (queue.size() && !cancelTimer) wait(flushMs);
+    if (!queue.length || failures) return;
+    if (isUrgent || queue.length >= batchSize) return flush();
+    const now = clock.now();
+    dueAt = dueAt || now + flushMs;
+    wait(Math.min(dueAt - now, idleMs));
   }
 
   function flush(): void {
-    if (inFlight || failures) isFlushDue = true;
-    else postOldest();
+    if (onTheWay.length || failures) isFlushDue = true;
+    else send();
   }
 
-  function flushBeforeHiding(): void {
-    // A beacon's fate is never learnt: during an outage it would lose what a fetch gives back.
-    if (!failures) beaconAll();
-    postOldest(true);
+  function note(): void {
+    if (outbox && isHidden) outbox.leave(idsOf(onTheWay), !failures);
   }
 
-  function beaconAll(): void {
-    let limitBytes = MAX_BEACON_BYTES - FRAME_BYTES;
-    while (queue.size()) {
-      const batch = queue.take(MAX_BODY_EVENTS, limitBytes);
-      if (transport.beacon(bodyOf(batch))) {
-        announce("sluice:sent", { eventIds: idsOf(batch), via: "beacon", status: null, answer: null });
-        continue;
-      }
-      // Refused: the quota is used up by us or by others. Half may fit; less than one cannot.
-      queue.putBack(batch);
-      if (batch.length === 1) return;
-      limitBytes = weigh(batch) / 2;
-    }
-  }
-
-  function postOldest(isHiding = false): void {
-    stopWaiting();
+  /** Send the oldest; false when nothing was, or nothing more fits. */
+  function send(): boolean {
+    cancelTimer();
     isFlushDue = false;
-    const batch = queue.take(MAX_BODY_EVENTS, postLimitBytes - FRAME_BYTES);
-    if (!batch.length) return;
-    const body = bodyOf(batch);
-    // Keepalive, so that a navigation does not cut it off. A retry goes without, unless it is the
-    // last chance: the quota may have been what failed.
-    const keepalive = (isHiding || !failures) && byteLength(body) <= MAX_POST_BYTES;
-    const sentIn = generation;
-    inFlight++;
-    void transport.post(body, keepalive).then((outcome) => {
-      inFlight--;
-      if (sentIn === generation) settle(batch, outcome);
-      if (!inFlight && !failures) isFlushDue ? postOldest() : proceed();
-    });
-  }
-
-  function settle(batch: Queued[], outcome: Outcome): void {
-    const { status } = outcome;
-    if (outcome.kind === "unavailable") return retryLater(batch, outcome);
-    failures = 0;
-    if (outcome.kind === "accepted") {
-      announce("sluice:sent", { eventIds: idsOf(batch), via: "fetch", status, answer: outcome.answer });
-    } else if (outcome.kind === "too_large" && batch.length > 1) {
-      postLimitBytes = FRAME_BYTES + weigh(batch) / 2;
-      countDropped(queue.putBack(batch), "overflow", 0);
-      isFlushDue = true;
-    } else {
-      countDropped(batch, "refused", status);
+    dueAt = 0;
+    const room = MAX_KEEPALIVE_BYTES - keptAliveBytes;
+    const limit = (isHidden ? room : postLimitBytes) - FRAME_BYTES;
+    let count = 0;
+    // One at least while the page stays, however heavy.
+    for (let weight = 0; count < MAX_BODY_EVENTS && queue[count]; count++) {
+      weight += bytesOf(queue[count]!);
+      if (weight > limit && (count || isHidden)) break;
     }
+    const batch = queue.splice(0, count);
+    if (!count) return false;
+    const body = makeBody(batch);
+    // Keepalive, so that a navigation does not cut it off. A retry goes without: the quota, which
+    // other scripts share, may have been what failed.
+    const bytes = byteLength(body);
+    const keepalive = !failures && bytes <= room;
+    if (keepalive) keptAliveBytes += bytes;
+    onTheWay = onTheWay.concat(batch);
+    void post(body, keepalive, !isHidden).then((outcome) => {
+      if (keepalive) keptAliveBytes -= bytes;
+      // What was discarded meanwhile is not on its way any more, and does not come back.
+      const isWanted = onTheWay.includes(batch[0]!);
+      onTheWay = onTheWay.filter((event) => !batch.includes(event));
+      if (isWanted) settle(batch, outcome);
+      note();
+      if (!onTheWay.length && !failures) isFlushDue ? send() : proceed();
+    });
+    return true;
   }
 
-  function retryLater(batch: Queued[], outcome: Outcome & { kind: "unavailable" }): void {
-    if (!failures++) failingSince = clock.now();
-    const retryInMs = retryDelayMs({
-      failures,
-      lastedMs: clock.now() - failingSince,
-      retryAfterMs: outcome.retryAfterMs,
-      random: random(),
-    });
-    tellFailed(batch, "unavailable", outcome.status, retryInMs);
-    countDropped(queue.putBack(batch), "overflow", 0);
-    wait(retryInMs);
+  function settle(batch: Event[], { status, retryAfterMs, answer }: Outcome): void {
+    if (!status || status === 408 || status === 429 || status >= 500) {
+      if (!failures++) failingSince = clock.now();
+      const retryInMs = retryDelayMs(failures, clock.now() - failingSince, retryAfterMs || 0, random());
+      tellFailed(batch, "unavailable", status, retryInMs);
+      enqueue([...doubtful, ...batch, ...queue]);
+      doubtful = [];
+      return wait(retryInMs);
+    }
+    failures = 0;
+    if (status === 413 && batch.length > 1) {
+      postLimitBytes = FRAME_BYTES + weigh(batch) / 2;
+      isFlushDue = true;
+      return enqueue(batch.concat(queue));
+    }
+    if (outbox) outbox.remove(idsOf(batch.concat(doubtful)));
+    doubtful = [];
+    if (status < 300) announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
+    else drop(batch, "refused", status);
   }
 
   function wait(delayMs: number): void {
-    stopWaiting();
+    cancelTimer();
     cancelTimer = clock.after(delayMs, () => {
-      cancelTimer = undefined;
-      if (inFlight) isFlushDue = true;
-      else postOldest();
+      if (onTheWay.length) isFlushDue = true;
+      else send();
     });
   }
 
-  function stopWaiting(): void {
-    if (cancelTimer) cancelTimer();
-    cancelTimer = undefined;
+  /** Let these wait, bounded: the oldest make room. */
+  function enqueue(all: Event[]): void {
+    let first = Math.max(all.length - MAX_QUEUED_EVENTS, 0);
+    let bytes = weigh(all.slice(first));
+    while (bytes > MAX_QUEUED_BYTES && first < all.length - 1) bytes -= bytesOf(all[first++]!);
+    queue = all.slice(first);
+    drop(all.slice(0, first), "overflow", 0);
   }
 
-  function countDropped(items: Queued[], reason: "refused" | "overflow", status: number): void {
-    droppedTotal += items.length;
-    if (items.length) tellFailed(items, reason, status, null);
+  function drop(events: Event[], reason: Reason, status: number): void {
+    if (!events.length) return;
+    if (outbox) outbox.remove(idsOf(events));
+    droppedTotal += events.length;
+    tellFailed(events, reason, status, null);
   }
 
-  function tellFailed(
-    items: Queued[],
-    reason: "unavailable" | "refused" | "overflow",
-    status: number,
-    retryInMs: number | null,
-  ): void {
-    announce("sluice:failed", { eventIds: idsOf(items), reason, status, retryInMs, droppedTotal });
-  }
-
-  function bodyOf(batch: Queued[]): string {
-    return makeBody(batch.map((item) => item.event));
+  function tellFailed(events: Event[], reason: Reason, status: number, retryInMs: number | null): void {
+    announce("sluice:failed", { eventIds: idsOf(events), reason, status, retryInMs, droppedTotal });
   }
 
   return {
-    add,
+    add(event, isUrgent, isKept) {
+      if (outbox && isKept) outbox.put(event);
+      enqueue([...queue, event]);
+      proceed(isUrgent);
+    },
     flush,
-    flushBeforeHiding,
-    retryNow() {
-      if (failures && !inFlight) postOldest();
+    flushBeforeHiding() {
+      isHidden = true;
+      // What is sent into a known outage is lost; what is kept is not.
+      while (!failures && send());
+      note();
+    },
+    wake(isSeen) {
+      if (isSeen) {
+        isHidden = false;
+        if (outbox) outbox.stay();
+      }
+      if (failures && !onTheWay.length) send();
+    },
+    async recover() {
+      const { lost, doubtful: maybe, expired } = await outbox!.claim();
+      drop(expired, "expired", 0);
+      doubtful = maybe;
+      enqueue([...lost, ...queue]);
+      proceed(!!lost.length);
     },
     discard() {
-      queue.clear();
-      generation++;
+      if (outbox) outbox.clear();
+      queue = onTheWay = doubtful = [];
       failures = 0;
-      stopWaiting();
+      cancelTimer();
     },
+    dropped: () => droppedTotal,
   };
 }
 
-function idsOf(items: Queued[]): string[] {
-  return items.map((item) => item.event.eventId || "");
+const sizes = new WeakMap<Event, number>();
+
+/** As JSON, measured once. */
+function bytesOf(event: Event): number {
+  if (!sizes.has(event)) sizes.set(event, byteLength(JSON.stringify(event)) + 1);
+  return sizes.get(event)!;
+}
+
+function weigh(events: Event[]): number {
+  return events.reduce((sum, event) => sum + bytesOf(event), 0);
+}
+
+function idsOf(events: Event[]): string[] {
+  return events.map((event) => event.eventId!);
 }
 
 function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
+  return new Blob([text]).size;
 }

@@ -3,65 +3,62 @@ import type { Storage } from "./storage";
 /** One visit, shared by all tabs of the site. Times in milliseconds. */
 export interface Session {
   id: string;
-  startedAt: number;
   lastAt: number;
   /** The visitor's how-manieth session, from 1. */
   index: number;
+  /** What brought the visitor last, where that is to begin a session. */
+  campaign?: string | undefined;
 }
 
-export const SESSION_IDLE_MS = 30 * 60 * 1000;
+/** What ends a session, beside a pause. */
+export interface SessionRules {
+  idleMs: number;
+  atMidnight?: boolean;
+  /** The campaign of this page's address, where a new one is to begin a new session. */
+  campaign?: string;
+}
+
 const SAVE_EVERY_MS = 5_000;
-const SESSION_KEY = "sluice_session";
+export const SESSION = "session";
+const CAMPAIGN = /^(utm_|(g|fb|msclk|ttcl|twcl|dcl)(cl)?id$|[gw]braid$|li_fat_id$)/;
 
-/** The session an event at `now` belongs to: the stored one, or the next after 30 idle minutes. */
-export function continueSession(stored: Session | null, now: number, newId: () => string): Session {
-  // The difference counts in both directions: a clock set back must not keep a session for ever.
-  if (stored && Math.abs(now - stored.lastAt) < SESSION_IDLE_MS) return { ...stored, lastAt: now };
-  return { id: newId(), startedAt: now, lastAt: now, index: (stored ? stored.index : 0) + 1 };
+/** The campaign parameters of an address, in an order of their own; "" without any. */
+export function campaignOf(search: string): string {
+  return [...new URLSearchParams(search)].filter(([name]) => CAMPAIGN.test(name)).sort() + "";
 }
 
-export interface SessionKeeper {
-  /** The session of an event happening at `now`; extends it. */
-  touch(now: number): Session;
-  save(): void;
-  forget(): void;
-}
+/** The session of an event happening at `now`: the stored one, or the next. */
+export function createTouch(
+  { read, write }: Storage,
+  { idleMs, atMidnight, campaign }: SessionRules,
+  newId: (now: number) => string,
+): (now: number) => Session {
+  let current: Session | undefined;
+  const day = (time: number) => new Date(time).toDateString();
 
-export function createSessionKeeper(storage: Storage, newId: () => string): SessionKeeper {
-  let current: Session | null = null;
-  let savedAt = 0;
-
-  function save(): void {
-    if (!current || current.lastAt === savedAt) return;
-    storage.write(SESSION_KEY, JSON.stringify(current));
-    savedAt = current.lastAt;
-  }
-
-  return {
-    touch(now) {
-      const stored = parseSession(storage.read(SESSION_KEY));
-      // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`.
-      const latest =
-        stored && current && stored.id === current.id && current.lastAt > stored.lastAt ? current : stored;
-      current = continueSession(latest, now, newId);
-      const isKnown = stored && stored.id === current.id;
-      if (!isKnown || Math.abs(now - savedAt) >= SAVE_EVERY_MS) save();
-      return current;
-    },
-    save,
-    forget() {
-      current = null;
-      savedAt = 0;
-      storage.remove(SESSION_KEY);
-    },
+  return (now) => {
+    const stored = parseSession(read(SESSION));
+    // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`.
+    const lastAt = stored && current && current.id === stored.id ? current.lastAt : stored && stored.lastAt;
+    const goesOn =
+      stored &&
+      // The difference counts in both directions: a clock set back must not keep a session for ever.
+      Math.abs(now - lastAt!) < idleMs &&
+      !(atMidnight && day(now) !== day(lastAt!)) &&
+      (!campaign || campaign === stored.campaign);
+    current = goesOn
+      ? { ...stored, lastAt: now }
+      : { id: newId(now), lastAt: now, index: (stored ? stored.index : 0) + 1, campaign };
+    if (!goesOn || Math.abs(now - stored.lastAt) >= SAVE_EVERY_MS) write(SESSION, JSON.stringify(current));
+    return current;
   };
 }
 
-function parseSession(text: string | null): Session | null {
+function parseSession(text: string): Session | undefined {
   try {
-    const session = JSON.parse(text || "null") as Session | null;
-    return session && session.id && session.lastAt >= 0 && session.index > 0 ? session : null;
+    const session = JSON.parse(text) as Session;
+    return session.id && session.lastAt >= 0 && session.index > 0 ? session : undefined;
   } catch {
-    return null;
+    return undefined;
   }
 }

@@ -1,31 +1,36 @@
 /** Small first-party values: localStorage, else a cookie, else this page's memory. Never throws. */
 export interface Storage {
-  read(key: string): string | null;
+  /** "" where there is none. */
+  read(key: string): string;
+  /** An empty value removes. */
   write(key: string, value: string): void;
-  remove(key: string): void;
 }
 
 // Chromium keeps a cookie for at most 400 days, whatever is asked.
 const COOKIE_SECONDS = 400 * 24 * 60 * 60;
 
-export function browserStorage(): Storage {
+/** While it is closed, nothing of the browser's is read or written. */
+export function browserStorage(prefix: string, isClosed: () => boolean): Storage {
   const memory: { [key: string]: string } = {};
   return {
-    read: (key) =>
-      attempt(() => localStorage.getItem(key)) || attempt(() => readCookie(key)) || memory[key] || null,
+    read(key) {
+      const name = prefix + key;
+      return (
+        memory[name] ||
+        (!isClosed() && (attempt(() => localStorage.getItem(name)) || attempt(() => readCookie(name)))) ||
+        ""
+      );
+    },
     write(key, value) {
-      const stored = attempt(() => {
-        localStorage.setItem(key, value);
+      const name = prefix + key;
+      memory[name] = "";
+      if (isClosed()) return;
+      const isStored = attempt(() => {
+        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
         return true;
       });
-      if (stored) return;
-      memory[key] = value;
-      attempt(() => writeCookie(key, value, COOKIE_SECONDS));
-    },
-    remove(key) {
-      delete memory[key];
-      attempt(() => localStorage.removeItem(key));
-      attempt(() => readCookie(key) && writeCookie(key, "", 0));
+      if (!isStored) memory[name] = value;
+      if (!isStored || !value) attempt(() => (value || readCookie(name)) && writeCookie(name, value));
     },
   };
 }
@@ -39,13 +44,13 @@ function attempt<Result>(touch: () => Result): Result | undefined {
   }
 }
 
-function readCookie(key: string): string | null {
-  const found = ("; " + document.cookie).split("; " + key + "=")[1];
-  return found === undefined ? null : decodeURIComponent(found.split(";")[0]!);
+function readCookie(name: string): string {
+  const found = ("; " + document.cookie).split("; " + name + "=")[1];
+  return found ? decodeURIComponent(found.split(";")[0]!) : "";
 }
 
-function writeCookie(key: string, value: string, maxAgeSeconds: number): void {
+function writeCookie(name: string, value: string): void {
   document.cookie =
-    `${key}=${encodeURIComponent(value)}; path=/; max-age=${maxAgeSeconds}; samesite=lax` +
-    (location.protocol === "https:" ? "; secure" : "");
+    `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}` +
+    (location.protocol === "https:" ? ";secure" : "");
 }

@@ -1,107 +1,236 @@
 import { announceOnWindow } from "./announce";
 import { installApi, type Commands } from "./api";
-import { MAX_NAME_CHARS, MAX_URL_CHARS, createCapture, currentTitle } from "./capture";
-import { browserClock } from "./clock";
+import { MAX_NAME_CHARS, currentTitle, makeEvent } from "./capture";
 import { watchClicks } from "./clicks";
-import type { Config } from "./config";
+import { browserClock } from "./clock";
+import { DEFAULTS, isOn, within, type Config } from "./config";
+import { CONSENT, rememberedConsent } from "./consent";
 import { readContext } from "./context";
+import { watchEngagement } from "./engagement";
 import { fillEnvelope } from "./envelope";
-import { guard } from "./guard";
+import type { Event } from "./event";
+import { watchForms } from "./forms";
+import { guard, listen, onceOwnError, whenIdle } from "./guard";
 import { uuidv7 } from "./ids";
-import { createOptOut } from "./opt-out";
-import { whenActivated, whenHidden } from "./page-lifecycle";
+import { createOutbox } from "./outbox";
+import { whenActivated, whenHidden, whenSeen } from "./page-lifecycle";
 import { watchPageViews } from "./page-views";
+import { createUse, tools } from "./plugins";
 import { asksNotToBeTracked } from "./privacy-signals";
+import { cleanUrl, redact } from "./redact";
+import { watchScroll } from "./scroll";
+import { watchSelection } from "./selection";
 import { createSender } from "./sender";
-import { createSessionKeeper } from "./session";
+import { SESSION, campaignOf, createTouch } from "./session";
 import { browserStorage } from "./storage";
-import { browserTransport } from "./transport";
-import { createVisitor } from "./visitor";
+import { createPost } from "./transport";
+import { COMPANY, USER, VISITOR, visitorIdOf } from "./visitor";
 
 // Frameworks set the new view's title after they changed the address.
 const TITLE_SETTLES_MS = 100;
+const MAX_HELD = 100;
+const OPT_OUT = "opt_out";
+const URGENT = /^(purchase|identify|alias)$/;
 
 /** Wire the parts together and begin, once the page is really shown. */
-export function startTracker(config: Config): void {
-  const storage = browserStorage();
-  const optOut = createOptOut(storage);
-  const visitor = createVisitor(storage);
-  const sessions = createSessionKeeper(storage, uuidv7);
-  const announce = announceOnWindow(config.debug);
-
+export function startTracker({ name, siteId, endpoint, folder, data }: Config): void {
+  const { now } = browserClock;
   // Asked before anything is read or written: with a signal set, storage is not even touched.
-  const isSignalled = () => config.respectDnt && asksNotToBeTracked(navigator);
-  const isAllowed = () => !isSignalled() && !optOut.isOptedOut();
+  const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked(navigator);
+  const storage = browserStorage(name + "_", isSignalled);
+  const { read, write } = storage;
+  const touch = createTouch(
+    storage,
+    {
+      idleMs: within(data.sessionMinutes, DEFAULTS.sessionMinutes, 1, 1_440) * 60_000,
+      atMidnight: isOn(data.sessionMidnight),
+      campaign: isOn(data.sessionCampaign) ? campaignOf(location.search) : "",
+    },
+    uuidv7,
+  );
+  const announce = announceOnWindow(isOn(data.debug));
+  const off = (data.off ?? DEFAULTS.off).split(" ");
+  const granted: (() => void)[] = [];
+  const denied: (() => void)[] = [];
+  const hidden: (() => void)[] = [];
+  const viewed: (() => void)[] = [];
+  const runAll = (runs: (() => void)[]) => runs.forEach((run) => run());
+  let [consent, policy] = rememberedConsent(storage, isOn(data.consent) && data.consent !== "granted");
+  /** What waits for consent, and who signed in meanwhile. */
+  let held: Event[] = [];
+  let heldUser = "";
+  let droppedTold = 0;
+  let viewUrl = "";
+
+  const mayTell = () => consent !== "denied" && !isSignalled() && !read(OPT_OUT);
+  const mayKeep = () => consent !== "pending" && mayTell();
 
   const sender = createSender({
-    batchSize: config.batchSize,
-    flushMs: config.flushMs,
-    transport: browserTransport(config.endpoint),
+    batchSize: within(data.batchSize, DEFAULTS.batchSize, 1, 100),
+    flushMs: within(data.flushSeconds, DEFAULTS.flushSeconds, 0, 300) * 1_000,
+    idleMs: within(data.idleSeconds, DEFAULTS.idleSeconds, 0, 300) * 1_000,
+    post: createPost(endpoint),
+    outbox: createOutbox(name, now),
     clock: browserClock,
     makeBody: (events) =>
-      JSON.stringify(
-        fillEnvelope(events, { siteId: config.siteId || undefined, ...readContext() }, new Date().toISOString()),
-      ),
+      JSON.stringify(fillEnvelope(events, { siteId, ...readContext() }, new Date().toISOString())),
     announce,
     random: Math.random,
   });
-  const capture = createCapture({
-    isAllowed,
-    visitor,
-    sessions,
-    clock: browserClock,
-    add: (event) => sender.add(event),
-    announce,
-  });
 
-  function recordView(referrer: string, properties?: { [name: string]: unknown }): void {
-    const event = capture("page_view", properties, { referrer: referrer.slice(0, MAX_URL_CHARS) || undefined });
-    const { href } = location;
-    if (event) {
-      browserClock.after(TITLE_SETTLES_MS, () => {
-        if (location.href === href) event.title = currentTitle();
-      });
-    }
+  function tell(event: Event, isUrgent?: boolean): void {
+    const session = touch(Date.parse(event.occurredAt as string));
+    Object.assign(event, {
+      visitorId: visitorIdOf(storage),
+      sessionId: session.id,
+      sessionIndex: session.index,
+      userId: read(USER) || undefined,
+      companyId: read(COMPANY) || undefined,
+      ...(consent === "granted" && { consent, consentPolicy: policy || undefined }),
+    });
+    sender.add(event, isUrgent || URGENT.test(event.eventType), true);
+    announce("sluice:event", { event });
+  }
+
+  /** Make an event and pass it on; nothing, where nothing may be told. */
+  function record(
+    eventType: string,
+    properties?: unknown,
+    isUrgent?: boolean,
+    fields?: Partial<Event>,
+  ): Event | undefined {
+    // Callers write JavaScript: a name may be anything.
+    if (!eventType?.slice || !mayTell()) return undefined;
+    const event = makeEvent(eventType, properties, now(), fields);
+    if (mayKeep()) tell(event, isUrgent);
+    else if (data.beforeConsent === "cookieless") sender.add(event, isUrgent);
+    else held = [...held, event].slice(-MAX_HELD);
+    return event;
+  }
+
+  /** What is captured unless it is switched off, as `data-off` calls it. */
+  function unlessOff(capture: string, watch: () => (() => void) | void): () => void {
+    return (!off.includes(capture) && watch()) || (() => {});
+  }
+
+  function recordView(referrer: string, properties?: unknown): void {
+    tellEngagement();
+    beginScroll();
+    viewUrl = cleanUrl(location.href);
+    const event = record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined });
+    setTimeout(() => {
+      if (event?.url === cleanUrl(location.href)) event.title = currentTitle();
+    }, TITLE_SETTLES_MS);
+    runAll(viewed);
+  }
+
+  function signIn(userId: unknown): boolean {
+    // Ids are often numbers in the page's own code; 0 may be one, nothing is none.
+    if ((!userId && userId !== 0) || !mayTell()) return false;
+    heldUser = (userId + "").slice(0, MAX_NAME_CHARS);
+    if (mayKeep()) write(USER, heldUser);
+    return true;
   }
 
   function forget(): void {
-    visitor.forget();
-    sessions.forget();
+    held = [];
+    heldUser = "";
+    [VISITOR, SESSION, USER, COMPANY].forEach((key) => write(key, ""));
+  }
+
+  function stop(): void {
+    sender.discard();
+    forget();
+    runAll(denied);
+  }
+
+  function begin(): void {
+    runAll(granted.splice(0));
+    whenIdle(() => mayKeep() && sender.recover());
   }
 
   const commands: Commands = {
-    track: (name, properties) => void capture(name, properties),
+    track: record as Commands["track"],
     page: (properties) => recordView(document.referrer, properties),
     identify(userId, traits) {
-      // Ids are often numbers in the page's own code; 0 may be one, nothing is none.
-      if ((!userId && (userId as unknown) !== 0) || !isAllowed()) return;
-      visitor.identify(String(userId).slice(0, MAX_NAME_CHARS));
-      capture("identify", traits);
+      if (signIn(userId)) record("identify", traits);
     },
-    reset: () => {
-      if (!isSignalled()) forget();
+    alias(userId, previousId) {
+      const before = previousId || (mayKeep() && (read(USER) || visitorIdOf(storage)));
+      if (signIn(userId)) record("alias", { previousId: before || undefined });
+    },
+    group(groupId, traits) {
+      if (mayKeep()) write(COMPANY, (groupId + "").slice(0, MAX_NAME_CHARS));
+      record("group", { ...traits, groupId });
+    },
+    reset: forget,
+    consent(state, options) {
+      consent = state;
+      policy = (options?.policy || "").slice(0, MAX_NAME_CHARS);
+      // A visitor's own answer is kept, so that they need not be asked on every page.
+      write(CONSENT, state === "pending" ? "" : state + " " + policy);
+      if (state === "denied") stop();
+      if (!mayKeep()) return;
+      if (heldUser) write(USER, heldUser);
+      const events = held;
+      held = [];
+      events.forEach((event) => tell(event));
+      begin();
     },
     optOut() {
-      if (isSignalled()) return;
-      sender.discard();
-      forget();
-      optOut.optOut();
+      stop();
+      write(OPT_OUT, "1");
     },
-    optIn: () => {
-      if (!isSignalled()) optOut.optIn();
-    },
-    flush: () => sender.flush(),
+    optIn: () => write(OPT_OUT, ""),
+    flush: sender.flush,
+    use: (plugin) => use(plugin),
   };
+  const use = createUse(folder, commands, {
+    ...tools,
+    siteId,
+    endpoint,
+    option: (option) => data[option],
+    onHide: (run) => hidden.push(guard(run)),
+    onView: (run) => viewed.push(guard(run)),
+    whenGranted: (run) => (mayKeep() ? run() : granted.push(guard(run))),
+    whenDenied: (run) => denied.push(guard(run)),
+    identity: () =>
+      mayKeep() ? { visitorId: visitorIdOf(storage), sessionId: touch(now()).id } : undefined,
+  });
+  const replay = installApi(window, name, commands);
+  let tellEngagement = () => {};
+  let beginScroll = tellEngagement;
 
-  const api = installApi(window, commands);
   whenActivated(() => {
-    watchPageViews(guard(recordView));
-    watchClicks((properties) => capture("click", { ...properties }));
+    onceOwnError((error) => record("tracker_error", { message: redact(error + "") }));
+    if (/^(tcf|gcm)$/.test(data.consent!)) use("consent");
+    viewUrl = cleanUrl(location.href);
+    tellEngagement = unlessOff("engagement", () =>
+      watchEngagement((engagedMs) => record("engagement", { engagedMs }, false, { url: viewUrl }), now),
+    );
+    beginScroll = unlessOff("scroll", () => watchScroll((percent) => record("scroll_depth", { percent })));
+    unlessOff("views", () => watchPageViews(guard(recordView)));
+    unlessOff("clicks", () => watchClicks((properties, leaves) => record("click", properties, leaves)));
+    unlessOff("forms", () => watchForms((properties) => record("form_submit", properties)));
+    unlessOff("selection", () => watchSelection(record, isOn(data.selectionText)));
+    unlessOff("visibility", () =>
+      listen(document, "visibilitychange", () => record("visibility_change", { state: document.visibilityState })),
+    );
+    unlessOff("focus", () =>
+      ["focus", "blur"].forEach((type) => listen(window, type, () => record("focus_change", { focused: type === "focus" }))),
+    );
     whenHidden(() => {
-      sessions.save();
+      tellEngagement();
+      runAll(hidden);
+      const count = sender.dropped() - droppedTold;
+      droppedTold += count;
+      if (count) record("events_dropped", { count });
       sender.flushBeforeHiding();
     });
-    addEventListener("online", guard(() => sender.retryNow()));
-    api.replay();
+    whenSeen(() => sender.wake(true));
+    listen(window, "online", () => sender.wake(false));
+    replay();
+    begin();
+    whenIdle(() => data.plugins?.split(/[ ,]+/).forEach(use));
   });
 }

@@ -1,72 +1,57 @@
 import { parseRetryAfterMs } from "./backoff";
 
-/** What became of a body. Only `unavailable` is worth sending again. */
-export type Outcome =
-  | { kind: "accepted"; status: number; answer: unknown }
-  | { kind: "refused"; status: number }
-  | { kind: "too_large"; status: number }
-  | { kind: "unavailable"; status: number; retryAfterMs?: number | undefined };
-
-export interface Transport {
-  /** Send and learn the outcome; with `keepalive` it outlives the page. Never rejects. */
-  post(body: string, keepalive: boolean): Promise<Outcome>;
-  /** Hand over to the browser, which sends it whatever becomes of the page; false when it won't. */
-  beacon(body: string): boolean;
+/** What came back. Status 0: nothing did. */
+export interface Outcome {
+  status: number;
+  retryAfterMs?: number;
+  answer?: unknown;
 }
 
+/**
+ * Send a body and learn what became of it; never rejects. With `keepalive` it outlives the page,
+ * with `compressed` it is smaller but not yet on its way when this returns.
+ */
+export type Post = (body: string, keepalive: boolean, compressed: boolean) => Promise<Outcome>;
+
 const TIMEOUT_MS = 10_000;
+const WORTH_COMPRESSING_CHARS = 1_500;
 
 // The one type which needs no preflight: a JSON beacon across origins can be lost while returning true.
 // https://crbug.com/490015
 const CONTENT_TYPE = "text/plain;charset=UTF-8";
 
-export function browserTransport(endpoint: string): Transport {
-  return {
-    async post(body, keepalive) {
-      const abort = new AbortController();
-      const timer = setTimeout(() => abort.abort(), TIMEOUT_MS);
-      try {
-        const response = await fetch(endpoint, {
-          method: "POST",
-          body,
-          keepalive,
-          headers: { "content-type": CONTENT_TYPE },
-          // All the collector needs is in the body: the site's cookies are none of its business,
-          // and without credentials a collector on another origin may answer with plain CORS.
-          credentials: "omit",
-          signal: abort.signal,
-        });
-        return outcomeOf(response.status, response.headers, await response.text());
-      } catch {
-        return { kind: "unavailable", status: 0 };
-      } finally {
-        clearTimeout(timer);
+export function createPost(endpoint: string): Post {
+  return async (body, keepalive, compressed) => {
+    try {
+      // Firefox knows keepalive since 133 only. A beacon has no answer: taken is all it can be.
+      if (keepalive && !("keepalive" in Request.prototype)) {
+        return { status: navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE })) ? 204 : 0 };
       }
-    },
-    beacon(body) {
-      try {
-        return navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE }));
-      } catch {
-        return false;
-      }
-    },
+      const response = await fetch(endpoint, {
+        method: "POST",
+        // The collector knows gzip by its first bytes; a header that said so would need a preflight.
+        body: compressed && body.length > WORTH_COMPRESSING_CHARS ? await gzip(body) : body,
+        keepalive,
+        headers: { "content-type": CONTENT_TYPE },
+        // All the collector needs is in the body: the site's cookies are none of its business,
+        // and without credentials a collector on another origin may answer with plain CORS.
+        credentials: "omit",
+        signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT_MS),
+      });
+      return {
+        status: response.status,
+        retryAfterMs: parseRetryAfterMs(response.headers.get("retry-after"), Date.now()),
+        answer: await response.json().catch(() => {}),
+      };
+    } catch {
+      return { status: 0 };
+    }
   };
 }
 
-/** What an answer means for the events it answers. */
-export function outcomeOf(status: number, headers: { get(name: string): string | null }, body: string): Outcome {
-  if (status >= 200 && status < 300) return { kind: "accepted", status, answer: parse(body) };
-  if (status === 413) return { kind: "too_large", status };
-  if (status === 408 || status === 429 || status >= 500) {
-    return { kind: "unavailable", status, retryAfterMs: parseRetryAfterMs(headers.get("retry-after"), Date.now()) };
-  }
-  return { kind: "refused", status };
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return null;
-  }
+/** Compressed where the browser can, else as it is. */
+function gzip(text: string): Promise<Blob> | string {
+  return globalThis.CompressionStream
+    ? new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob()
+    : text;
 }

@@ -1,30 +1,13 @@
 import { uuidv4 } from "./ids";
 import type { Storage } from "./storage";
 
-const VISITOR_KEY = "sluice_visitor";
-const USER_KEY = "sluice_user";
+/** What is remembered of whoever is here; read each time: another tab may have signed in since. */
+export const VISITOR = "visitor";
+export const USER = "user";
+export const COMPANY = "company";
 
-/** Who is here: a random id for the browser and, once told, the site's own id for the person. */
-export interface Visitor {
-  visitorId(): string;
-  userId(): string | undefined;
-  identify(userId: string): void;
-  forget(): void;
-}
-
-// Read from storage each time: another tab may have signed in, or forgotten, since.
-export function createVisitor(storage: Storage): Visitor {
-  return {
-    visitorId() {
-      let id = storage.read(VISITOR_KEY);
-      if (!id) storage.write(VISITOR_KEY, (id = uuidv4()));
-      return id;
-    },
-    userId: () => storage.read(USER_KEY) || undefined,
-    identify: (userId) => storage.write(USER_KEY, userId),
-    forget() {
-      storage.remove(VISITOR_KEY);
-      storage.remove(USER_KEY);
-    },
-  };
+/** A random id for the browser; made when it is first asked for. */
+export function visitorIdOf({ read, write }: Storage): string {
+  if (!read(VISITOR)) write(VISITOR, uuidv4());
+  return read(VISITOR);
 }

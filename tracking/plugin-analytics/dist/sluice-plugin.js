@@ -6,53 +6,27 @@ function announceOnWindow(debug) {
 }
 
 // src/ids.ts
-var COUNTER_LIMIT = 4096;
-var lastMs = 0;
-var counter = 0;
-function uuidv7(nowMs = Date.now()) {
-  if (nowMs > lastMs) {
-    lastMs = nowMs;
-    counter = random16() & 2047;
-  } else if (++counter >= COUNTER_LIMIT) {
-    lastMs++;
-    counter = 0;
-  }
-  const time = hex(lastMs, 12);
-  const tail = randomBytes(8);
-  tail[0] = tail[0] & 63 | 128;
-  return format(time + hex(28672 | counter, 4) + hexBytes(tail));
+var last = 0;
+function uuidv7(nowMs) {
+  last = Math.max(nowMs * 4096 + Math.floor(Math.random() * 2048), last + 1);
+  const time = last.toString(16).padStart(15, "0");
+  return time.slice(0, 8) + "-" + time.slice(8, 12) + "-7" + time.slice(12) + uuidv4().slice(18);
 }
-function randomBytes(length) {
-  const bytes = new Uint8Array(length);
-  try {
-    crypto.getRandomValues(bytes);
-  } catch {
-    for (let i = 0; i < length; i++) bytes[i] = Math.random() * 256;
-  }
-  return bytes;
+function uuidv4() {
+  return "10000000-1000-4000-8000-100000000000".replace(
+    /[018]/g,
+    (digit) => (+digit ^ crypto.getRandomValues(new Uint8Array(1))[0] & 15 >> +digit / 4).toString(16)
+  );
 }
-function random16() {
-  const bytes = randomBytes(2);
-  return bytes[0] << 8 | bytes[1];
-}
-function hex(value, digits) {
-  return value.toString(16).padStart(digits, "0");
-}
-function hexBytes(bytes) {
-  let text = "";
-  bytes.forEach((byte) => text += hex(byte, 2));
-  return text;
-}
-function format(digits) {
-  return digits.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5");
-}
+
+// src/redact.ts
+var MAX_URL_CHARS = 8e3;
 
 // src/capture.ts
 var MAX_NAME_CHARS = 200;
 var MAX_TITLE_CHARS = 1e3;
-var MAX_URL_CHARS = 8e3;
 function copyOf(properties) {
-  if (typeof properties !== "object" || !properties || Array.isArray(properties)) return void 0;
+  if (!(properties instanceof Object) || Array.isArray(properties)) return void 0;
   try {
     return JSON.parse(JSON.stringify(properties));
   } catch {
@@ -75,61 +49,63 @@ function readContext() {
     source: "web",
     language: navigator.language || void 0,
     timezone: timezone(),
-    screenWidth: Math.round(screen.width),
-    screenHeight: Math.round(screen.height),
-    viewportWidth: Math.round(innerWidth),
-    viewportHeight: Math.round(innerHeight)
+    screenWidth: screen.width | 0,
+    screenHeight: screen.height | 0,
+    viewportWidth: innerWidth | 0,
+    viewportHeight: innerHeight | 0
   };
 }
-var knownTimezone;
+var known;
 function timezone() {
-  try {
-    knownTimezone = knownTimezone || Intl.DateTimeFormat().resolvedOptions().timeZone;
-  } catch {
-  }
-  return knownTimezone || void 0;
+  return known = known || Intl.DateTimeFormat().resolvedOptions().timeZone || void 0;
 }
 
 // src/envelope.ts
-var SHARED = ["visitorId", "sessionId", "sessionIndex", "userId"];
+var ITS_OWN = /^(event|occurred|prop)/;
 function fillEnvelope(events, context, sentAt) {
-  const shared = SHARED.filter((field) => events.every((event) => event[field] === events[0][field]));
-  const said = {};
+  const shared = {};
   const unsaid = {};
-  shared.forEach((field) => {
-    said[field] = events[0][field];
-    unsaid[field] = void 0;
-  });
-  return {
-    ...context,
-    ...said,
-    eventType: "batch",
-    sentAt,
-    events: events.map((event) => ({ ...event, ...unsaid }))
-  };
+  const [first] = events;
+  for (const field in first) {
+    if (!ITS_OWN.test(field) && events.every((event) => event[field] === first[field])) {
+      shared[field] = first[field];
+      unsaid[field] = void 0;
+    }
+  }
+  return { ...context, ...shared, eventType: "batch", sentAt, events: events.map((event) => ({ ...event, ...unsaid })) };
 }
 
 // src/guard.ts
+var tell;
 function guard(run) {
-  return (...args) => {
+  return ((...args) => {
     try {
       return run(...args);
-    } catch {
-      return void 0;
+    } catch (error) {
+      report(error);
     }
-  };
+  });
+}
+function report(error) {
+  const told = tell;
+  tell = void 0;
+  if (told) told(error);
+}
+function listen(target, type, run) {
+  target.addEventListener(type, guard(run), { capture: true, passive: true });
 }
 
 // src/page-lifecycle.ts
 function whenHidden(run) {
-  document.addEventListener(
-    "visibilitychange",
-    guard(() => {
-      if (document.visibilityState === "hidden") run();
-    }),
-    true
-  );
-  addEventListener("pagehide", guard(run), true);
+  listen(document, "visibilitychange", () => document.hidden && run());
+  listen(window, "pagehide", run);
+}
+function whenSeen(run) {
+  listen(document, "visibilitychange", () => document.hidden || run());
+  whenRestored(run);
+}
+function whenRestored(run) {
+  listen(window, "pageshow", (event) => event.persisted && run());
 }
 
 // src/privacy-signals.ts
@@ -143,241 +119,215 @@ var MOST_EARLY_MS = 4e3;
 var MOST_LATE_MS = 5 * 6e4;
 var MOST_ASKED_MS = 60 * 6e4;
 var EARLY_MS = 6e4;
-function retryDelayMs(outage) {
-  const most = outage.lastedMs < EARLY_MS ? MOST_EARLY_MS : MOST_LATE_MS;
-  const doubled = Math.min(FIRST_MS * 2 ** (outage.failures - 1), most);
-  const jittered = doubled / 2 + doubled / 2 * outage.random;
-  const asked = Math.min(outage.retryAfterMs || 0, MOST_ASKED_MS);
-  return Math.max(jittered, asked + (asked && jittered));
+function retryDelayMs(failures, lastedMs, askedMs, random) {
+  const most = lastedMs < EARLY_MS ? MOST_EARLY_MS : MOST_LATE_MS;
+  return Math.min(askedMs, MOST_ASKED_MS) + Math.min(FIRST_MS * 2 ** (failures - 1), most) * (1 + random) / 2;
 }
 function parseRetryAfterMs(header, now) {
-  if (!header) return void 0;
-  const delayMs = /^\s*\d+\s*$/.test(header) ? parseInt(header, 10) * 1e3 : Date.parse(header) - now;
-  return delayMs > 0 ? delayMs : void 0;
-}
-
-// src/queue.ts
-var MAX_QUEUED_EVENTS = 1e3;
-var MAX_QUEUED_BYTES = 2 * 1024 * 1024;
-function createQueue() {
-  let items = [];
-  function keep(all) {
-    let first = Math.max(all.length - MAX_QUEUED_EVENTS, 0);
-    let bytes = weigh(all.slice(first));
-    while (bytes > MAX_QUEUED_BYTES && first < all.length - 1) bytes -= all[first++].bytes;
-    items = all.slice(first);
-    return all.slice(0, first);
-  }
-  return {
-    size: () => items.length,
-    push: (item) => keep(items.concat(item)),
-    take(maxEvents, maxBytes) {
-      let count = 0;
-      for (let bytes = 0; count < Math.min(maxEvents, items.length); count++) {
-        bytes += items[count].bytes;
-        if (count && bytes > maxBytes) break;
-      }
-      return items.splice(0, count);
-    },
-    putBack: (back) => keep(back.concat(items)),
-    clear: () => void (items = [])
-  };
-}
-function weigh(items) {
-  return items.reduce((sum, item) => sum + item.bytes, 0);
+  return Math.max(+header * 1e3 || Date.parse(header) - now || 0, 0);
 }
 
 // src/sender.ts
-var MAX_BEACON_BYTES = 56 * 1024;
+var MAX_KEEPALIVE_BYTES = 56 * 1024;
 var MAX_POST_BYTES = 32 * 1024;
 var MAX_BODY_EVENTS = 100;
+var MAX_QUEUED_EVENTS = 1e3;
+var MAX_QUEUED_BYTES = 2 * 1024 * 1024;
 var FRAME_BYTES = 1024;
 function createSender(options) {
-  const { batchSize, flushMs, transport, clock, makeBody, announce, random } = options;
-  const queue = createQueue();
+  const { batchSize, flushMs, idleMs, post, outbox, clock, makeBody, announce, random } = options;
+  let queue = [];
+  let onTheWay = [];
+  let doubtful = [];
+  let keptAliveBytes = 0;
   let postLimitBytes = MAX_POST_BYTES;
-  let inFlight = 0;
   let isFlushDue = false;
+  let isHidden = false;
   let failures = 0;
   let failingSince = 0;
   let droppedTotal = 0;
-  let generation = 0;
-  let cancelTimer;
-  function add(event) {
-    countDropped(queue.push({ event, bytes: byteLength(JSON.stringify(event)) + 1 }), "overflow", 0);
-    if (!failures) proceed();
-  }
-  function proceed() {
-    if (queue.size() >= batchSize) flush();
-    else if (queue.size() && !cancelTimer) wait(flushMs);
+  let dueAt = 0;
+  let cancelTimer = () => {
+  };
+  function proceed(isUrgent) {
+    if (!queue.length || failures) return;
+    if (isUrgent || queue.length >= batchSize) return flush();
+    const now = clock.now();
+    dueAt = dueAt || now + flushMs;
+    wait(Math.min(dueAt - now, idleMs));
   }
   function flush() {
-    if (inFlight || failures) isFlushDue = true;
-    else postOldest();
+    if (onTheWay.length || failures) isFlushDue = true;
+    else send();
   }
-  function flushBeforeHiding() {
-    if (!failures) beaconAll();
-    postOldest(true);
+  function note() {
+    if (outbox && isHidden) outbox.leave(idsOf(onTheWay), !failures);
   }
-  function beaconAll() {
-    let limitBytes = MAX_BEACON_BYTES - FRAME_BYTES;
-    while (queue.size()) {
-      const batch = queue.take(MAX_BODY_EVENTS, limitBytes);
-      if (transport.beacon(bodyOf(batch))) {
-        announce("sluice:sent", { eventIds: idsOf(batch), via: "beacon", status: null, answer: null });
-        continue;
-      }
-      queue.putBack(batch);
-      if (batch.length === 1) return;
-      limitBytes = weigh(batch) / 2;
-    }
-  }
-  function postOldest(isHiding = false) {
-    stopWaiting();
+  function send() {
+    cancelTimer();
     isFlushDue = false;
-    const batch = queue.take(MAX_BODY_EVENTS, postLimitBytes - FRAME_BYTES);
-    if (!batch.length) return;
-    const body = bodyOf(batch);
-    const keepalive = (isHiding || !failures) && byteLength(body) <= MAX_POST_BYTES;
-    const sentIn = generation;
-    inFlight++;
-    void transport.post(body, keepalive).then((outcome) => {
-      inFlight--;
-      if (sentIn === generation) settle(batch, outcome);
-      if (!inFlight && !failures) isFlushDue ? postOldest() : proceed();
-    });
-  }
-  function settle(batch, outcome) {
-    const { status } = outcome;
-    if (outcome.kind === "unavailable") return retryLater(batch, outcome);
-    failures = 0;
-    if (outcome.kind === "accepted") {
-      announce("sluice:sent", { eventIds: idsOf(batch), via: "fetch", status, answer: outcome.answer });
-    } else if (outcome.kind === "too_large" && batch.length > 1) {
-      postLimitBytes = FRAME_BYTES + weigh(batch) / 2;
-      countDropped(queue.putBack(batch), "overflow", 0);
-      isFlushDue = true;
-    } else {
-      countDropped(batch, "refused", status);
+    dueAt = 0;
+    const room = MAX_KEEPALIVE_BYTES - keptAliveBytes;
+    const limit = (isHidden ? room : postLimitBytes) - FRAME_BYTES;
+    let count = 0;
+    for (let weight = 0; count < MAX_BODY_EVENTS && queue[count]; count++) {
+      weight += bytesOf(queue[count]);
+      if (weight > limit && (count || isHidden)) break;
     }
-  }
-  function retryLater(batch, outcome) {
-    if (!failures++) failingSince = clock.now();
-    const retryInMs = retryDelayMs({
-      failures,
-      lastedMs: clock.now() - failingSince,
-      retryAfterMs: outcome.retryAfterMs,
-      random: random()
+    const batch = queue.splice(0, count);
+    if (!count) return false;
+    const body = makeBody(batch);
+    const bytes = byteLength(body);
+    const keepalive = !failures && bytes <= room;
+    if (keepalive) keptAliveBytes += bytes;
+    onTheWay = onTheWay.concat(batch);
+    void post(body, keepalive, !isHidden).then((outcome) => {
+      if (keepalive) keptAliveBytes -= bytes;
+      const isWanted = onTheWay.includes(batch[0]);
+      onTheWay = onTheWay.filter((event) => !batch.includes(event));
+      if (isWanted) settle(batch, outcome);
+      note();
+      if (!onTheWay.length && !failures) isFlushDue ? send() : proceed();
     });
-    tellFailed(batch, "unavailable", outcome.status, retryInMs);
-    countDropped(queue.putBack(batch), "overflow", 0);
-    wait(retryInMs);
+    return true;
+  }
+  function settle(batch, { status, retryAfterMs, answer }) {
+    if (!status || status === 408 || status === 429 || status >= 500) {
+      if (!failures++) failingSince = clock.now();
+      const retryInMs = retryDelayMs(failures, clock.now() - failingSince, retryAfterMs || 0, random());
+      tellFailed(batch, "unavailable", status, retryInMs);
+      enqueue([...doubtful, ...batch, ...queue]);
+      doubtful = [];
+      return wait(retryInMs);
+    }
+    failures = 0;
+    if (status === 413 && batch.length > 1) {
+      postLimitBytes = FRAME_BYTES + weigh(batch) / 2;
+      isFlushDue = true;
+      return enqueue(batch.concat(queue));
+    }
+    if (outbox) outbox.remove(idsOf(batch.concat(doubtful)));
+    doubtful = [];
+    if (status < 300) announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
+    else drop(batch, "refused", status);
   }
   function wait(delayMs) {
-    stopWaiting();
+    cancelTimer();
     cancelTimer = clock.after(delayMs, () => {
-      cancelTimer = void 0;
-      if (inFlight) isFlushDue = true;
-      else postOldest();
+      if (onTheWay.length) isFlushDue = true;
+      else send();
     });
   }
-  function stopWaiting() {
-    if (cancelTimer) cancelTimer();
-    cancelTimer = void 0;
+  function enqueue(all) {
+    let first = Math.max(all.length - MAX_QUEUED_EVENTS, 0);
+    let bytes = weigh(all.slice(first));
+    while (bytes > MAX_QUEUED_BYTES && first < all.length - 1) bytes -= bytesOf(all[first++]);
+    queue = all.slice(first);
+    drop(all.slice(0, first), "overflow", 0);
   }
-  function countDropped(items, reason, status) {
-    droppedTotal += items.length;
-    if (items.length) tellFailed(items, reason, status, null);
+  function drop(events, reason, status) {
+    if (!events.length) return;
+    if (outbox) outbox.remove(idsOf(events));
+    droppedTotal += events.length;
+    tellFailed(events, reason, status, null);
   }
-  function tellFailed(items, reason, status, retryInMs) {
-    announce("sluice:failed", { eventIds: idsOf(items), reason, status, retryInMs, droppedTotal });
-  }
-  function bodyOf(batch) {
-    return makeBody(batch.map((item) => item.event));
+  function tellFailed(events, reason, status, retryInMs) {
+    announce("sluice:failed", { eventIds: idsOf(events), reason, status, retryInMs, droppedTotal });
   }
   return {
-    add,
+    add(event, isUrgent, isKept) {
+      if (outbox && isKept) outbox.put(event);
+      enqueue([...queue, event]);
+      proceed(isUrgent);
+    },
     flush,
-    flushBeforeHiding,
-    retryNow() {
-      if (failures && !inFlight) postOldest();
+    flushBeforeHiding() {
+      isHidden = true;
+      while (!failures && send()) ;
+      note();
+    },
+    wake(isSeen) {
+      if (isSeen) {
+        isHidden = false;
+        if (outbox) outbox.stay();
+      }
+      if (failures && !onTheWay.length) send();
+    },
+    async recover() {
+      const { lost, doubtful: maybe, expired } = await outbox.claim();
+      drop(expired, "expired", 0);
+      doubtful = maybe;
+      enqueue([...lost, ...queue]);
+      proceed(!!lost.length);
     },
     discard() {
-      queue.clear();
-      generation++;
+      if (outbox) outbox.clear();
+      queue = onTheWay = doubtful = [];
       failures = 0;
-      stopWaiting();
-    }
+      cancelTimer();
+    },
+    dropped: () => droppedTotal
   };
 }
-function idsOf(items) {
-  return items.map((item) => item.event.eventId || "");
+var sizes = /* @__PURE__ */ new WeakMap();
+function bytesOf(event) {
+  if (!sizes.has(event)) sizes.set(event, byteLength(JSON.stringify(event)) + 1);
+  return sizes.get(event);
+}
+function weigh(events) {
+  return events.reduce((sum, event) => sum + bytesOf(event), 0);
+}
+function idsOf(events) {
+  return events.map((event) => event.eventId);
 }
 function byteLength(text) {
-  return new TextEncoder().encode(text).length;
+  return new Blob([text]).size;
 }
 
 // src/session.ts
-var SESSION_IDLE_MS = 30 * 60 * 1e3;
 var SAVE_EVERY_MS = 5e3;
-var SESSION_KEY = "sluice_session";
-function continueSession(stored, now, newId) {
-  if (stored && Math.abs(now - stored.lastAt) < SESSION_IDLE_MS) return { ...stored, lastAt: now };
-  return { id: newId(), startedAt: now, lastAt: now, index: (stored ? stored.index : 0) + 1 };
-}
-function createSessionKeeper(storage, newId) {
-  let current = null;
-  let savedAt = 0;
-  function save() {
-    if (!current || current.lastAt === savedAt) return;
-    storage.write(SESSION_KEY, JSON.stringify(current));
-    savedAt = current.lastAt;
-  }
-  return {
-    touch(now) {
-      const stored = parseSession(storage.read(SESSION_KEY));
-      const latest = stored && current && stored.id === current.id && current.lastAt > stored.lastAt ? current : stored;
-      current = continueSession(latest, now, newId);
-      const isKnown = stored && stored.id === current.id;
-      if (!isKnown || Math.abs(now - savedAt) >= SAVE_EVERY_MS) save();
-      return current;
-    },
-    save,
-    forget() {
-      current = null;
-      savedAt = 0;
-      storage.remove(SESSION_KEY);
-    }
+var SESSION = "session";
+function createTouch({ read, write }, { idleMs, atMidnight, campaign }, newId) {
+  let current;
+  const day = (time) => new Date(time).toDateString();
+  return (now) => {
+    const stored = parseSession(read(SESSION));
+    const lastAt = stored && current && current.id === stored.id ? current.lastAt : stored && stored.lastAt;
+    const goesOn = stored && // The difference counts in both directions: a clock set back must not keep a session for ever.
+    Math.abs(now - lastAt) < idleMs && !(atMidnight && day(now) !== day(lastAt)) && (!campaign || campaign === stored.campaign);
+    current = goesOn ? { ...stored, lastAt: now } : { id: newId(now), lastAt: now, index: (stored ? stored.index : 0) + 1, campaign };
+    if (!goesOn || Math.abs(now - stored.lastAt) >= SAVE_EVERY_MS) write(SESSION, JSON.stringify(current));
+    return current;
   };
 }
 function parseSession(text) {
   try {
-    const session = JSON.parse(text || "null");
-    return session && session.id && session.lastAt >= 0 && session.index > 0 ? session : null;
+    const session = JSON.parse(text);
+    return session.id && session.lastAt >= 0 && session.index > 0 ? session : void 0;
   } catch {
-    return null;
+    return void 0;
   }
 }
 
 // src/storage.ts
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
-function browserStorage() {
+function browserStorage(prefix, isClosed) {
   const memory = {};
   return {
-    read: (key) => attempt(() => localStorage.getItem(key)) || attempt(() => readCookie(key)) || memory[key] || null,
+    read(key) {
+      const name = prefix + key;
+      return memory[name] || !isClosed() && (attempt(() => localStorage.getItem(name)) || attempt(() => readCookie(name))) || "";
+    },
     write(key, value) {
-      const stored = attempt(() => {
-        localStorage.setItem(key, value);
+      const name = prefix + key;
+      memory[name] = "";
+      if (isClosed()) return;
+      const isStored = attempt(() => {
+        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
         return true;
       });
-      if (stored) return;
-      memory[key] = value;
-      attempt(() => writeCookie(key, value, COOKIE_SECONDS));
-    },
-    remove(key) {
-      delete memory[key];
-      attempt(() => localStorage.removeItem(key));
-      attempt(() => readCookie(key) && writeCookie(key, "", 0));
+      if (!isStored) memory[name] = value;
+      if (!isStored || !value) attempt(() => (value || readCookie(name)) && writeCookie(name, value));
     }
   };
 }
@@ -388,63 +338,48 @@ function attempt(touch) {
     return void 0;
   }
 }
-function readCookie(key) {
-  const found = ("; " + document.cookie).split("; " + key + "=")[1];
-  return found === void 0 ? null : decodeURIComponent(found.split(";")[0]);
+function readCookie(name) {
+  const found = ("; " + document.cookie).split("; " + name + "=")[1];
+  return found ? decodeURIComponent(found.split(";")[0]) : "";
 }
-function writeCookie(key, value, maxAgeSeconds) {
-  document.cookie = `${key}=${encodeURIComponent(value)}; path=/; max-age=${maxAgeSeconds}; samesite=lax` + (location.protocol === "https:" ? "; secure" : "");
+function writeCookie(name, value) {
+  document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}` + (location.protocol === "https:" ? ";secure" : "");
 }
 
 // src/transport.ts
 var TIMEOUT_MS = 1e4;
+var WORTH_COMPRESSING_CHARS = 1500;
 var CONTENT_TYPE = "text/plain;charset=UTF-8";
-function browserTransport(endpoint) {
-  return {
-    async post(body, keepalive) {
-      const abort = new AbortController();
-      const timer = setTimeout(() => abort.abort(), TIMEOUT_MS);
-      try {
-        const response = await fetch(endpoint, {
-          method: "POST",
-          body,
-          keepalive,
-          headers: { "content-type": CONTENT_TYPE },
-          // All the collector needs is in the body: the site's cookies are none of its business,
-          // and without credentials a collector on another origin may answer with plain CORS.
-          credentials: "omit",
-          signal: abort.signal
-        });
-        return outcomeOf(response.status, response.headers, await response.text());
-      } catch {
-        return { kind: "unavailable", status: 0 };
-      } finally {
-        clearTimeout(timer);
+function createPost(endpoint) {
+  return async (body, keepalive, compressed) => {
+    try {
+      if (keepalive && !("keepalive" in Request.prototype)) {
+        return { status: navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE })) ? 204 : 0 };
       }
-    },
-    beacon(body) {
-      try {
-        return navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE }));
-      } catch {
-        return false;
-      }
+      const response = await fetch(endpoint, {
+        method: "POST",
+        // The collector knows gzip by its first bytes; a header that said so would need a preflight.
+        body: compressed && body.length > WORTH_COMPRESSING_CHARS ? await gzip(body) : body,
+        keepalive,
+        headers: { "content-type": CONTENT_TYPE },
+        // All the collector needs is in the body: the site's cookies are none of its business,
+        // and without credentials a collector on another origin may answer with plain CORS.
+        credentials: "omit",
+        signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT_MS)
+      });
+      return {
+        status: response.status,
+        retryAfterMs: parseRetryAfterMs(response.headers.get("retry-after"), Date.now()),
+        answer: await response.json().catch(() => {
+        })
+      };
+    } catch {
+      return { status: 0 };
     }
   };
 }
-function outcomeOf(status, headers, body) {
-  if (status >= 200 && status < 300) return { kind: "accepted", status, answer: parse(body) };
-  if (status === 413) return { kind: "too_large", status };
-  if (status === 408 || status === 429 || status >= 500) {
-    return { kind: "unavailable", status, retryAfterMs: parseRetryAfterMs(headers.get("retry-after"), Date.now()) };
-  }
-  return { kind: "refused", status };
-}
-function parse(body) {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return null;
-  }
+function gzip(text) {
+  return globalThis.CompressionStream ? new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob() : text;
 }
 
 // plugin-analytics/src/page.ts
@@ -473,14 +408,17 @@ function clip(value, most) {
 // plugin-analytics/src/index.ts
 var FLUSH_MS = 5e3;
 var BATCH_SIZE = 20;
+var SESSION_IDLE_MS = 30 * 6e4;
 function sluicePlugin(options) {
   const isBrowser = typeof document !== "undefined";
-  const sessions = isBrowser ? createSessionKeeper(browserStorage(), uuidv7) : void 0;
+  const storage = isBrowser ? browserStorage("sluice_", () => false) : void 0;
+  const touch = storage && createTouch(storage, { idleMs: SESSION_IDLE_MS }, uuidv7);
   const siteId = options.siteId || (isBrowser ? location.hostname : void 0);
   const sender = createSender({
     batchSize: BATCH_SIZE,
     flushMs: FLUSH_MS,
-    transport: browserTransport(addressOf(options)),
+    idleMs: FLUSH_MS,
+    post: createPost(addressOf(options)),
     clock: browserClock,
     makeBody: (events) => {
       const context = isBrowser ? readContext() : { source: "server" };
@@ -497,7 +435,7 @@ function sluicePlugin(options) {
     if (!name || !isAllowed()) return;
     const { anonymousId, userId, meta } = call.payload;
     const now = meta && meta.ts || browserClock.now();
-    const session = sessions && sessions.touch(now);
+    const session = touch && touch(now);
     sender.add({
       eventId: uuidv7(now),
       eventType: name,
@@ -515,11 +453,9 @@ function sluicePlugin(options) {
     name: "sluice",
     initialize: guard(() => {
       if (!isBrowser) return;
-      whenHidden(() => {
-        if (sessions) sessions.save();
-        sender.flushBeforeHiding();
-      });
-      addEventListener("online", guard(() => sender.retryNow()));
+      whenHidden(() => sender.flushBeforeHiding());
+      whenSeen(() => sender.wake(true));
+      addEventListener("online", guard(() => sender.wake(false)));
     }),
     loaded: () => true,
     // The first view has waited for every plugin: it need not wait for a batch too.
@@ -536,7 +472,7 @@ function sluicePlugin(options) {
     }),
     reset: guard(() => {
       sender.flush();
-      if (sessions) sessions.forget();
+      if (storage) storage.write(SESSION, "");
     }),
     methods: { flush: guard(() => sender.flush()) }
   };

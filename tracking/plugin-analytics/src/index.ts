@@ -8,25 +8,28 @@ import { fillEnvelope } from "../../src/envelope";
 import type { Event } from "../../src/event";
 import { guard } from "../../src/guard";
 import { uuidv7 } from "../../src/ids";
-import { whenHidden } from "../../src/page-lifecycle";
+import { whenHidden, whenSeen } from "../../src/page-lifecycle";
 import { asksNotToBeTracked } from "../../src/privacy-signals";
 import { createSender } from "../../src/sender";
-import { createSessionKeeper } from "../../src/session";
+import { SESSION, createTouch } from "../../src/session";
 import { browserStorage } from "../../src/storage";
-import { browserTransport } from "../../src/transport";
+import { createPost } from "../../src/transport";
 import { clipName, pageOf, type Properties } from "./page";
 
 const FLUSH_MS = 5_000;
 const BATCH_SIZE = 20;
+const SESSION_IDLE_MS = 30 * 60_000;
 
 export function sluicePlugin(options: SluicePluginOptions): SluicePlugin {
   const isBrowser = typeof document !== "undefined";
-  const sessions = isBrowser ? createSessionKeeper(browserStorage(), uuidv7) : undefined;
+  const storage = isBrowser ? browserStorage("sluice_", () => false) : undefined;
+  const touch = storage && createTouch(storage, { idleMs: SESSION_IDLE_MS }, uuidv7);
   const siteId = options.siteId || (isBrowser ? location.hostname : undefined);
   const sender = createSender({
     batchSize: BATCH_SIZE,
     flushMs: FLUSH_MS,
-    transport: browserTransport(addressOf(options)),
+    idleMs: FLUSH_MS,
+    post: createPost(addressOf(options)),
     clock: browserClock,
     makeBody: (events) => {
       const context = isBrowser ? readContext() : { source: "server" };
@@ -46,7 +49,7 @@ export function sluicePlugin(options: SluicePluginOptions): SluicePlugin {
     const { anonymousId, userId, meta } = call.payload;
     // The call's own time: `analytics` holds calls back until its plugins are ready, or it is online.
     const now = (meta && meta.ts) || browserClock.now();
-    const session = sessions && sessions.touch(now);
+    const session = touch && touch(now);
     sender.add({
       eventId: uuidv7(now),
       eventType: name,
@@ -65,11 +68,9 @@ export function sluicePlugin(options: SluicePluginOptions): SluicePlugin {
     name: "sluice",
     initialize: guard(() => {
       if (!isBrowser) return;
-      whenHidden(() => {
-        if (sessions) sessions.save();
-        sender.flushBeforeHiding();
-      });
-      addEventListener("online", guard(() => sender.retryNow()));
+      whenHidden(() => sender.flushBeforeHiding());
+      whenSeen(() => sender.wake(true));
+      addEventListener("online", guard(() => sender.wake(false)));
     }),
     loaded: () => true,
     // The first view has waited for every plugin: it need not wait for a batch too.
@@ -86,7 +87,7 @@ export function sluicePlugin(options: SluicePluginOptions): SluicePlugin {
     }),
     reset: guard(() => {
       sender.flush();
-      if (sessions) sessions.forget();
+      if (storage) storage.write(SESSION, "");
     }),
     methods: { flush: guard(() => sender.flush()) },
   };

@@ -1,4 +1,5 @@
-import { MAX_NAME_CHARS, MAX_TITLE_CHARS, MAX_URL_CHARS } from "../../src/capture";
+import { MAX_URL_CHARS } from "../../src/redact";
+import { MAX_NAME_CHARS, MAX_TITLE_CHARS } from "../../src/capture";
 import type { Event } from "../../src/event";
 
 export type Properties = { [name: string]: unknown };

@@ -1,0 +1,20 @@
+import { IGNORED, selectorOf } from "./element";
+import { listen } from "./guard";
+import { cleanUrl } from "./redact";
+
+/** Record that a form is submitted: which one, and how many fields it has; never what is in them. */
+export function watchForms(record: (properties: { [name: string]: unknown }) => void): void {
+  listen(document, "submit", ({ target: form }: { target: HTMLFormElement }) => {
+    // Attributes: a field called "action" or "name" would stand in the property's place.
+    const attribute = (name: string) => form.getAttribute(name) || undefined;
+    if (!form.closest(IGNORED)) {
+      record({
+        selector: selectorOf(form),
+        form: attribute("id") || attribute("name"),
+        action: cleanUrl(attribute("action") || ""),
+        method: attribute("method"),
+        fields: form.elements.length,
+      });
+    }
+  });
+}

@@ -1,0 +1,36 @@
+import type { Commands } from "./api";
+import { isIgnored, labelOf, selectorOf } from "./element";
+import { guard, listen, report, whenIdle } from "./guard";
+import type { Host, Plugin } from "./plugin";
+import { cleanUrl, redact } from "./redact";
+
+// Said by the build: the chunks' common hash, and their names in the order of their digits.
+declare const BUILD: string;
+declare const PLUGINS: string;
+
+/** What plugins are given that needs nothing of a page's own state. */
+export const tools = {
+  listen,
+  whenIdle,
+  guard,
+  redact,
+  cleanUrl,
+  isIgnored,
+  selector: selectorOf,
+  label: labelOf,
+};
+
+/** Add plugins, each once; those of ours are loaded from `folder`. */
+export function createUse(folder: string, sluice: Commands, host: Host): (plugin: string | Plugin) => void {
+  const used = new Set<string | Plugin>();
+  return (plugin) => {
+    if (used.has(plugin)) return;
+    used.add(plugin);
+    if (typeof plugin !== "string") return plugin(sluice, host);
+    const number = PLUGINS.split(" ").indexOf(plugin);
+    if (number < 0) throw "no plugin is called " + plugin;
+    void import(folder + BUILD + number.toString(36) + ".js")
+      .then((chunk: { default: Plugin }) => chunk.default(sluice, host))
+      .catch(report);
+  };
+}

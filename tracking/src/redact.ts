@@ -1,0 +1,29 @@
+const EMAIL = /[^\s@<>()"',;:=&?#/]+(@|%40)[^\s@%<>()"',;:=&?#/]+\.[^\s\d\W]{2,}/g;
+const IBAN = /\b[A-Z]{2}\d\d(?: ?[A-Z\d]{4}){2,}[A-Z\d ]{0,10}/g;
+// Cards, phones, social security numbers: digits in one piece or in groups.
+const DIGITS = /\+?\d[\d .()/\xa0-]{5,}\d/g;
+const SECRET =
+  /([?&#;](?:[^=&#]*[_.[-])?(?:pass(?:word|wd|code)?|pwd|secret|\w*token|api_?key|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|\w*phone|tel|auth|s(?:ess(?:ion)?_?)?id|sig(?:nature)?)\]?=)[^&#;]+/gi;
+
+// The contract's.
+export const MAX_URL_CHARS = 8_000;
+
+/**
+ * The text without what may tell who somebody is or what they pay with. Whatever looks like it
+ * goes: the collector's detectors, which judge closely, see what is left (docs/privacy/redaction.md).
+ */
+export function redact(text: string): string {
+  return text
+    .replace(EMAIL, "[redacted:email]")
+    .replace(IBAN, "[redacted:iban]")
+    .replace(DIGITS, (found) => {
+      const digits = found.replace(/\D/g, "").length;
+      // A date has eight, an EAN thirteen in one piece.
+      return digits < (found[0] === "+" ? 7 : digits === found.length ? 14 : 9) ? found : "[redacted:number]";
+    });
+}
+
+/** The address without e-mail addresses and without values whose parameter's name says "secret". */
+export function cleanUrl(address: string): string {
+  return address.replace(SECRET, "$1[redacted:secret]").replace(EMAIL, "[redacted:email]").slice(0, MAX_URL_CHARS);
+}

@@ -53,9 +53,8 @@ export function recordTrail(): Trail {
     steps.push({ event, state: "captured", note: "waiting for its batch" });
     changed();
   });
-  listen("sluice:sent", ({ eventIds, via, status, answer }) => {
-    if (via === "beacon") mark(eventIds, "handed_over", "left with the page, by beacon: no answer to read");
-    else mark(eventIds, "accepted", `${status} · ${describeAnswer(answer)}`);
+  listen("sluice:sent", ({ eventIds, status, answer }) => {
+    mark(eventIds, "accepted", `${status} · ${describeAnswer(answer)}`);
   });
   listen("sluice:failed", ({ eventIds, reason, status, retryInMs }) => {
     const why = reason === "overflow" ? "the queue was full" : status ? `answered ${status}` : "no answer";

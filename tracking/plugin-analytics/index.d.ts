@@ -14,7 +14,7 @@ export interface SluicePluginOptions {
 
 export interface SluiceFailure {
   eventIds: string[];
-  reason: "unavailable" | "refused" | "overflow" | "expired";
+  reason: "unavailable" | "refused" | "overflow";
   /** The HTTP status; 0 when no answer came. */
   status: number;
   retryInMs: number | null;

@@ -7,7 +7,8 @@ export interface Announcements {
   "sluice:sent": { eventIds: string[]; status: number; answer: unknown };
   "sluice:failed": {
     eventIds: string[];
-    reason: "unavailable" | "refused" | "overflow" | "expired";
+    /** "overflow": too many waited, or too long. */
+    reason: "unavailable" | "refused" | "overflow";
     /** The HTTP status; 0 when no answer came. */
     status: number;
     /** When it is tried again; null when these events are dropped. */

@@ -5,6 +5,8 @@ import { cleanUrl, redact } from "./redact";
 // The contract's limits: a clipped title is better than a refused event.
 export const MAX_NAME_CHARS = 200;
 export const MAX_TITLE_CHARS = 1_000;
+// The collector refuses an event that is longer as a whole.
+const MAX_PROPERTIES_CHARS = 30_000;
 
 export type Properties = { [name: string]: unknown };
 
@@ -22,14 +24,15 @@ export function makeEvent(eventType: string, properties: unknown, now: number, f
 }
 
 export function currentTitle(): string {
-  return redact(document.title).slice(0, MAX_TITLE_CHARS);
+  return redact(document.title.slice(0, MAX_TITLE_CHARS)).slice(0, MAX_TITLE_CHARS);
 }
 
 /** As JSON will have it, and as it is now: the page may go on changing its own object. */
 export function copyOf(properties: unknown): Properties | undefined {
   if (!(properties instanceof Object) || Array.isArray(properties)) return undefined;
   try {
-    return JSON.parse(JSON.stringify(properties));
+    const text = JSON.stringify(properties);
+    return text.length < MAX_PROPERTIES_CHARS ? JSON.parse(text) : undefined;
   } catch {
     // A cycle or a bigint: the event still happened.
     return undefined;

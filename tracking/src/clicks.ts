@@ -31,7 +31,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
         tag: target.localName,
         // Only controls have text worth telling: a click beside them would take the whole page's.
         text: (control && labelOf(control)) || undefined,
-        href: href && cleanUrl(href).slice(0, MAX_HREF_CHARS),
+        href: href ? cleanUrl(href).slice(0, MAX_HREF_CHARS) : undefined,
         outbound,
         download,
         // `detail` counts presses of a pointer: Enter on a button clicks with none, at 0/0.

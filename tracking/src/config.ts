@@ -10,24 +10,14 @@ export interface Config {
   data: DOMStringMap;
 }
 
-export const DEFAULTS = {
-  name: "sluice",
-  flushSeconds: 5,
-  idleSeconds: 60,
-  batchSize: 20,
-  sessionMinutes: 30,
-  off: "focus",
-};
-
 export function readConfig(
   script: { src: string; dataset: DOMStringMap } | null,
   page: { hostname: string; href: string },
 ): Config {
   const data = script?.dataset || {};
-  const src = script?.src || page.href;
-  const under = (path: string) => new URL(path, src).href;
+  const under = (path: string) => new URL(path, script?.src || page.href).href;
   return {
-    name: data.name || DEFAULTS.name,
+    name: data.name || "sluice",
     siteId: data.siteId || page.hostname,
     endpoint: data.endpoint || under("/collect"),
     folder: under("."),
@@ -40,6 +30,7 @@ export function isOn(text: string | undefined): boolean {
   return (text ?? "false") !== "false";
 }
 
+/** A number within its bounds; the fallback where it is none. */
 export function within(text: string | undefined, fallback: number, least: number, most: number): number {
   const value = parseFloat(text!);
   return value >= 0 ? Math.min(Math.max(value, least), most) : fallback;

@@ -2,6 +2,7 @@ import { redact } from "./redact";
 
 const MAX_STEPS = 5;
 const MAX_TEXT_CHARS = 100;
+const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
 export const HOLDS_INPUT = "input,select,textarea,option,[contenteditable]";
 const PRIVATE = HOLDS_INPUT + ",[data-sluice-mask]," + IGNORED;
@@ -29,5 +30,5 @@ export function isIgnored(element: Element): boolean {
 export function labelOf(element: Element): string {
   if (element.closest(PRIVATE)) return "";
   const text = (!element.querySelector(PRIVATE) && element.textContent) || element.getAttribute("aria-label") || "";
-  return redact(text.replace(/\s+/g, " ").trim()).slice(0, MAX_TEXT_CHARS);
+  return redact(text.slice(0, MAX_READ_CHARS).replace(/\s+/g, " ").trim()).slice(0, MAX_TEXT_CHARS);
 }

@@ -12,126 +12,123 @@ import { uuidv4 } from "./ids";
  */
 export interface Outbox {
   put(event: Event): void;
-  remove(eventIds: string[]): void;
+  remove(events: Event[]): void;
   clear(): void;
-  /** Note what is on its way and may have been cut off; `isWell` while the collector answers. */
-  leave(onTheWay: string[], isWell: boolean): void;
+  /** Note what is on its way and may be cut off; `isWell` while the collector answers. */
+  leave(onTheWay: Event[], isWell: boolean): void;
   /** The page is seen again: what was noted is its own once more. */
   stay(): void;
   /**
-   * What pages left that are no more: lost; on its way a moment ago when all was well, and so lost
-   * only if the collector cannot be reached now; older than three days.
+   * What pages left that are no more. With `isWell` without what was on its way when this page
+   * began: the collector answered before and answers now, so it has that.
    */
-  claim(): Promise<{ lost: Event[]; doubtful: Event[]; expired: Event[] }>;
+  claim(isWell: boolean): Promise<Event[]>;
+}
+
+interface Record {
+  page: string;
+  event: Event;
 }
 
 interface Note {
   at: number;
   isWell: boolean;
-  onTheWay: string[];
+  /** Ids of what is on its way. */
+  sent: string[];
   /** What IndexedDB may not have yet. */
   unsaved: Event[];
 }
 
-const MAX_AGE_MS = 72 * 60 * 60 * 1000;
-const DOUBT_MS = 3_000;
+const NAVIGATION_MS = 3_000;
 const STORE = "events";
 
-export function createOutbox(name: string, now: () => number): Outbox {
+export function createOutbox(name: string): Outbox {
   const page = name + "_" + uuidv4();
+  const beganAt = Date.now();
   const unsaved = new Map<string, Event>();
-  let release: (() => void) | undefined;
   let opened: Promise<IDBDatabase> | undefined;
-
-  /** Do something in one transaction; resolves to whether it was done. */
-  async function change(run: (store: IDBObjectStore) => void): Promise<boolean> {
-    try {
-      opened ||= new Promise((resolve, reject) => {
-        const request = indexedDB.open(name);
-        request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-        request.onsuccess = () => resolve(request.result);
-        request.onerror = reject;
-      });
-      const transaction = (await opened).transaction(STORE, "readwrite");
-      run(transaction.objectStore(STORE));
-      return await new Promise((resolve) => {
-        transaction.oncomplete = () => resolve(true);
-        transaction.onabort = () => resolve(false);
-      });
-    } catch {
-      return false; // the browser keeps no database for us
-    }
-  }
-
+  let release: (() => void) | undefined;
   // https://developer.mozilla.org/docs/Web/API/Web_Locks_API : only on secure pages.
   const { locks } = navigator;
+
+  /** Do something in one transaction; rejects where the browser keeps no database for us. */
+  async function change(run: (store: IDBObjectStore) => void): Promise<void> {
+    opened ||= new Promise((resolve, reject) => {
+      const request = indexedDB.open(name);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = reject;
+    });
+    const transaction = (await opened).transaction(STORE, "readwrite");
+    run(transaction.objectStore(STORE));
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = reject;
+    });
+  }
+
   function hold(): void {
-    if (locks && !release) {
-      release = () => {};
-      void locks.request(page, () => new Promise<void>((resolve) => (release = resolve)));
-    }
+    release ||= (locks?.request(page, () => new Promise<void>((resolve) => (release = resolve))), () => {});
   }
 
   listen(window, "pagehide", () => {
     // A page that holds a lock is not kept for the back button.
-    if (release) release();
+    release?.();
     release = undefined;
   });
 
   return {
     put(event) {
+      const id = event.eventId!;
       hold();
-      unsaved.set(event.eventId!, event);
-      void change((store) => store.put({ page, event }, event.eventId!)).then(
-        (done) => done && unsaved.delete(event.eventId!),
+      unsaved.set(id, event);
+      change((store) => store.put({ page, event }, id)).then(
+        () => unsaved.delete(id),
+        () => {},
       );
     },
-    remove(ids) {
+    remove(events) {
+      const ids = idsOf(events);
       ids.forEach((id) => unsaved.delete(id));
-      void change((store) => ids.forEach((id) => store.delete(id)));
+      change((store) => ids.forEach((id) => store.delete(id))).catch(() => {});
     },
     clear() {
       unsaved.clear();
-      void change((store) => store.clear());
+      change((store) => store.clear()).catch(() => {});
     },
     leave(onTheWay, isWell) {
-      const note: Note = { at: now(), isWell, onTheWay, unsaved: [...unsaved.values()] };
+      const note: Note = { at: Date.now(), isWell, sent: idsOf(onTheWay), unsaved: [...unsaved.values()] };
       localStorage[page] = JSON.stringify(note);
     },
     stay() {
       hold();
       localStorage.removeItem(page);
     },
-    async claim() {
+    async claim(isWell) {
       const alive = locks ? (await locks.query()).held!.map((lock) => lock.name) : [];
       const isLeft = (owner: string) => owner !== page && !alive.includes(owner);
-      const found = new Map<string, Event>();
-      const doubted: string[] = [];
-      for (const key in { ...localStorage }) {
-        if (key.length === page.length && key.startsWith(name) && isLeft(key)) {
+      const found: { [id: string]: Event } = {};
+      const delivered = new Set<string>();
+      for (const key in localStorage) {
+        if (key.startsWith(name + "_") && key.length === page.length && isLeft(key)) {
           const note: Note = JSON.parse(localStorage[key]);
           localStorage.removeItem(key);
-          note.unsaved.forEach((event) => found.set(event.eventId!, event));
-          if (note.isWell && now() - note.at < DOUBT_MS) doubted.push(...note.onTheWay);
+          note.unsaved.forEach((event) => (found[event.eventId!] = event));
+          if (isWell && note.isWell && beganAt - note.at < NAVIGATION_MS) note.sent.forEach((id) => delivered.add(id));
         }
       }
-      hold();
       await change((store) => {
-        const all = store.getAll();
+        const all: IDBRequest<Record[]> = store.getAll();
         all.onsuccess = () => {
-          all.result.forEach(({ page: owner, event }) => isLeft(owner) && found.set(event.eventId, event));
-          found.forEach((event, id) => store.put({ page, event }, id));
+          all.result.forEach(({ page: owner, event }) => isLeft(owner) && (found[event.eventId!] = event));
+          for (const id in found) delivered.has(id) ? store.delete(id) : store.put({ page, event: found[id] }, id);
         };
-      });
-      const events = [...found.keys()].sort().map((id) => found.get(id)!);
-      const isOld = ({ occurredAt }: Event) => now() - Date.parse(occurredAt as string) > MAX_AGE_MS;
-      const isDoubtful = ({ eventId }: Event) => doubted.includes(eventId!);
-      const fresh = events.filter((event) => !isOld(event));
-      return {
-        lost: fresh.filter((event) => !isDoubtful(event)),
-        doubtful: fresh.filter(isDoubtful),
-        expired: events.filter(isOld),
-      };
+      }).catch(() => {});
+      return Object.values(found).filter((event) => !delivered.has(event.eventId!));
     },
   };
+}
+
+export function idsOf(events: Event[]): string[] {
+  return events.map((event) => event.eventId!);
 }

@@ -1,9 +1,10 @@
-const EMAIL = /[^\s@<>()"',;:=&?#/]+(@|%40)[^\s@%<>()"',;:=&?#/]+\.[^\s\d\W]{2,}/g;
+// Bounded repetitions: a hostile text must not be tried from each of its characters to its end.
+const EMAIL = /[^\s@<>()"',;:=&?#/]{1,64}(@|%40)[^\s@%<>()"',;:=&?#/]{1,99}\.[^\s\d\W]{2,}/g;
 const IBAN = /\b[A-Z]{2}\d\d(?: ?[A-Z\d]{4}){2,}[A-Z\d ]{0,10}/g;
 // Cards, phones, social security numbers: digits in one piece or in groups.
-const DIGITS = /\+?\d[\d .()/\xa0-]{5,}\d/g;
+const DIGITS = /\+?\d[\d .()/\xa0-]{5,40}\d(?![\d:])/g;
 const SECRET =
-  /([?&#;](?:[^=&#]*[_.[-])?(?:pass(?:word|wd|code)?|pwd|secret|\w*token|api_?key|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|\w*phone|tel|auth|s(?:ess(?:ion)?_?)?id|sig(?:nature)?)\]?=)[^&#;]+/gi;
+  /([?&#;](?:[^=&#?;]{0,40}[_.[-])?(?:pass(?:word|wd|code)?|pwd|secret|\w{0,20}token|api_?key|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|\w{0,9}phone|tel|auth|s(?:ess(?:ion)?_?)?id|sig(?:nature)?)\]?=)[^&#;]+/gi;
 
 // The contract's.
 export const MAX_URL_CHARS = 8_000;

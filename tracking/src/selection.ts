@@ -11,7 +11,7 @@ export function watchSelection(
   withText: boolean,
 ): void {
   let last: string;
-  let timer: number;
+  let timer: ReturnType<typeof setTimeout>;
 
   function tell(eventType: string): void {
     const selection = getSelection()!;
@@ -22,7 +22,7 @@ export function watchSelection(
     const isPrivate =
       document.activeElement?.matches(HOLDS_INPUT) || selection.anchorNode?.parentElement?.closest(IGNORED);
     if (text && !isTold && !isPrivate) {
-      record(eventType, { length: text.length, text: withText ? redact(text).slice(0, MAX_TEXT_CHARS) : undefined });
+      record(eventType, { length: text.length, text: withText ? redact(text.slice(0, MAX_TEXT_CHARS)) : undefined });
     }
   }
 

@@ -2,7 +2,7 @@ import type { Announce } from "./announce";
 import { retryDelayMs } from "./backoff";
 import type { Clock } from "./clock";
 import type { Event } from "./event";
-import type { Outbox } from "./outbox";
+import { idsOf, type Outbox } from "./outbox";
 import type { Outcome, Post } from "./transport";
 
 // Beacons and keepalive fetches of all scripts on the page share 64 KiB in flight.
@@ -12,9 +12,8 @@ export const MAX_KEEPALIVE_BYTES = 56 * 1024;
 export const MAX_POST_BYTES = 32 * 1024;
 export const MAX_BODY_EVENTS = 100;
 export const MAX_QUEUED_EVENTS = 1_000;
-export const MAX_QUEUED_BYTES = 2 * 1024 * 1024;
-/** Envelope and context around the events, generously. */
-const FRAME_BYTES = 1_024;
+/** What the offline days of a phone may come to; the exporter remembers ids for as long. */
+export const MAX_AGE_MS = 72 * 60 * 60 * 1000;
 
 export interface SenderOptions {
   batchSize: number;
@@ -39,28 +38,26 @@ export interface Sender {
   /** Send what waits, unless a batch is under way or the collector is being left in peace. */
   flush(): void;
   /** Try at once after an outage: the browser is online again, or the page is seen again. */
-  wake(isSeen: boolean): void;
+  wake(isSeen?: boolean): void;
   /** Send what the browser takes: the page may be gone in a moment. */
-  flushBeforeHiding(): void;
-  /** Go on with what a page left that is no more. */
-  recover(): Promise<void>;
+  hide(): void;
   /** Forget what waits and what may yet fail. */
   discard(): void;
   /** How many were given up since the page was loaded. */
   dropped(): number;
 }
 
-type Reason = "unavailable" | "refused" | "overflow" | "expired";
-
 export function createSender(options: SenderOptions): Sender {
   const { batchSize, flushMs, idleMs, post, outbox, clock, makeBody, announce, random } = options;
   let queue: Event[] = [];
   let onTheWay: Event[] = [];
-  let doubtful: Event[] = [];
   let keptAliveBytes = 0;
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
+  let hasRecovered = !outbox;
+  let hasFailed = false;
+  /** In a row, and since when. */
   let failures = 0;
   let failingSince = 0;
   let droppedTotal = 0;
@@ -71,9 +68,8 @@ export function createSender(options: SenderOptions): Sender {
     // During an outage the retry timer is set already, and waits for the collector, not for us.
     if (!queue.length || failures) return;
     if (isUrgent || queue.length >= batchSize) return flush();
-    const now = clock.now();
-    dueAt = dueAt || now + flushMs;
-    wait(Math.min(dueAt - now, idleMs));
+    dueAt ||= clock.now() + flushMs;
+    wait(Math.min(dueAt - clock.now(), idleMs));
   }
 
   function flush(): void {
@@ -81,29 +77,30 @@ export function createSender(options: SenderOptions): Sender {
     else send();
   }
 
-  function note(): void {
-    if (outbox && isHidden) outbox.leave(idsOf(onTheWay), !failures);
+  function wait(delayMs: number): void {
+    cancelTimer();
+    cancelTimer = clock.after(delayMs, () => (onTheWay.length ? (isFlushDue = true) : send()));
   }
 
-  /** Send the oldest; false when nothing was, or nothing more fits. */
+  /** Send the oldest that fit into a body; false when there are none. */
   function send(): boolean {
     cancelTimer();
     isFlushDue = false;
     dueAt = 0;
     const room = MAX_KEEPALIVE_BYTES - keptAliveBytes;
-    const limit = (isHidden ? room : postLimitBytes) - FRAME_BYTES;
-    let count = 0;
-    // One at least while the page stays, however heavy.
-    for (let weight = 0; count < MAX_BODY_EVENTS && queue[count]; count++) {
-      weight += bytesOf(queue[count]!);
-      if (weight > limit && (count || isHidden)) break;
+    let count = Math.min(queue.length, MAX_BODY_EVENTS);
+    let body = "";
+    let bytes = 0;
+    for (; count; count >>= 1) {
+      body = makeBody(queue.slice(0, count));
+      bytes = new Blob([body]).size;
+      // One goes in any case while the page stays, however heavy.
+      if (bytes <= (isHidden ? room : postLimitBytes) || (count < 2 && !isHidden)) break;
     }
-    const batch = queue.splice(0, count);
     if (!count) return false;
-    const body = makeBody(batch);
+    const batch = queue.splice(0, count);
     // Keepalive, so that a navigation does not cut it off. A retry goes without: the quota, which
     // other scripts share, may have been what failed.
-    const bytes = byteLength(body);
     const keepalive = !failures && bytes <= room;
     if (keepalive) keptAliveBytes += bytes;
     onTheWay = onTheWay.concat(batch);
@@ -112,70 +109,76 @@ export function createSender(options: SenderOptions): Sender {
       // What was discarded meanwhile is not on its way any more, and does not come back.
       const isWanted = onTheWay.includes(batch[0]!);
       onTheWay = onTheWay.filter((event) => !batch.includes(event));
-      if (isWanted) settle(batch, outcome);
+      if (isWanted) settle(batch, outcome, bytes);
       note();
       if (!onTheWay.length && !failures) isFlushDue ? send() : proceed();
     });
     return true;
   }
 
-  function settle(batch: Event[], { status, retryAfterMs, answer }: Outcome): void {
+  function settle(batch: Event[], { status, retryAfterMs, answer }: Outcome, bytes: number): void {
     if (!status || status === 408 || status === 429 || status >= 500) {
+      hasFailed = true;
       if (!failures++) failingSince = clock.now();
       const retryInMs = retryDelayMs(failures, clock.now() - failingSince, retryAfterMs || 0, random());
       tellFailed(batch, "unavailable", status, retryInMs);
-      enqueue([...doubtful, ...batch, ...queue]);
-      doubtful = [];
+      enqueue(batch.concat(queue));
       return wait(retryInMs);
     }
     failures = 0;
-    if (status === 413 && batch.length > 1) {
-      postLimitBytes = FRAME_BYTES + weigh(batch) / 2;
+    if (status === 413 && batch[1]) {
+      postLimitBytes = bytes / 2;
       isFlushDue = true;
       return enqueue(batch.concat(queue));
     }
-    if (outbox) outbox.remove(idsOf(batch.concat(doubtful)));
-    doubtful = [];
-    if (status < 300) announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
-    else drop(batch, "refused", status);
-  }
-
-  function wait(delayMs: number): void {
-    cancelTimer();
-    cancelTimer = clock.after(delayMs, () => {
-      if (onTheWay.length) isFlushDue = true;
-      else send();
-    });
+    if (status < 300) {
+      announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
+      outbox?.remove(batch);
+    } else drop(batch, "refused", status);
+    if (!hasRecovered) {
+      hasRecovered = true;
+      void outbox!.claim(!hasFailed).then((left) => {
+        enqueue(left.concat(queue));
+        proceed(!!left[0]);
+      });
+    }
   }
 
   /** Let these wait, bounded: the oldest make room. */
   function enqueue(all: Event[]): void {
-    let first = Math.max(all.length - MAX_QUEUED_EVENTS, 0);
-    let bytes = weigh(all.slice(first));
-    while (bytes > MAX_QUEUED_BYTES && first < all.length - 1) bytes -= bytesOf(all[first++]!);
-    queue = all.slice(first);
-    drop(all.slice(0, first), "overflow", 0);
+    const oldest = clock.now() - MAX_AGE_MS;
+    queue = all.filter((event) => Date.parse(event.occurredAt as string) > oldest).slice(-MAX_QUEUED_EVENTS);
+    if (all[queue.length]) drop(all.filter((event) => !queue.includes(event)), "overflow", 0);
   }
 
-  function drop(events: Event[], reason: Reason, status: number): void {
-    if (!events.length) return;
-    if (outbox) outbox.remove(idsOf(events));
+  function drop(events: Event[], reason: "refused" | "overflow", status: number): void {
+    if (!events[0]) return;
+    outbox?.remove(events);
     droppedTotal += events.length;
     tellFailed(events, reason, status, null);
   }
 
-  function tellFailed(events: Event[], reason: Reason, status: number, retryInMs: number | null): void {
+  function tellFailed(
+    events: Event[],
+    reason: "unavailable" | "refused" | "overflow",
+    status: number,
+    retryInMs: number | null,
+  ): void {
     announce("sluice:failed", { eventIds: idsOf(events), reason, status, retryInMs, droppedTotal });
+  }
+
+  function note(): void {
+    if (isHidden) outbox?.leave(onTheWay, !failures);
   }
 
   return {
     add(event, isUrgent, isKept) {
-      if (outbox && isKept) outbox.put(event);
+      if (isKept) outbox?.put(event);
       enqueue([...queue, event]);
       proceed(isUrgent);
     },
     flush,
-    flushBeforeHiding() {
+    hide() {
       isHidden = true;
       // What is sent into a known outage is lost; what is kept is not.
       while (!failures && send());
@@ -184,43 +187,16 @@ export function createSender(options: SenderOptions): Sender {
     wake(isSeen) {
       if (isSeen) {
         isHidden = false;
-        if (outbox) outbox.stay();
+        outbox?.stay();
       }
       if (failures && !onTheWay.length) send();
     },
-    async recover() {
-      const { lost, doubtful: maybe, expired } = await outbox!.claim();
-      drop(expired, "expired", 0);
-      doubtful = maybe;
-      enqueue([...lost, ...queue]);
-      proceed(!!lost.length);
-    },
     discard() {
-      if (outbox) outbox.clear();
-      queue = onTheWay = doubtful = [];
+      outbox?.clear();
+      queue = onTheWay = [];
       failures = 0;
       cancelTimer();
     },
     dropped: () => droppedTotal,
   };
-}
-
-const sizes = new WeakMap<Event, number>();
-
-/** As JSON, measured once. */
-function bytesOf(event: Event): number {
-  if (!sizes.has(event)) sizes.set(event, byteLength(JSON.stringify(event)) + 1);
-  return sizes.get(event)!;
-}
-
-function weigh(events: Event[]): number {
-  return events.reduce((sum, event) => sum + bytesOf(event), 0);
-}
-
-function idsOf(events: Event[]): string[] {
-  return events.map((event) => event.eventId!);
-}
-
-function byteLength(text: string): number {
-  return new Blob([text]).size;
 }

@@ -20,7 +20,7 @@ export interface SessionRules {
 
 const SAVE_EVERY_MS = 5_000;
 export const SESSION = "session";
-const CAMPAIGN = /^(utm_|(g|fb|msclk|ttcl|twcl|dcl)(cl)?id$|[gw]braid$|li_fat_id$)/;
+const CAMPAIGN = /^(utm_|(g|fb|tt|tw|d)clid$|msclkid$|[gw]braid$|li_fat_id$)/;
 
 /** The campaign parameters of an address, in an order of their own; "" without any. */
 export function campaignOf(search: string): string {

@@ -11,26 +11,29 @@ const COOKIE_SECONDS = 400 * 24 * 60 * 60;
 
 /** While it is closed, nothing of the browser's is read or written. */
 export function browserStorage(prefix: string, isClosed: () => boolean): Storage {
-  const memory: { [key: string]: string } = {};
+  const memory: { [name: string]: string } = {};
   return {
     read(key) {
       const name = prefix + key;
+      const cookie = () => ("; " + document.cookie).split(`; ${name}=`)[1]!.split(";")[0]!;
       return (
         memory[name] ||
-        (!isClosed() && (attempt(() => localStorage.getItem(name)) || attempt(() => readCookie(name)))) ||
+        (!isClosed() && (attempt(() => localStorage[name]) || attempt(() => decodeURIComponent(cookie())))) ||
         ""
       );
     },
     write(key, value) {
       const name = prefix + key;
-      memory[name] = "";
+      memory[name] = isClosed() ? value : "";
       if (isClosed()) return;
-      const isStored = attempt(() => {
-        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
-        return true;
-      });
-      if (!isStored) memory[name] = value;
-      if (!isStored || !value) attempt(() => (value || readCookie(name)) && writeCookie(name, value));
+      try {
+        value ? (localStorage[name] = value) : localStorage.removeItem(name);
+      } catch {
+        memory[name] = value;
+        attempt(() => {
+          document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
+        });
+      }
     },
   };
 }
@@ -42,15 +45,4 @@ function attempt<Result>(touch: () => Result): Result | undefined {
   } catch {
     return undefined;
   }
-}
-
-function readCookie(name: string): string {
-  const found = ("; " + document.cookie).split("; " + name + "=")[1];
-  return found ? decodeURIComponent(found.split(";")[0]!) : "";
-}
-
-function writeCookie(name: string, value: string): void {
-  document.cookie =
-    `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}` +
-    (location.protocol === "https:" ? ";secure" : "");
 }

@@ -3,7 +3,7 @@ import { installApi, type Commands } from "./api";
 import { MAX_NAME_CHARS, currentTitle, makeEvent } from "./capture";
 import { watchClicks } from "./clicks";
 import { browserClock } from "./clock";
-import { DEFAULTS, isOn, within, type Config } from "./config";
+import { isOn, within, type Config } from "./config";
 import { CONSENT, rememberedConsent } from "./consent";
 import { readContext } from "./context";
 import { watchEngagement } from "./engagement";
@@ -24,12 +24,11 @@ import { createSender } from "./sender";
 import { SESSION, campaignOf, createTouch } from "./session";
 import { browserStorage } from "./storage";
 import { createPost } from "./transport";
-import { COMPANY, USER, VISITOR, visitorIdOf } from "./visitor";
+import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 
 // Frameworks set the new view's title after they changed the address.
 const TITLE_SETTLES_MS = 100;
 const MAX_HELD = 100;
-const OPT_OUT = "opt_out";
 const URGENT = /^(purchase|identify|alias)$/;
 
 /** Wire the parts together and begin, once the page is really shown. */
@@ -42,14 +41,14 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   const touch = createTouch(
     storage,
     {
-      idleMs: within(data.sessionMinutes, DEFAULTS.sessionMinutes, 1, 1_440) * 60_000,
+      idleMs: within(data.sessionMinutes, 30, 1, 1_440) * 60_000,
       atMidnight: isOn(data.sessionMidnight),
       campaign: isOn(data.sessionCampaign) ? campaignOf(location.search) : "",
     },
     uuidv7,
   );
   const announce = announceOnWindow(isOn(data.debug));
-  const off = (data.off ?? DEFAULTS.off).split(" ");
+  const off = (data.off ?? "focus").split(" ");
   const granted: (() => void)[] = [];
   const denied: (() => void)[] = [];
   const hidden: (() => void)[] = [];
@@ -66,11 +65,11 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   const mayKeep = () => consent !== "pending" && mayTell();
 
   const sender = createSender({
-    batchSize: within(data.batchSize, DEFAULTS.batchSize, 1, 100),
-    flushMs: within(data.flushSeconds, DEFAULTS.flushSeconds, 0, 300) * 1_000,
-    idleMs: within(data.idleSeconds, DEFAULTS.idleSeconds, 0, 300) * 1_000,
+    batchSize: within(data.batchSize, 20, 1, 100),
+    flushMs: within(data.flushSeconds, 5, 0, 300) * 1_000,
+    idleMs: within(data.idleSeconds, 60, 0, 300) * 1_000,
     post: createPost(endpoint),
-    outbox: createOutbox(name, now),
+    outbox: createOutbox(name),
     clock: browserClock,
     makeBody: (events) =>
       JSON.stringify(fillEnvelope(events, { siteId, ...readContext() }, new Date().toISOString())),
@@ -146,7 +145,6 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
 
   function begin(): void {
     runAll(granted.splice(0));
-    whenIdle(() => mayKeep() && sender.recover());
   }
 
   const commands: Commands = {
@@ -225,10 +223,10 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
       const count = sender.dropped() - droppedTold;
       droppedTold += count;
       if (count) record("events_dropped", { count });
-      sender.flushBeforeHiding();
+      sender.hide();
     });
     whenSeen(() => sender.wake(true));
-    listen(window, "online", () => sender.wake(false));
+    listen(window, "online", () => sender.wake());
     replay();
     begin();
     whenIdle(() => data.plugins?.split(/[ ,]+/).forEach(use));

@@ -5,6 +5,8 @@ import type { Storage } from "./storage";
 export const VISITOR = "visitor";
 export const USER = "user";
 export const COMPANY = "company";
+/** The visitor's own "no": the one thing kept of somebody who opted out. */
+export const OPT_OUT = "opt_out";
 
 /** A random id for the browser; made when it is first asked for. */
 export function visitorIdOf({ read, write }: Storage): string {

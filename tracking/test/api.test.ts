@@ -4,7 +4,7 @@ import { installApi, isInstalled, type Commands, type Sluice } from "../src/api"
 
 function commandsInto(calls: unknown[][]): Commands {
   const record = (name: string) => (...args: unknown[]) => void calls.push([name, ...args]);
-  const names = ["track", "page", "identify", "reset", "optOut", "optIn", "flush"];
+  const names = ["track", "page", "identify", "alias", "group", "reset", "consent", "optOut", "optIn", "flush", "use"];
   return Object.fromEntries(names.map((name) => [name, record(name)])) as unknown as Commands;
 }
 
@@ -19,7 +19,7 @@ test("commands from before the script came are replayed in order, then run at on
   const calls: unknown[][] = [];
   const host: { sluice: unknown } = { sluice: aStub() };
   (host.sluice as Sluice)("track", "early", { n: 1 });
-  const { replay } = installApi(host, commandsInto(calls));
+  const replay = installApi(host, "sluice", commandsInto(calls));
   const sluice = host.sluice as Sluice;
   sluice("identify", "u_1");
   sluice.track("method");
@@ -36,15 +36,15 @@ test("no command throws into the page: unknown, hostile or broken", () => {
   commands.track = () => {
     throw new Error("broken");
   };
-  installApi(host, commands).replay();
+  installApi(host, "sluice", commands)();
   for (const command of [["nope"], [], ["__proto__"], ["constructor"], ["track", "x"], [Symbol("s")], [null]]) {
     host.sluice(...command);
   }
   host.sluice.track("x");
-  assert.ok(isInstalled(host));
+  assert.ok(isInstalled(host, "sluice"));
 });
 
 test("a stub is not the tracker", () => {
-  assert.equal(isInstalled({}), false);
-  assert.equal(isInstalled({ sluice: aStub() }), false);
+  assert.equal(isInstalled({}, "sluice"), false);
+  assert.equal(isInstalled({ sluice: aStub() }, "sluice"), false);
 });

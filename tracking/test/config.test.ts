@@ -1,28 +1,40 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readConfig } from "../src/config";
+import { isOn, readConfig, within } from "../src/config";
 
-const PAGE = { hostname: "shop.example", origin: "https://shop.example" };
+const PAGE = { hostname: "shop.example", href: "https://shop.example/p/7?x=1" };
 const script = (dataset: { [name: string]: string } = {}) => ({ src: "https://data.shop.example/js/tracking.js", dataset });
 
 test("a bare script tag is enough", () => {
   assert.deepEqual(readConfig(script(), PAGE), {
+    name: "sluice",
     siteId: "shop.example",
     endpoint: "https://data.shop.example/collect",
-    respectDnt: true,
-    flushMs: 5_000,
-    batchSize: 20,
-    debug: false,
+    folder: "https://data.shop.example/js/",
+    data: {},
   });
 });
 
-test("attributes decide; nonsense and excess fall back to what works", () => {
-  const config = readConfig(script({ siteId: "s", endpoint: "/e", respectDnt: "false", debug: "", flushSeconds: "0.5", batchSize: "many" }), PAGE);
-  assert.deepEqual(config, { siteId: "s", endpoint: "/e", respectDnt: false, flushMs: 500, batchSize: 20, debug: true });
-  assert.equal(readConfig(script({ batchSize: "100000" }), PAGE).batchSize, 100);
-  assert.equal(readConfig(script({ flushSeconds: "-1" }), PAGE).flushMs, 5_000);
+test("attributes decide", () => {
+  const config = readConfig(script({ name: "other", siteId: "s", endpoint: "/e" }), PAGE);
+  assert.deepEqual([config.name, config.siteId, config.endpoint], ["other", "s", "/e"]);
+});
+
+test("under an alias the chunks are beside the script", () => {
+  const { folder, endpoint } = readConfig({ src: "https://shop.example/a/app.js", dataset: {} }, PAGE);
+  assert.deepEqual([folder, endpoint], ["https://shop.example/a/", "https://shop.example/collect"]);
 });
 
 test("without a script element the page's own origin is the collector", () => {
   assert.equal(readConfig(null, PAGE).endpoint, "https://shop.example/collect");
+});
+
+test("a number keeps within its bounds; nonsense is the default", () => {
+  const cases = { "0.5": 1, "7": 7, "100000": 100, "-1": 20, many: 20, "": 20 };
+  for (const [text, expected] of Object.entries(cases)) assert.equal(within(text, 20, 1, 100), expected, text);
+  assert.equal(within(undefined, 20, 1, 100), 20);
+});
+
+test("a setting without a value is on", () => {
+  assert.deepEqual([undefined, "false", "", "true"].map(isOn), [false, false, true, true]);
 });

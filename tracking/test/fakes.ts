@@ -2,7 +2,8 @@ import type { Announce, Announcements } from "../src/announce";
 import type { Clock } from "../src/clock";
 import type { Event } from "../src/event";
 import type { Storage } from "../src/storage";
-import type { Outcome, Transport } from "../src/transport";
+import type { Outbox } from "../src/outbox";
+import type { Outcome, Post } from "../src/transport";
 
 /** A clock turned by hand. */
 export class HandClock implements Clock {
@@ -40,38 +41,52 @@ export function settled(): Promise<void> {
 }
 
 /** A collector reached by hand: answers as told, remembers every body. */
-export class HandTransport implements Transport {
-  readonly posts: { events: Event[]; keepalive: boolean }[] = [];
-  readonly beacons: Event[][] = [];
-  outcome: Outcome | (() => Promise<Outcome>) = { kind: "accepted", status: 200, answer: null };
-  beaconQuotaBytes = Infinity;
+export class HandCollector {
+  readonly posts: { events: Event[]; keepalive: boolean; compressed: boolean }[] = [];
+  outcome: Outcome | (() => Promise<Outcome>) = { status: 200, answer: null };
 
-  async post(body: string, keepalive: boolean): Promise<Outcome> {
-    this.posts.push({ events: JSON.parse(body), keepalive });
+  readonly post: Post = async (body, keepalive, compressed) => {
+    this.posts.push({ events: JSON.parse(body), keepalive, compressed });
     return typeof this.outcome === "function" ? this.outcome() : this.outcome;
-  }
+  };
+}
 
-  beacon(body: string): boolean {
-    if (body.length > this.beaconQuotaBytes) return false;
-    this.beaconQuotaBytes -= body.length;
-    this.beacons.push(JSON.parse(body));
-    return true;
+/** An outbox in memory; `left` is what an earlier page would have left. */
+export class MemoryOutbox implements Outbox {
+  readonly kept = new Map<string, Event>();
+  readonly notes: { onTheWay: string[]; isWell: boolean }[] = [];
+  left: Event[] = [];
+  claims: boolean[] = [];
+  put(event: Event): void {
+    this.kept.set(event.eventId!, event);
+  }
+  remove(events: Event[]): void {
+    events.forEach((event) => this.kept.delete(event.eventId!));
+  }
+  clear(): void {
+    this.kept.clear();
+  }
+  leave(onTheWay: Event[], isWell: boolean): void {
+    this.notes.push({ onTheWay: onTheWay.map((event) => event.eventId!), isWell });
+  }
+  stay(): void {
+    this.notes.length = 0;
+  }
+  async claim(isWell: boolean): Promise<Event[]> {
+    this.claims.push(isWell);
+    this.left.forEach((event) => this.put(event));
+    return this.left.splice(0);
   }
 }
 
 export class MemoryStorage implements Storage {
   readonly values = new Map<string, string>();
   writes = 0;
-  read(key: string): string | null {
-    return this.values.get(key) ?? null;
-  }
-  write(key: string, value: string): void {
+  read = (key: string): string => this.values.get(key) ?? "";
+  write = (key: string, value: string): void => {
     this.writes++;
     this.values.set(key, value);
-  }
-  remove(key: string): void {
-    this.values.delete(key);
-  }
+  };
 }
 
 export function recordAnnouncements() {

@@ -1,29 +1,35 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MAX_BEACON_BYTES, MAX_POST_BYTES, createSender } from "../src/sender";
+import { MAX_AGE_MS, MAX_KEEPALIVE_BYTES, MAX_POST_BYTES, MAX_QUEUED_EVENTS, createSender } from "../src/sender";
 import type { Event } from "../src/event";
 import type { Outcome } from "../src/transport";
-import { HandClock, HandTransport, anEvent, events, recordAnnouncements, settled } from "./fakes";
+import { HandClock, HandCollector, MemoryOutbox, anEvent, events as someEvents, recordAnnouncements, settled } from "./fakes";
 
-const UNAVAILABLE: Outcome = { kind: "unavailable", status: 503 };
-const ACCEPTED: Outcome = { kind: "accepted", status: 200, answer: { accepted: 1, rejected: 0 } };
+const UNAVAILABLE: Outcome = { status: 503 };
+const ACCEPTED: Outcome = { status: 200, answer: { accepted: 1, rejected: 0 } };
+const NOW = new Date(1_795_256_130_000).toISOString();
+const events = (count: number, fields: Partial<Event> = {}) => someEvents(count, { occurredAt: NOW, ...fields });
 
-function aSender(options: { batchSize?: number } = {}) {
+function aSender(options: { batchSize?: number; flushMs?: number; idleMs?: number } = {}) {
   const clock = new HandClock();
-  const transport = new HandTransport();
+  const transport = new HandCollector();
+  const outbox = new MemoryOutbox();
   const { announce, of } = recordAnnouncements();
   const sender = createSender({
-    batchSize: options.batchSize ?? 20,
+    batchSize: 20,
     flushMs: 5_000,
-    transport,
+    idleMs: 60_000,
+    ...options,
+    post: transport.post,
+    outbox,
     clock,
     makeBody: (batch) => JSON.stringify(batch),
     announce,
     random: () => 0.5,
   });
-  const add = (all: Event[]) => all.forEach((event) => sender.add(event));
+  const add = (all: Event[]) => all.forEach((event) => sender.add(event, false, true));
   const posted = () => transport.posts.flatMap(({ events }) => events.map((event) => event.eventId));
-  return { clock, transport, sender, add, posted, announced: of };
+  return { clock, transport, outbox, sender, add, posted, announced: of };
 }
 const ids = (all: Event[]) => all.map((event) => event.eventId);
 
@@ -65,11 +71,13 @@ test("one batch is under way at a time", async () => {
 test("posts stay small enough for keepalive; a heavier event goes alone and without", async () => {
   const { clock, transport, add } = aSender({ batchSize: 100 });
   add(events(30, { title: "x".repeat(3_000) }));
-  add([anEvent({ title: "x".repeat(MAX_POST_BYTES) })]);
+  add([anEvent({ occurredAt: NOW, title: "x".repeat(MAX_KEEPALIVE_BYTES) })]);
   await clock.turn(60_000);
   const sizes = transport.posts.map(({ events }) => JSON.stringify(events).length);
   assert.ok(sizes.slice(0, -1).every((size) => size <= MAX_POST_BYTES), `${sizes}`);
-  assert.deepEqual(transport.posts.map(({ keepalive }) => keepalive), [true, true, true, false]);
+  const kept = transport.posts.map(({ keepalive }) => keepalive);
+  assert.deepEqual([new Set(kept.slice(0, -1)), kept.at(-1)], [new Set([true]), false]);
+  assert.equal(transport.posts.flatMap(({ events }) => events).length, 31);
 });
 
 test("an unreachable collector loses nothing, and is asked ever less often", async () => {
@@ -93,7 +101,7 @@ test("an unreachable collector loses nothing, and is asked ever less often", asy
 
 test("events captured during an outage wait for the retry and do not hasten it", async () => {
   const { clock, transport, add } = aSender();
-  transport.outcome = { kind: "unavailable", status: 429, retryAfterMs: 30_000 };
+  transport.outcome = { status: 429, retryAfterMs: 30_000 };
   add(events(20));
   await settled();
   add(events(40));
@@ -106,11 +114,11 @@ test("events captured during an outage wait for the retry and do not hasten it",
 
 test("back online, it is tried at once", async () => {
   const { clock, transport, add, sender } = aSender({ batchSize: 1 });
-  transport.outcome = { kind: "unavailable", status: 0, retryAfterMs: 600_000 };
+  transport.outcome = { status: 0, retryAfterMs: 600_000 };
   add(events(1));
   await settled();
   transport.outcome = ACCEPTED;
-  sender.retryNow();
+  sender.wake();
   await settled();
   assert.equal(transport.posts.length, 2);
   await clock.turn(3_600_000);
@@ -119,7 +127,7 @@ test("back online, it is tried at once", async () => {
 
 test("a refused batch is dropped and counted, never repeated, and the next one goes", async () => {
   const { clock, transport, add, announced } = aSender({ batchSize: 2 });
-  transport.outcome = { kind: "refused", status: 400 };
+  transport.outcome = { status: 400 };
   add(events(2));
   await clock.turn(600_000);
   assert.equal(transport.posts.length, 1);
@@ -136,70 +144,149 @@ test("a body that is too large is halved until it fits; a single event is then r
   const all = events(8, { title: "x".repeat(500) });
   add(all.slice(0, 7));
   transport.outcome = async () =>
-    transport.posts.at(-1)!.events.length > 2 ? { kind: "too_large", status: 413 } : ACCEPTED;
+    transport.posts.at(-1)!.events.length > 2 ? { status: 413 } : ACCEPTED;
   add(all.slice(7));
   await clock.turn(60_000);
   assert.deepEqual(announced("sluice:sent").flatMap(({ eventIds }) => eventIds), ids(all));
 
-  transport.outcome = { kind: "too_large", status: 413 };
+  transport.outcome = { status: 413 };
   add(events(1));
   await clock.turn(60_000);
   assert.equal(announced("sluice:failed").at(-1)!.reason, "refused");
 });
 
-test("a hiding page hands everything over in beacons below the quota, each event once", async () => {
-  const { clock, transport, add, sender } = aSender({ batchSize: 100 });
-  const all = events(60, { title: "x".repeat(1_600) });
-  add(all);
-  sender.flushBeforeHiding();
-  sender.flushBeforeHiding();
-  await clock.turn(60_000);
-  assert.ok(transport.beacons.every((beacon) => JSON.stringify(beacon).length <= MAX_BEACON_BYTES));
-  assert.equal(transport.beacons.length, 2);
-  assert.deepEqual(ids(transport.beacons.flat()), ids(all));
-  assert.equal(transport.posts.length, 0);
-});
-
-test("what the quota refuses goes in halves, and the rest by fetch", async () => {
-  const { clock, transport, add, sender } = aSender({ batchSize: 100 });
-  transport.beaconQuotaBytes = 30_000;
-  const all = events(40, { title: "x".repeat(1_000) });
-  add(all);
-  sender.flushBeforeHiding();
-  assert.ok(transport.beacons.length >= 1);
-  assert.equal(transport.posts[0]!.keepalive, true);
-  await clock.turn(60_000);
-  const sent = [...transport.beacons.flat(), ...transport.posts.flatMap(({ events }) => events)];
-  assert.deepEqual(ids(sent), ids(all));
-});
-
-test("what is in flight when the page hides is not repeated", async () => {
-  const { clock, transport, add, sender } = aSender({ batchSize: 2 });
+test("a hiding page sends what the browser takes, each event once, and keeps the rest", async () => {
+  const { clock, transport, outbox, add, sender, posted } = aSender({ batchSize: 100 });
   let answer: (outcome: Outcome) => void = () => {};
   transport.outcome = () => new Promise((resolve) => (answer = resolve));
-  add(events(3));
-  sender.flushBeforeHiding();
-  assert.deepEqual(transport.beacons.map((beacon) => beacon.length), [1]);
+  const all = events(60, { title: "x".repeat(1_600) });
+  add(all);
+  sender.hide();
+  sender.hide();
+  await settled();
+  const bytes = transport.posts.reduce((sum, { events }) => sum + JSON.stringify(events).length, 0);
+  assert.ok(bytes <= MAX_KEEPALIVE_BYTES && bytes > MAX_KEEPALIVE_BYTES / 2, `${bytes}`);
+  assert.ok(transport.posts.every(({ keepalive, compressed }) => keepalive && !compressed));
+  assert.deepEqual(posted(), ids(all).slice(0, posted().length));
+  assert.deepEqual(outbox.notes.at(-1), { onTheWay: posted(), isWell: true });
+  assert.equal(outbox.kept.size, 60);
+  void clock;
   answer(ACCEPTED);
-  await clock.turn(60_000);
-  assert.equal(transport.posts.length, 1);
 });
 
-test("hiding in an outage uses a fetch, whose failure is learnt, instead of a beacon", async () => {
-  const { clock, transport, add, sender, posted } = aSender({ batchSize: 1 });
+test("what is on its way when the page hides is noted, not repeated", async () => {
+  const { clock, transport, outbox, add, sender } = aSender({ batchSize: 2 });
+  const answers: ((outcome: Outcome) => void)[] = [];
+  transport.outcome = () => new Promise((resolve) => answers.push(resolve));
+  const all = events(3);
+  add(all);
+  sender.hide();
+  assert.deepEqual(transport.posts.map(({ events }) => events.length), [2, 1]);
+  assert.deepEqual(outbox.notes.at(-1)!.onTheWay, ids(all));
+  answers.forEach((answer) => answer(ACCEPTED));
+  await clock.turn(60_000);
+  assert.equal(transport.posts.length, 2);
+  assert.deepEqual(outbox.notes.at(-1)!.onTheWay, []);
+  assert.equal(outbox.kept.size, 0);
+});
+
+test("hiding in an outage sends nothing: what is kept is not lost", async () => {
+  const { clock, transport, outbox, add, sender, posted } = aSender({ batchSize: 1 });
   transport.outcome = UNAVAILABLE;
   const all = events(2);
   add(all.slice(0, 1));
   await settled();
   add(all.slice(1));
-  sender.flushBeforeHiding();
+  sender.hide();
   await settled();
-  assert.equal(transport.beacons.length, 0);
-  assert.equal(transport.posts.at(-1)!.keepalive, true);
+  assert.equal(transport.posts.length, 1);
+  assert.deepEqual(outbox.notes.at(-1), { onTheWay: [], isWell: false });
+  assert.deepEqual([...outbox.kept.keys()], ids(all));
   transport.outcome = ACCEPTED;
   transport.posts.length = 0;
   await clock.turn(10_000);
   assert.deepEqual(posted(), ids(all));
+});
+
+test("what pages left goes once the collector has answered, before anything else", async () => {
+  const { clock, transport, outbox, add, posted } = aSender();
+  const left = events(3);
+  outbox.left = [...left];
+  const [first, second] = events(2);
+  add([first!]);
+  await clock.turn(5_000);
+  add([second!]);
+  await clock.turn(5_000);
+  assert.deepEqual(posted(), ids([first!, ...left, second!]));
+  assert.deepEqual(outbox.claims, [true]);
+  assert.equal(outbox.kept.size, 0);
+  void transport;
+});
+
+test("after a failure nothing that was on its way is believed to have come", async () => {
+  const { clock, transport, outbox, add } = aSender({ batchSize: 1 });
+  transport.outcome = UNAVAILABLE;
+  add(events(1));
+  await settled();
+  assert.deepEqual(outbox.claims, []);
+  transport.outcome = ACCEPTED;
+  await clock.turn(5_000);
+  assert.deepEqual(outbox.claims, [false]);
+});
+
+test("an event stays in the outbox until the collector has answered for it", async () => {
+  const { clock, transport, outbox, add } = aSender({ batchSize: 1 });
+  transport.outcome = UNAVAILABLE;
+  add(events(2));
+  await clock.turn(1_000);
+  assert.equal(outbox.kept.size, 2);
+  transport.outcome = ACCEPTED;
+  await clock.turn(10_000);
+  assert.equal(outbox.kept.size, 0);
+});
+
+test("what is not to be kept is sent, and stored nowhere", async () => {
+  const { clock, outbox, sender, posted } = aSender();
+  const [event] = events(1);
+  sender.add(event!);
+  assert.equal(outbox.kept.size, 0);
+  await clock.turn(5_000);
+  assert.deepEqual(posted(), [event!.eventId]);
+});
+
+test("an urgent event takes along what waits", async () => {
+  const { sender, add, posted } = aSender();
+  const all = events(3);
+  add(all.slice(0, 2));
+  sender.add(all[2]!, true, true);
+  await settled();
+  assert.deepEqual(posted(), ids(all));
+});
+
+test("a batch leaves after the idle time, though its first event may wait longer", async () => {
+  const { clock, transport, add } = aSender({ flushMs: 300_000, idleMs: 60_000 });
+  add(events(1));
+  await clock.turn(59_000);
+  add(events(1));
+  await clock.turn(59_999);
+  assert.equal(transport.posts.length, 0);
+  await clock.turn(1);
+  assert.equal(transport.posts.length, 1);
+});
+
+test("too many and too old make room, are counted, and leave the outbox", async () => {
+  const { clock, transport, outbox, add, announced, sender } = aSender({ batchSize: 1 });
+  transport.outcome = { status: 503, retryAfterMs: 3_600_000 };
+  const all = events(MAX_QUEUED_EVENTS + 5);
+  add(all);
+  await settled();
+  assert.equal(sender.dropped(), 5);
+  assert.equal(outbox.kept.size, MAX_QUEUED_EVENTS);
+  const old = events(2, { occurredAt: new Date(clock.now() - MAX_AGE_MS - 1).toISOString() });
+  add(old);
+  assert.equal(sender.dropped(), 7);
+  const failed = announced("sluice:failed").filter(({ reason }) => reason === "overflow");
+  assert.deepEqual(failed.at(-1)!.eventIds, [old[1]!.eventId]);
 });
 
 test("what is discarded never leaves, also when it was in flight and failed", async () => {

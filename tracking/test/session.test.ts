@@ -1,64 +1,91 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SESSION_IDLE_MS, continueSession, createSessionKeeper } from "../src/session";
+import { campaignOf, createTouch, type SessionRules } from "../src/session";
 import { MemoryStorage } from "./fakes";
 
 const START = 1_795_256_130_000;
+const SESSION_IDLE_MS = 30 * 60_000;
 function countedIds() {
   let made = 0;
   return () => `session-${++made}`;
 }
+function sessions(storage = new MemoryStorage(), ids = countedIds(), rules: Partial<SessionRules> = {}) {
+  return createTouch(storage, { idleMs: SESSION_IDLE_MS, ...rules }, ids);
+}
 
 test("a visitor's first session has index 1", () => {
-  assert.deepEqual(continueSession(null, START, () => "s"), { id: "s", startedAt: START, lastAt: START, index: 1 });
+  const { id, lastAt, index } = sessions()(START);
+  assert.deepEqual([id, lastAt, index], ["session-1", START, 1]);
 });
 
 test("a session lasts while events keep coming, and the next one begins after 30 idle minutes", () => {
-  const sessions = createSessionKeeper(new MemoryStorage(), countedIds());
+  const touch = sessions();
   let now = START;
-  for (let i = 0; i < 10; i++) assert.equal(sessions.touch((now += SESSION_IDLE_MS - 1)).id, "session-1");
-  const next = sessions.touch((now += SESSION_IDLE_MS));
-  assert.deepEqual([next.id, next.index, next.startedAt], ["session-2", 2, now]);
+  for (let i = 0; i < 10; i++) assert.equal(touch((now += SESSION_IDLE_MS - 1)).id, "session-1");
+  const next = touch((now += SESSION_IDLE_MS));
+  assert.deepEqual([next.id, next.index], ["session-2", 2]);
 });
 
 test("two tabs share a session, and follow each other into the next", () => {
   const storage = new MemoryStorage();
   const ids = countedIds();
-  const [here, there] = [createSessionKeeper(storage, ids), createSessionKeeper(storage, ids)];
-  assert.equal(here.touch(START).id, there.touch(START + 1).id);
-  const next = there.touch(START + SESSION_IDLE_MS + 10_000);
-  assert.equal(here.touch(START + SESSION_IDLE_MS + 10_001).id, next.id);
+  const [here, there] = [sessions(storage, ids), sessions(storage, ids)];
+  assert.equal(here(START).id, there(START + 1).id);
+  const next = there(START + SESSION_IDLE_MS + 10_000);
+  assert.equal(here(START + SESSION_IDLE_MS + 10_001).id, next.id);
 });
 
-test("activity is written at most every five seconds, and when asked", () => {
+test("activity is written at most every five seconds", () => {
   const storage = new MemoryStorage();
-  const sessions = createSessionKeeper(storage, countedIds());
-  for (let ms = 0; ms < 5_000; ms += 100) sessions.touch(START + ms);
+  const touch = sessions(storage);
+  for (let ms = 0; ms < 5_000; ms += 100) touch(START + ms);
   assert.equal(storage.writes, 1);
-  sessions.touch(START + 5_000);
+  touch(START + 5_000);
   assert.equal(storage.writes, 2);
-  sessions.touch(START + 5_001);
-  sessions.save();
-  assert.equal(storage.writes, 3);
 });
 
 test("unsaved activity still counts: the session does not end early", () => {
-  const sessions = createSessionKeeper(new MemoryStorage(), countedIds());
-  sessions.touch(START);
-  sessions.touch(START + 4_000);
-  assert.equal(sessions.touch(START + 4_000 + SESSION_IDLE_MS - 1).id, "session-1");
+  const touch = sessions();
+  touch(START);
+  touch(START + 4_000);
+  assert.equal(touch(START + 4_000 + SESSION_IDLE_MS - 1).id, "session-1");
 });
 
 test("a clock that was far ahead does not keep a session for ever", () => {
-  const sessions = createSessionKeeper(new MemoryStorage(), countedIds());
-  sessions.touch(START + 365 * 86_400_000);
-  assert.equal(sessions.touch(START).id, "session-2");
+  const touch = sessions();
+  touch(START + 365 * 86_400_000);
+  assert.equal(touch(START).id, "session-2");
+});
+
+test("at midnight a session ends where that is asked for", () => {
+  const late = new Date(2026, 10, 29, 23, 59, 50).getTime();
+  for (const [atMidnight, expected] of [[true, "session-2"], [false, "session-1"]] as const) {
+    const touch = sessions(new MemoryStorage(), countedIds(), { atMidnight });
+    touch(late);
+    assert.equal(touch(late + 20_000).id, expected);
+  }
+});
+
+test("a page with a new campaign begins a session; one without any, or with the same, does not", () => {
+  const storage = new MemoryStorage();
+  const ids = countedIds();
+  const page = (campaign: string) => sessions(storage, ids, { campaign })(START).id;
+  const seen = [page("utm_source,a"), page(""), page("utm_source,a"), page("utm_source,b"), page("")];
+  assert.deepEqual(seen, ["session-1", "session-1", "session-1", "session-2", "session-2"]);
+});
+
+test("a campaign is what advertisers add to an address", () => {
+  assert.equal(campaignOf("?b=2&utm_source=n&gclid=x"), campaignOf("?gclid=x&utm_source=n&c=3"));
+  assert.equal(campaignOf("?gid=1&page=2"), "");
+  for (const name of ["utm_id", "gclid", "fbclid", "msclkid", "ttclid", "twclid", "dclid", "gbraid", "li_fat_id"]) {
+    assert.equal(campaignOf(`?${name}=1`), `${name},1`);
+  }
 });
 
 for (const text of ["", "{", "7", "{}", '{"id":"x"}', "null"]) {
   test(`a stored session of ${JSON.stringify(text)} is no session`, () => {
     const storage = new MemoryStorage();
-    storage.values.set("sluice_session", text);
-    assert.equal(createSessionKeeper(storage, countedIds()).touch(START).index, 1);
+    storage.values.set("session", text);
+    assert.equal(sessions(storage)(START).index, 1);
   });
 }

@@ -25,10 +25,12 @@ var MAX_URL_CHARS = 8e3;
 // src/capture.ts
 var MAX_NAME_CHARS = 200;
 var MAX_TITLE_CHARS = 1e3;
+var MAX_PROPERTIES_CHARS = 3e4;
 function copyOf(properties) {
   if (!(properties instanceof Object) || Array.isArray(properties)) return void 0;
   try {
-    return JSON.parse(JSON.stringify(properties));
+    const text = JSON.stringify(properties);
+    return text.length < MAX_PROPERTIES_CHARS ? JSON.parse(text) : void 0;
   } catch {
     return void 0;
   }
@@ -127,22 +129,27 @@ function parseRetryAfterMs(header, now) {
   return Math.max(+header * 1e3 || Date.parse(header) - now || 0, 0);
 }
 
+// src/outbox.ts
+function idsOf(events) {
+  return events.map((event) => event.eventId);
+}
+
 // src/sender.ts
 var MAX_KEEPALIVE_BYTES = 56 * 1024;
 var MAX_POST_BYTES = 32 * 1024;
 var MAX_BODY_EVENTS = 100;
 var MAX_QUEUED_EVENTS = 1e3;
-var MAX_QUEUED_BYTES = 2 * 1024 * 1024;
-var FRAME_BYTES = 1024;
+var MAX_AGE_MS = 72 * 60 * 60 * 1e3;
 function createSender(options) {
   const { batchSize, flushMs, idleMs, post, outbox, clock, makeBody, announce, random } = options;
   let queue = [];
   let onTheWay = [];
-  let doubtful = [];
   let keptAliveBytes = 0;
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
+  let hasRecovered = !outbox;
+  let hasFailed = false;
   let failures = 0;
   let failingSince = 0;
   let droppedTotal = 0;
@@ -152,32 +159,32 @@ function createSender(options) {
   function proceed(isUrgent) {
     if (!queue.length || failures) return;
     if (isUrgent || queue.length >= batchSize) return flush();
-    const now = clock.now();
-    dueAt = dueAt || now + flushMs;
-    wait(Math.min(dueAt - now, idleMs));
+    dueAt || (dueAt = clock.now() + flushMs);
+    wait(Math.min(dueAt - clock.now(), idleMs));
   }
   function flush() {
     if (onTheWay.length || failures) isFlushDue = true;
     else send();
   }
-  function note() {
-    if (outbox && isHidden) outbox.leave(idsOf(onTheWay), !failures);
+  function wait(delayMs) {
+    cancelTimer();
+    cancelTimer = clock.after(delayMs, () => onTheWay.length ? isFlushDue = true : send());
   }
   function send() {
     cancelTimer();
     isFlushDue = false;
     dueAt = 0;
     const room = MAX_KEEPALIVE_BYTES - keptAliveBytes;
-    const limit = (isHidden ? room : postLimitBytes) - FRAME_BYTES;
-    let count = 0;
-    for (let weight = 0; count < MAX_BODY_EVENTS && queue[count]; count++) {
-      weight += bytesOf(queue[count]);
-      if (weight > limit && (count || isHidden)) break;
+    let count = Math.min(queue.length, MAX_BODY_EVENTS);
+    let body = "";
+    let bytes = 0;
+    for (; count; count >>= 1) {
+      body = makeBody(queue.slice(0, count));
+      bytes = new Blob([body]).size;
+      if (bytes <= (isHidden ? room : postLimitBytes) || count < 2 && !isHidden) break;
     }
-    const batch = queue.splice(0, count);
     if (!count) return false;
-    const body = makeBody(batch);
-    const bytes = byteLength(body);
+    const batch = queue.splice(0, count);
     const keepalive = !failures && bytes <= room;
     if (keepalive) keptAliveBytes += bytes;
     onTheWay = onTheWay.concat(batch);
@@ -185,63 +192,64 @@ function createSender(options) {
       if (keepalive) keptAliveBytes -= bytes;
       const isWanted = onTheWay.includes(batch[0]);
       onTheWay = onTheWay.filter((event) => !batch.includes(event));
-      if (isWanted) settle(batch, outcome);
+      if (isWanted) settle(batch, outcome, bytes);
       note();
       if (!onTheWay.length && !failures) isFlushDue ? send() : proceed();
     });
     return true;
   }
-  function settle(batch, { status, retryAfterMs, answer }) {
+  function settle(batch, { status, retryAfterMs, answer }, bytes) {
     if (!status || status === 408 || status === 429 || status >= 500) {
+      hasFailed = true;
       if (!failures++) failingSince = clock.now();
       const retryInMs = retryDelayMs(failures, clock.now() - failingSince, retryAfterMs || 0, random());
       tellFailed(batch, "unavailable", status, retryInMs);
-      enqueue([...doubtful, ...batch, ...queue]);
-      doubtful = [];
+      enqueue(batch.concat(queue));
       return wait(retryInMs);
     }
     failures = 0;
-    if (status === 413 && batch.length > 1) {
-      postLimitBytes = FRAME_BYTES + weigh(batch) / 2;
+    if (status === 413 && batch[1]) {
+      postLimitBytes = bytes / 2;
       isFlushDue = true;
       return enqueue(batch.concat(queue));
     }
-    if (outbox) outbox.remove(idsOf(batch.concat(doubtful)));
-    doubtful = [];
-    if (status < 300) announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
-    else drop(batch, "refused", status);
-  }
-  function wait(delayMs) {
-    cancelTimer();
-    cancelTimer = clock.after(delayMs, () => {
-      if (onTheWay.length) isFlushDue = true;
-      else send();
-    });
+    if (status < 300) {
+      announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
+      outbox == null ? void 0 : outbox.remove(batch);
+    } else drop(batch, "refused", status);
+    if (!hasRecovered) {
+      hasRecovered = true;
+      void outbox.claim(!hasFailed).then((left) => {
+        enqueue(left.concat(queue));
+        proceed(!!left[0]);
+      });
+    }
   }
   function enqueue(all) {
-    let first = Math.max(all.length - MAX_QUEUED_EVENTS, 0);
-    let bytes = weigh(all.slice(first));
-    while (bytes > MAX_QUEUED_BYTES && first < all.length - 1) bytes -= bytesOf(all[first++]);
-    queue = all.slice(first);
-    drop(all.slice(0, first), "overflow", 0);
+    const oldest = clock.now() - MAX_AGE_MS;
+    queue = all.filter((event) => Date.parse(event.occurredAt) > oldest).slice(-MAX_QUEUED_EVENTS);
+    if (all[queue.length]) drop(all.filter((event) => !queue.includes(event)), "overflow", 0);
   }
   function drop(events, reason, status) {
-    if (!events.length) return;
-    if (outbox) outbox.remove(idsOf(events));
+    if (!events[0]) return;
+    outbox == null ? void 0 : outbox.remove(events);
     droppedTotal += events.length;
     tellFailed(events, reason, status, null);
   }
   function tellFailed(events, reason, status, retryInMs) {
     announce("sluice:failed", { eventIds: idsOf(events), reason, status, retryInMs, droppedTotal });
   }
+  function note() {
+    if (isHidden) outbox == null ? void 0 : outbox.leave(onTheWay, !failures);
+  }
   return {
     add(event, isUrgent, isKept) {
-      if (outbox && isKept) outbox.put(event);
+      if (isKept) outbox == null ? void 0 : outbox.put(event);
       enqueue([...queue, event]);
       proceed(isUrgent);
     },
     flush,
-    flushBeforeHiding() {
+    hide() {
       isHidden = true;
       while (!failures && send()) ;
       note();
@@ -249,39 +257,18 @@ function createSender(options) {
     wake(isSeen) {
       if (isSeen) {
         isHidden = false;
-        if (outbox) outbox.stay();
+        outbox == null ? void 0 : outbox.stay();
       }
       if (failures && !onTheWay.length) send();
     },
-    async recover() {
-      const { lost, doubtful: maybe, expired } = await outbox.claim();
-      drop(expired, "expired", 0);
-      doubtful = maybe;
-      enqueue([...lost, ...queue]);
-      proceed(!!lost.length);
-    },
     discard() {
-      if (outbox) outbox.clear();
-      queue = onTheWay = doubtful = [];
+      outbox == null ? void 0 : outbox.clear();
+      queue = onTheWay = [];
       failures = 0;
       cancelTimer();
     },
     dropped: () => droppedTotal
   };
-}
-var sizes = /* @__PURE__ */ new WeakMap();
-function bytesOf(event) {
-  if (!sizes.has(event)) sizes.set(event, byteLength(JSON.stringify(event)) + 1);
-  return sizes.get(event);
-}
-function weigh(events) {
-  return events.reduce((sum, event) => sum + bytesOf(event), 0);
-}
-function idsOf(events) {
-  return events.map((event) => event.eventId);
-}
-function byteLength(text) {
-  return new Blob([text]).size;
 }
 
 // src/session.ts
@@ -316,18 +303,21 @@ function browserStorage(prefix, isClosed) {
   return {
     read(key) {
       const name = prefix + key;
-      return memory[name] || !isClosed() && (attempt(() => localStorage.getItem(name)) || attempt(() => readCookie(name))) || "";
+      const cookie = () => ("; " + document.cookie).split(`; ${name}=`)[1].split(";")[0];
+      return memory[name] || !isClosed() && (attempt(() => localStorage[name]) || attempt(() => decodeURIComponent(cookie()))) || "";
     },
     write(key, value) {
       const name = prefix + key;
-      memory[name] = "";
+      memory[name] = isClosed() ? value : "";
       if (isClosed()) return;
-      const isStored = attempt(() => {
-        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
-        return true;
-      });
-      if (!isStored) memory[name] = value;
-      if (!isStored || !value) attempt(() => (value || readCookie(name)) && writeCookie(name, value));
+      try {
+        value ? localStorage[name] = value : localStorage.removeItem(name);
+      } catch {
+        memory[name] = value;
+        attempt(() => {
+          document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
+        });
+      }
     }
   };
 }
@@ -337,13 +327,6 @@ function attempt(touch) {
   } catch {
     return void 0;
   }
-}
-function readCookie(name) {
-  const found = ("; " + document.cookie).split("; " + name + "=")[1];
-  return found ? decodeURIComponent(found.split(";")[0]) : "";
-}
-function writeCookie(name, value) {
-  document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}` + (location.protocol === "https:" ? ";secure" : "");
 }
 
 // src/transport.ts
@@ -453,9 +436,9 @@ function sluicePlugin(options) {
     name: "sluice",
     initialize: guard(() => {
       if (!isBrowser) return;
-      whenHidden(() => sender.flushBeforeHiding());
+      whenHidden(() => sender.hide());
       whenSeen(() => sender.wake(true));
-      addEventListener("online", guard(() => sender.wake(false)));
+      addEventListener("online", guard(() => sender.wake()));
     }),
     loaded: () => true,
     // The first view has waited for every plugin: it need not wait for a batch too.

@@ -68,9 +68,9 @@ export function sluicePlugin(options: SluicePluginOptions): SluicePlugin {
     name: "sluice",
     initialize: guard(() => {
       if (!isBrowser) return;
-      whenHidden(() => sender.flushBeforeHiding());
+      whenHidden(() => sender.hide());
       whenSeen(() => sender.wake(true));
-      addEventListener("online", guard(() => sender.wake(false)));
+      addEventListener("online", guard(() => sender.wake()));
     }),
     loaded: () => true,
     // The first view has waited for every plugin: it need not wait for a batch too.

@@ -226,3 +226,12 @@ def test_without_a_setting_there_is_no_alias(dist: Path, tmp_path: Path) -> None
         assert opened(send(url + "/js/tracking.js"))[:2] == (200, script_that("tracker"))
         for path in ("/a/app.js", "/a/x", f"/a/{BUILD}0.js", "/", "//", "/%20/js/tracking.js"):
             assert (path, send(url + path)[0]) == (path, 404)
+
+
+@needs_nginx
+def test_an_alias_in_the_first_folder_stands_beside_the_demo(dist: Path, tmp_path: Path) -> None:
+    variables = {"SLUICE_ENV": "development", "TRACKER_ALIAS": "/app.js"}
+    with running_nginx("http://127.0.0.1:9", tmp_path / "nginx", dist=dist, **variables) as url:
+        assert opened(send(url + "/app.js"))[:2] == (200, script_that("tracker"))
+        assert opened(send(f"{url}/{GONE}0.js"))[:2] == (200, script_that("chunk 0"))
+        assert send(url + "/nothing.js")[0] == 404

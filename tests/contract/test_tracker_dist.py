@@ -30,7 +30,8 @@ def tracking(tmp_path: Path) -> Path:
     for name in ("scripts", "src", "demo", "plugin-analytics/src"):
         shutil.copytree(ROOT / "tracking" / name, copy / name)
     (copy / "node_modules").symlink_to(MODULES)
-    shutil.copy(ROOT / "tracking/package.json", copy)
+    for name in ("package.json", "tsconfig.json"):
+        shutil.copy(ROOT / "tracking" / name, copy)
     for name in ("errors", "vitals"):
         add_plugin(copy, name)
     return copy

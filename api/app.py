@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from api.aliases import Aliases
 from api.collector.async_spool import AsyncSpool
 from api.collector.body import BodyLimits
 from api.collector.contract import INTAKE_SCHEMAS, describe_dialects
@@ -60,6 +61,7 @@ from api.control.access import require_access
 from api.http_answer import Decline, Respond
 from api.loop_watch import LoopWatch
 from api.settings import ApiSettings
+from api.tracker_files import TrackerFiles
 from api.trusted_proxies import TrustedProxies
 from api.workers import cores
 from core.clock import Clock, utc_now
@@ -200,7 +202,9 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     app.include_router(protected)
     _document_intake(app)
     _serve_files(app, settings)
-    return Application(app, intake, trusted_proxies=settings.trusted_proxies)
+    return Application(
+        app, intake, trusted_proxies=settings.trusted_proxies, aliases=settings.aliases
+    )
 
 
 def _open_plan(settings: ApiSettings) -> PlanInForce | None:
@@ -217,9 +221,15 @@ class Application:
     """Hands the dialects' paths to their endpoint before anything else: this is the hot path."""
 
     def __init__(
-        self, management: FastAPI, intake: IntakeEndpoint, *, trusted_proxies: str
+        self,
+        management: FastAPI,
+        intake: IntakeEndpoint,
+        *,
+        trusted_proxies: str,
+        aliases: Aliases,
     ) -> None:
         self.management = management
+        self._aliases = aliases
         # Its types are uvicorn's, and stricter than Starlette's.
         self._behind_proxies: Any = ProxyHeadersMiddleware(
             cast(Any, management), trusted_hosts=trusted_proxies
@@ -228,6 +238,7 @@ class Application:
 
     def take_whole(self, scope: Scope, body: bytes, respond: Respond, decline: Decline) -> None:
         """Answer a request that has come whole; or decline it, with nothing done."""
+        scope = self._by_usual_name(scope)
         if scope["path"] in self._intake.routes:
             self._intake.take_whole(scope, body, respond, decline)
         else:
@@ -235,10 +246,16 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        if scope["type"] == "http":
+            scope = self._by_usual_name(scope)
         if scope["type"] == "http" and scope["path"] in self._intake.routes:
             await self._intake(scope, receive, send)
         else:
             await self._behind_proxies(scope, receive, send)
+
+    def _by_usual_name(self, scope: Scope) -> Scope:
+        path = self._aliases.resolve(scope["path"])
+        return scope if path == scope["path"] else {**scope, "path": path}
 
 
 async def _answer_invalid(_: Request, exc: Exception) -> JSONResponse:
@@ -292,9 +309,7 @@ def _document_intake(app: FastAPI) -> None:
 def _serve_files(app: FastAPI, settings: ApiSettings) -> None:
     """What nginx serves in production: the tracker; in the demo also the site and the bucket."""
     if settings.tracker_dir is not None:
-        app.router.routes.append(
-            Mount("/js", StaticFiles(directory=settings.tracker_dir), name="tracker")
-        )
+        app.router.routes.append(Mount("/js", TrackerFiles(settings.tracker_dir), name="tracker"))
     if settings.demo_bucket_dir is not None:
         settings.demo_bucket_dir.mkdir(parents=True, exist_ok=True)
         app.router.routes.append(

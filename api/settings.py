@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
+from api.aliases import Aliases
 from api.collector.consent import ConsentMode
 from api.collector.identity import DEFAULT_IDENTITY_EVENTS, parse_identity_events
 from api.collector.redaction import Detector
@@ -164,6 +165,13 @@ class ApiSettings(CommonSettings):
     tracker_dir: Path | None = setting(
         "Folder of the built tracker, served as /js; empty where nginx serves it.", default=None
     )
+    tracker_alias: str | None = setting(
+        "Another path of the tracker, /a/app.js; its folder has the chunks too. Empty for none.",
+        default=None,
+    )
+    collect_alias: str | None = setting(
+        "Another path of /collect, for data-endpoint; empty for none.", default=None
+    )
     site_dir: Path | None = setting("Demo site to serve at /; empty for none.", default=None)
     demo_bucket_dir: Path | None = setting(
         "Client bucket's folder to show at /demo/bucket; development only.", default=None
@@ -175,7 +183,7 @@ class ApiSettings(CommonSettings):
             self.machine_networks  # noqa: B018 - read to be checked
         except ValueError as exc:
             raise ValueError(f"LOCAL_NETWORKS: {exc}") from exc
-        problems = self._key_problems() + self._redaction_problems()
+        problems = self._key_problems() + self._redaction_problems() + self._alias_problems()
         if self.sluice_env == "production":
             problems += self._production_problems()
         if problems:
@@ -188,6 +196,13 @@ class ApiSettings(CommonSettings):
             return [f"WRITE_KEYS: {exc}"]
         if not keys and self.require_write_key == "server":
             return ["REQUIRE_WRITE_KEY=server needs WRITE_KEYS: without any, no server could send."]
+        return []
+
+    def _alias_problems(self) -> list[str]:
+        try:
+            self.aliases  # noqa: B018 - read to be checked
+        except ValueError as exc:
+            return str(exc).splitlines()
         return []
 
     def _redaction_problems(self) -> list[str]:
@@ -246,6 +261,11 @@ class ApiSettings(CommonSettings):
     def machine_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of `local_networks`."""
         return tuple(ip_network(n.strip()) for n in self.local_networks.split(",") if n.strip())
+
+    @property
+    def aliases(self) -> Aliases:
+        """Other names for the tracker and for `/collect`; raises ValueError for what is none."""
+        return Aliases(tracker=self.tracker_alias, collect=self.collect_alias)
 
     @property
     def origins(self) -> frozenset[str]:

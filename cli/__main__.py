@@ -14,6 +14,7 @@ from cli.export import add_export_arguments, run_export
 from cli.invoice import add_invoice_arguments, run_invoice
 from cli.pull import add_pull_arguments, run_pull
 from cli.schema import add_schema_arguments, print_schema
+from cli.tag import add_tag_arguments, run_tag
 from cli.up import StackFailed, run_stack
 from cli.verify import VerificationFailed, run_verify
 from core.signing import SigningKeyError
@@ -69,6 +70,8 @@ def main() -> None:
 
     add_schema_arguments(commands.add_parser("schema", help="ready DDL for an engine"))
 
+    add_tag_arguments(commands.add_parser("tag", help="the script tag for a site's pages"))
+
     keys = commands.add_parser("keys", help="the keys that sign receipts")
     add_arguments(keys)
 
@@ -112,6 +115,8 @@ def main() -> None:
                 print_schema(arguments)
             except ValueError as exc:
                 sys.exit(str(exc))
+        case "tag":
+            sys.exit(run_tag(arguments))
         case "keys":
             try:
                 run_keys(arguments)

@@ -128,6 +128,7 @@ check_public() {
   matches "the shop's policy is set" '^Content-Security-Policy: default-src' "$(curl -sI "$SITE/")"
   lacks "nginx keeps its version to itself" '^Server: nginx/' "$(curl -sI "$SITE/")"
   matches "the tracker is compressed" '^Content-Encoding: gzip' "$(curl -sI -H 'Accept-Encoding: gzip' "$SITE/js/tracking.js")"
+  matches "by brotli where it may be" '^Content-Encoding: br' "$(curl -sI -H 'Accept-Encoding: gzip, br' "$SITE/js/tracking.js")"
   matches "the tracker is cached for five minutes" '^Cache-Control: .*max-age=300' "$(curl -sI "$SITE/js/tracking.js")"
   expect "preflight" "$(code -X OPTIONS -H 'Origin: https://shop.example' "$SITE/collect")" 204
   matches "an event with a made-up address" '"accepted":1' "$(post -H 'X-Forwarded-For: 198.51.100.77' -H 'X-Real-IP: 198.51.100.77' \

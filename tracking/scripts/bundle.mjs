@@ -4,6 +4,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { minify } from "terser";
+import { completeDist, readAssets } from "./dist.mjs";
+import { assignDigits, chunkName } from "./plugin-digits.mjs";
 
 const tracking = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -48,13 +50,12 @@ const bundles = [
 /** Build every bundle into these folders; returns what was written. */
 export async function bundleInto(folders) {
   const plugins = await bundlePlugins();
+  const scripts = await Promise.all(trackers.map((one) => smallest({ ...one, define: plugins.define })));
   const outputs = [
-    ...(await Promise.all(trackers.map((one) => smallest({ ...one, define: plugins.define })))),
+    ...completeDist(scripts, plugins.chunks, plugins.places),
     ...(await Promise.all(bundles.map(bundle))),
-    ...plugins.outputs,
     await licenses(),
   ];
-  outputs.push(describe(outputs, plugins.names));
   for (const { folder, file, contents } of outputs) {
     await mkdir(folders[folder], { recursive: true });
     await writeFile(join(folders[folder], file), contents);
@@ -69,34 +70,23 @@ export async function bundleInto(folders) {
 async function bundlePlugins() {
   const names = (await readdir(join(tracking, "plugins")).catch(() => []))
     .filter((file) => file.endsWith(".ts"))
-    .map((file) => file.slice(0, -3))
-    .sort();
-  const chunks = await Promise.all(
-    names.map((name) =>
-      smallest({ entry: `plugins/${name}.ts`, folder: "dist", target: TRACKER_TARGET, format: "esm" }),
-    ),
+    .map((file) => file.slice(0, -3));
+  const { places, present } = assignDigits(names, (await readAssets(committed.dist)).places);
+  const bundled = await Promise.all(
+    present.map(async (name, place) => {
+      if (!name) return [];
+      const entry = { entry: `plugins/${name}.ts`, target: TRACKER_TARGET, format: "esm" };
+      return [{ name, place, contents: (await smallest(entry)).contents }];
+    }),
   );
   const hash = createHash("sha256");
-  for (const { contents } of chunks) hash.update(contents);
+  for (const { contents } of bundled.flat()) hash.update(contents);
   const build = hash.digest("hex").slice(0, 8);
   return {
-    names: Object.fromEntries(names.map((name, i) => [name, build + i.toString(36) + ".js"])),
-    outputs: chunks.map((chunk, i) => ({ ...chunk, file: build + i.toString(36) + ".js" })),
-    define: { BUILD: JSON.stringify(build), PLUGINS: JSON.stringify(names.join(" ")) },
+    places,
+    chunks: bundled.flat().map((chunk) => ({ ...chunk, file: chunkName(build, chunk.place) })),
+    define: { BUILD: JSON.stringify(build), PLUGINS: JSON.stringify(present.join(" ")) },
   };
-}
-
-/** What stands in `dist/`, for whoever serves, checks or pins it. */
-function describe(outputs, plugins) {
-  const files = outputs.filter(({ folder }) => folder === "dist");
-  const assets = Object.fromEntries(
-    files.map(({ file, contents }) => [
-      file,
-      { bytes: contents.length, integrity: "sha384-" + createHash("sha384").update(contents).digest("base64") },
-    ]),
-  );
-  const contents = Buffer.from(JSON.stringify({ assets, plugins }, null, 2) + "\n");
-  return { folder: "dist", file: "assets.json", contents };
 }
 
 async function bundle({ entry, folder, file, target, format = "iife", minify = format === "iife", banner = "", define }) {

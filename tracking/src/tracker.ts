@@ -229,6 +229,6 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     listen(window, "online", () => sender.wake());
     replay();
     begin();
-    whenIdle(() => data.plugins?.split(/[ ,]+/).forEach(use));
+    whenIdle(() => data.plugins?.match(/[\w-]+/g)?.forEach(use));
   });
 }

@@ -1,0 +1,195 @@
+"""Each capture of the core, from a real browser to the exported Parquet."""
+
+from __future__ import annotations
+
+from tests.browser.tracked_site import TrackedSite
+
+HIDE = """state => {
+  Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+  Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
+  document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+}"""
+
+
+def test_every_view_counts_once(site: TrackedSite) -> None:
+    page = site.open("/p/one?utm_source=news&gclid=x1&password=x", referrer="https://www.google.com/")
+    page.evaluate("history.pushState({}, '', '/p/two')")
+    page.evaluate("history.replaceState({}, '', '/p/two')")  # the same address
+    page.evaluate("location.hash = 'part'")
+    page.evaluate("document.title = 'Mail me@x.example'; history.pushState({}, '', '/p/three')")
+    page.go_back()
+    page.wait_for_url("**/p/two#part")
+    site.wait_for_event(page, "page_view", times=5)
+    page.close()
+    views = site.delivered("page_view", least=5)
+    assert [view["path"] for view in views] == ["/p/one", "/p/two", "/p/two", "/p/three", "/p/two"]
+    first = views[0]
+    assert (first["utm_source"], first["click_id"], first["channel"]) == ("news", "x1", "paid_search")
+    assert first["referrer"] == "https://www.google.com/"
+    assert "password=x" not in first["url"] and "redacted:secret" in first["url"]
+    assert views[1]["referrer"].startswith(f"{site.origin}/p/one")
+    assert views[3]["title"] == "Mail [redacted:email]"
+    assert len({view["session_id"] for view in views}) == 1
+    assert {view["session_index"] for view in views} == {1}
+
+
+def test_clicks_tell_what_was_clicked_and_nothing_private(site: TrackedSite) -> None:
+    site.body = """
+      <main id=shop style="padding:20px"><button class=b>Buy <b>now</b></button>
+      <a id=call href="tel:+41446681800">Call +41 44 668 18 00</a>
+      <p id=ignored data-sluice-ignore><button>Never told</button></p>
+      <button id=masked data-sluice-mask>Dear Jane</button>
+      <label>Name <input id=name value="typed"></label>
+      <div id=host></div><p id=plain>Just text, not a control</p></main>
+      <script>document.querySelector("#host").attachShadow({ mode: "open" }).innerHTML =
+        "<button>In the shadow</button>"</script>"""
+    page = site.open()
+    page.click(".b", position={"x": 5, "y": 6})
+    page.click("#ignored button")
+    page.click("#masked")
+    page.click("#name")
+    page.click("#host >> button")
+    page.click("#plain")
+    page.focus(".b")
+    page.keyboard.press("Enter")
+    page.evaluate("document.querySelector('#call').addEventListener('click', e => e.preventDefault())")
+    page.click("#call")
+    page.close()
+    clicks = [row["properties"] for row in site.delivered("click", least=7)]
+    buy, masked, field, shadow, plain, key, call = clicks
+    assert buy["selector"] == "#shop > button:nth-of-type(1)"
+    assert (buy["tag"], buy["text"]) == ("button", "Buy now")
+    assert (buy["elementX"], buy["elementY"]) == (7, 8), "from the border box"
+    assert buy["x"] > 20 and buy["y"] > 20
+    assert masked["selector"] == "#masked" and "text" not in masked
+    assert field["selector"] == "#name" and "text" not in field
+    assert shadow["text"] == "In the shadow"
+    assert plain["selector"] == "#plain" and "text" not in plain
+    assert key["text"] == "Buy now" and "x" not in key
+    assert call["text"] == "Call [redacted:number]"
+    assert "typed" not in str(clicks) and "Jane" not in str(clicks) and "Never" not in str(clicks)
+
+
+def test_outbound_links_and_downloads_are_told_at_once(site: TrackedSite) -> None:
+    site.body = """<a id=out href="https://other.example/x?token=t&a=1">Out</a>
+      <a id=file href="/p/price-list.PDF">List</a><a id=in href="/p/two">In</a>"""
+    page = site.open()
+    for link in ("#out", "#file", "#in"):
+        page.evaluate(f"document.querySelector('{link}').addEventListener('click', e => e.preventDefault())")
+    page.click("#out")
+    page.wait_for_function("heard.some(([name]) => name === 'sluice:sent')")
+    page.click("#file")
+    page.click("#in")
+    page.close()
+    out, file, inside = [row["properties"] for row in site.delivered("click", least=3)]
+    assert out["outbound"] is True and "download" not in out
+    assert out["href"] == "https://other.example/x?token=[redacted:secret]&a=1"
+    assert file["download"] is True and "outbound" not in file
+    assert "outbound" not in inside and "download" not in inside
+
+
+def test_a_submitted_form_is_told_without_its_values(site: TrackedSite) -> None:
+    site.body = """<form id=order name=order action="/p/done?token=t" method=post>
+      <input name=name value="Jane"><input type=password name=action value="hunter2"><button>Go</button></form>"""
+    page = site.open()
+    page.click("#order button")
+    page.wait_for_url("**/p/done**")
+    page.close()
+    (form,) = site.delivered("form_submit")
+    assert form["properties"] == {
+        "selector": "#order",
+        "form": "order",
+        "action": "/p/done?token=[redacted:secret]",
+        "method": "post",
+        "fields": 3,
+    }
+    assert "Jane" not in str(site.rows()) and "hunter2" not in str(site.rows())
+
+
+def test_selections_and_copies_tell_their_length_only(site: TrackedSite) -> None:
+    site.body = "<p id=text>Write to me@x.example today</p><textarea id=area>My own words</textarea>"
+    page = site.open()
+    select = "id => getSelection().selectAllChildren(document.querySelector(id))"
+    page.evaluate(select, "#text")
+    selected = site.wait_for_event(page, "text_select")
+    assert selected["properties"] == {"length": 27}
+    page.evaluate("document.execCommand('copy')")
+    assert site.wait_for_event(page, "copy")["properties"] == {"length": 27}
+    page.focus("#area")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Control+C")
+    page.close()
+    rows = [row for row in site.delivered("copy") + site.rows("text_select")]
+    assert [row["properties"]["length"] for row in rows] == [27, 27]
+
+
+def test_selected_text_is_told_where_the_page_asks_for_it_redacted(site: TrackedSite) -> None:
+    site.attributes = "data-selection-text"
+    site.body = "<p id=text>Write to me@x.example today</p>"
+    page = site.open()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#text'))")
+    site.wait_for_event(page, "text_select")
+    page.close()
+    (row,) = site.delivered("text_select")
+    assert row["properties"] == {"length": 27, "text": "Write to [redacted:email] today"}
+
+
+def test_scroll_depth_is_told_by_quarters_once_a_view(site: TrackedSite) -> None:
+    site.body = '<div style="height:5000px">tall</div>'
+    page = site.open()
+    page.evaluate("scrollTo(0, 1500)")
+    site.wait_for_event(page, "scroll_depth")
+    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("scrollTo(0, 5000)")
+    site.wait_for_event(page, "scroll_depth", times=4)
+    page.evaluate("history.pushState({}, '', '/p/two'); scrollTo(0, 0)")
+    page.evaluate("scrollTo(0, 1400)")
+    site.wait_for_event(page, "scroll_depth", times=5)
+    page.close()
+    rows = [(row["path"], row["properties"]["percent"]) for row in site.delivered("scroll_depth", least=5)]
+    one = [("/p/one", percent) for percent in (25, 50, 75, 100)]
+    assert rows == [*one, ("/p/two", 25)]
+
+
+def test_engaged_time_is_told_as_increments_for_the_view_it_was_spent_on(site: TrackedSite) -> None:
+    page = site.open()
+    page.wait_for_timeout(1_500)  # time itself is what is measured
+    page.evaluate("history.pushState({}, '', '/p/two')")
+    page.wait_for_timeout(700)
+    page.evaluate(HIDE, "hidden")
+    page.wait_for_timeout(1_500)  # away: this does not count
+    page.evaluate(HIDE, "visible")
+    page.wait_for_timeout(400)
+    page.close()
+    spent = [(row["path"], row["properties"]["engagedMs"]) for row in site.delivered("engagement", least=3)]
+    assert [path for path, _ in spent] == ["/p/one", "/p/two", "/p/two"]
+    (_, one), (_, two), (_, three) = spent
+    assert 1_300 <= one <= 3_500 and 600 <= two <= 2_000 and 300 <= three <= 1_400, spent
+    states = [row["properties"]["state"] for row in site.rows("visibility_change")]
+    assert states[:2] == ["hidden", "visible"]
+
+
+def test_focus_is_told_where_it_is_switched_on_and_anything_else_can_be_off(site: TrackedSite) -> None:
+    site.attributes = 'data-off="clicks views engagement scroll visibility"'
+    page = site.open()
+    page.click("h1")
+    page.evaluate("dispatchEvent(new Event('blur')); dispatchEvent(new Event('focus'))")
+    page.evaluate("sluice.track('own')")
+    page.close()
+    rows = site.delivered(least=3)
+    told = [(row["event_type"], row["properties"].get("focused")) for row in rows]
+    assert told == [("focus_change", False), ("focus_change", True), ("own", None)]
+
+
+def test_the_page_sees_no_error_and_is_told_of_none_twice(site: TrackedSite) -> None:
+    site.head = "<script>document.addEventListener('click', () => { throw Error('the page\\'s own') })</script>"
+    page = site.open()
+    page.evaluate("sluice('no such command'); sluice('use', 'no-such-plugin'); sluice('track', {}, 7); sluice()")
+    page.evaluate("const a = {}; a.a = a; sluice.track('cyclic', a); sluice.track('big', {n: 'x'.repeat(40000)})")
+    page.click("h1")
+    page.close()
+    rows = site.delivered("tracker_error")
+    assert len(rows) == 1, rows
+    assert [row["properties"] for row in site.rows("cyclic") + site.rows("big")] == [{}, {}]
+    assert site.errors == ["the page's own"]
+    site.errors.clear()

@@ -8,7 +8,7 @@ const ANSWERS_UNSEEN =
 /** What else than a change of the document shows that a click did something. */
 const ANSWERS = [
   "scroll", "focusin", "input", "change", "submit", "invalid", "toggle", "play", "pause",
-  "popstate", "hashchange", "blur", "pagehide", "visibilitychange",
+  "blur", "pagehide", "visibilitychange",
 ]; // prettier-ignore
 
 interface Burst {
@@ -62,6 +62,8 @@ const plugin: Plugin = (sluice, host) => {
     if (burst && Math.hypot(x - burst.x, y - burst.y) > rageRadiusPx) endBurst();
     burst = burst || { element, x, y, times: [], isRage: false };
     const { times } = burst;
+    // A label's click is passed on to its field, with the time it had.
+    if (timeStamp === times[times.length - 1]) return;
     times.push(timeStamp);
     if (timeStamp - times[times.length - rageClicks]! <= rageMs) burst.isRage = true;
     clearTimeout(burstTimer);
@@ -107,8 +109,10 @@ const plugin: Plugin = (sluice, host) => {
     unanswered.forEach((other) => other.element === element && unanswered.delete(other));
     const click = { element, x: event.pageX, y: event.pageY };
     unanswered.add(click);
+    const address = currentAddress();
     watch(event, () => {
-      if (unanswered.delete(click) && !isLoading(event)) sluice.track("dead_click", about(element, click.x, click.y));
+      if (!unanswered.delete(click) || currentAddress() !== address || isLoading(element, event)) return;
+      sluice.track("dead_click", about(element, click.x, click.y));
     });
   };
 
@@ -139,11 +143,16 @@ function looksInteractive(element: Element): boolean {
 }
 
 /** Is it a link that the browser follows? The next page may take its time, or opens elsewhere. */
-function isLoading(event: MouseEvent): boolean {
-  const link = event.composedPath().find((node) => node instanceof Element && node.matches("a[href]"));
+function isLoading(element: Element, event: MouseEvent): boolean {
+  const link = element.closest<HTMLAnchorElement>("a[href]");
   if (!link || event.defaultPrevented) return false;
-  const [address, fragment] = (link as HTMLAnchorElement).href.split("#");
+  const [address, fragment] = link.href.split("#");
   return !/^javascript:/.test(address!) && (fragment === undefined || address !== location.href.split("#")[0]);
+}
+
+/** Where the page is; `href="#"` leads nowhere. */
+function currentAddress(): string {
+  return location.href.replace(/#$/, "");
 }
 
 export default plugin;

@@ -8,20 +8,19 @@ const { max, min, round } = Math;
  * still grow. The library's own attribution weighs 2.2 KB of gzip; this is what of it a reader acts on.
  */
 const plugin: Plugin = (sluice, host) => {
-  if (Math.random() >= Number(host.option("vitalsSample") ?? 1)) return;
+  if (Math.random() >= +(host.option("vitalsSample") ?? 1)) return;
   const waiting = new Map<string, Properties>();
 
   // Any of the five, and its entries: what they have differs, what they lack is undefined.
   const remember = host.guard(({ name, value, rating, navigationType, id, entries }: { [field: string]: any }) => {
-    // The largest shift; of what is not a shift, the first. None when the page came out of the bfcache.
-    const entry = [...entries].sort((a, b) => b.value - a.value)[0] || {};
-    const { url, sources, processingStart } = entry;
+    // The largest shift, the last event of an interaction. None when the page came out of the bfcache.
+    const entry = [...entries].sort((a, b) => b.value - a.value || b.processingEnd - a.processingEnd)[0] || {};
+    const { url, sources, processingEnd } = entry;
     const navigation: any = performance.getEntriesByType("navigation")[0] || {};
     const resource: any = performance.getEntriesByName(url)[0] || {};
-    const start = processingStart ? entry.startTime : navigation.activationStart || 0;
-    // Found at once: a button may be gone together with what its press closed.
-    const node = entry.element || entry.target || sources?.find((source: any) => source.node)?.node;
-    const element = node && (node.localName ? node : node.parentElement);
+    const start = processingEnd ? entry.startTime : navigation.activationStart || 0;
+    // Found at once: by the time it is told, the element may be gone.
+    const element = entry.element || entry.target || sources?.find((source: any) => source.node?.localName)?.node;
 
     const properties: Properties = {
       name,
@@ -30,16 +29,16 @@ const plugin: Plugin = (sluice, host) => {
       navigationType,
       metricId: id,
       loadedUrl: host.cleanUrl(navigation.name),
-      target: element && !host.isIgnored(element) ? host.selector(element) : undefined,
+      target: element?.localName && !host.isIgnored(element) ? host.selector(element) : undefined,
       url: url && host.cleanUrl(url),
     };
     waiting.set(name, properties);
 
     // When each phase ended. They follow each other and add up to the value.
-    const ends: { [name: string]: number } = processingStart
+    const ends: { [name: string]: number } = processingEnd
       ? {
-          inputDelayMs: processingStart,
-          processingMs: entry.processingEnd,
+          inputDelayMs: entries[0].processingStart,
+          processingMs: processingEnd,
           renderDelayMs: Infinity,
         }
       : entries[0] &&

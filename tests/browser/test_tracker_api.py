@@ -1,0 +1,109 @@
+"""The commands, plugins, several trackers on a page, and tabs that share a visit."""
+
+from __future__ import annotations
+
+from tests.browser.tracked_site import TrackedSite
+
+STUB = """<script>window.sluice = window.sluice || function () {
+  (sluice.q = sluice.q || []).push(arguments) }; sluice('track', 'early', { n: 1 })</script>"""
+
+
+def test_commands_from_before_the_script_are_run_in_order(site: TrackedSite) -> None:
+    site.head = STUB
+    page = site.open()
+    page.evaluate("sluice('track', 'late', { n: 2 })")
+    page.close()
+    rows = site.delivered(least=3)
+    assert [row["event_type"] for row in rows[:3]] == ["page_view", "early", "late"]
+    assert rows[1]["properties"] == {"n": 1}
+
+
+def test_who_is_signed_in_is_said_until_reset(site: TrackedSite) -> None:
+    page = site.open()
+    page.evaluate("sluice.identify(42, { plan: 'pro' }); sluice.group('acme', { size: 3 })")
+    page.evaluate("sluice.alias('u-43'); sluice.track('known')")
+    site.go(page, "/p/two")
+    page.evaluate("sluice.track('still'); sluice.reset(); sluice.track('new')")
+    page.close()
+    rows = {row["event_type"]: row for row in site.delivered(least=8)}
+    assert rows["identify"]["user_id"] == "42" and rows["identify"]["properties"] == {"plan": "pro"}
+    assert rows["group"]["properties"] == {"size": 3, "groupId": "acme"}
+    assert rows["alias"]["properties"] == {"previousId": "42"}
+    for name in ("known", "still"):
+        assert (rows[name]["user_id"], rows[name]["company_id"]) == ("u-43", "acme")
+    assert (rows["new"]["user_id"], rows["new"]["company_id"]) == (None, None)
+    assert rows["new"]["visitor_id"] != rows["still"]["visitor_id"]
+    assert rows["new"]["session_id"] != rows["still"]["session_id"]
+
+
+def test_tabs_share_visitor_and_session(site: TrackedSite) -> None:
+    first, second = site.open("/p/one"), site.open("/p/two")
+    for page in (first, second, first):
+        page.evaluate("sluice.track('own')")
+    first.close()
+    second.close()
+    rows = site.delivered("own", least=3)
+    assert len({(row["visitor_id"], row["session_id"]) for row in rows}) == 1
+
+
+def test_a_new_campaign_begins_a_session_where_that_is_asked_for(site: TrackedSite) -> None:
+    site.attributes = "data-session-campaign"
+    page = site.open("/p/one?utm_source=a")
+    for path in ("/p/two", "/p/one?utm_source=a", "/p/three?gclid=b"):
+        site.go(page, path)
+    page.close()
+    rows = site.delivered("page_view", least=4)
+    assert [row["session_index"] for row in rows] == [1, 1, 1, 2]
+
+
+def test_two_trackers_on_one_page_know_nothing_of_each_other(site: TrackedSite) -> None:
+    site.body = """<script async src="/js/tracking.js" data-name="other" data-site-id="other.example"
+      data-off="clicks"></script><h1>Hello</h1>"""
+    page = site.open()
+    page.wait_for_function("window.other && other.isLoaded !== undefined || window.other")
+    page.evaluate("sluice.track('mine'); other.track('theirs'); other.identify('o')")
+    page.click("h1")
+    page.close()
+    (mine,) = site.delivered("mine")
+    assert site.rows("theirs") == [] and len(site.rows("click")) == 1
+    site.site_id = "other.example"
+    (theirs,) = site.delivered("theirs")
+    assert theirs["visitor_id"] != mine["visitor_id"]
+    assert site.rows("click") == []
+
+
+def test_a_script_tag_that_stands_twice_counts_once(site: TrackedSite) -> None:
+    site.body = f'<script async src="/js/tracking.js" data-site-id="{site.site_id}"></script><h1>Hi</h1>'
+    page = site.open()
+    page.click("h1")
+    page.close()
+    assert len(site.delivered("click")) == 1
+    assert len(site.rows("page_view")) == 1
+
+
+def test_plugins_of_ours_are_loaded_by_name_and_others_are_functions(site: TrackedSite) -> None:
+    site.attributes = 'data-plugins="errors" data-own-setting="7"'
+    page = site.open()
+    page.evaluate("""sluice('use', (sluice, host) => {
+      sluice.track('from_plugin', { setting: host.option('ownSetting'), text: host.redact('a@b.example') });
+      host.onHide(() => sluice.track('last_words'));
+      host.onView(() => sluice.track('after_view'));
+    })""")
+    page.wait_for_function("performance.getEntriesByType('resource').some(r => /[0-9a-f]{9}.js/.test(r.name))")
+    page.evaluate("history.pushState({}, '', '/p/two')")
+    page.evaluate("setTimeout(() => { throw Error('oh no') })")
+    site.wait_for_event(page, "js_error")
+    page.close()
+    rows = {row["event_type"]: row for row in site.delivered(least=6)}
+    assert rows["from_plugin"]["properties"] == {"setting": "7", "text": "[redacted:email]"}
+    assert "last_words" in rows and rows["after_view"]["path"] == "/p/two"
+    assert "oh no" in rows["js_error"]["properties"]["message"]
+    site.errors.clear()
+
+
+def test_a_long_quiet_page_still_sends_what_waits(site: TrackedSite) -> None:
+    page = site.open()
+    page.evaluate("sluice.track('own')")
+    page.wait_for_function("heard.some(([name, detail]) => name === 'sluice:sent')", timeout=15_000)
+    sent = site.heard(page, "sluice:sent")
+    assert sum(len(one["eventIds"]) for one in sent) == 2

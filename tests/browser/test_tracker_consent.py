@@ -1,0 +1,181 @@
+"""Consent, signals and opt-out: what is stored and sent in each state, as the bucket shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.tracked_site import TrackedSite
+
+STORED = """async () => ({
+  local: Object.keys(localStorage), cookie: document.cookie,
+  databases: (await indexedDB.databases()).map(({ name }) => name),
+  locks: (await navigator.locks.query()).held.map(({ name }) => name),
+})"""
+NOTHING: dict[str, Any] = {"local": [], "cookie": "", "databases": [], "locks": []}
+
+
+def collects(page: Page) -> list[str]:
+    """The bodies that go to the collector from now on."""
+    bodies: list[str] = []
+    page.on("request", lambda r: bodies.append(r.post_data or "") if "/collect" in r.url else None)
+    return bodies
+
+
+def hide(page: Page) -> None:
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+
+
+def test_before_consent_nothing_is_stored_or_sent_and_on_grant_what_was_held_goes(
+    site: TrackedSite,
+) -> None:
+    site.attributes = "data-consent"
+    page = site.open()
+    bodies = collects(page)
+    page.click("h1")
+    page.evaluate("sluice.identify('u-1', { plan: 'a' }); sluice.track('own', { n: 1 }, true)")
+    hide(page)
+    assert page.evaluate(STORED) == NOTHING
+    assert bodies == []
+    page.evaluate("sluice.consent('granted', { policy: '2026-11' })")
+    site.wait_for_event(page, "own")
+    page.evaluate("sluice.track('later')")
+    page.close()
+    rows = site.delivered(least=5)
+    assert [row["event_type"] for row in rows[:5]] == ["page_view", "click", "identify", "own", "later"]
+    assert {(row["consent"], row["consent_policy"]) for row in rows} == {("granted", "2026-11")}
+    assert len({(row["visitor_id"], row["session_id"]) for row in rows}) == 1
+    assert rows[0]["visitor_id"] and rows[3]["user_id"] == "u-1"
+
+
+def test_an_answer_is_remembered_and_can_be_taken_back(site: TrackedSite) -> None:
+    site.attributes = "data-consent"
+    page = site.open()
+    page.evaluate("sluice.consent('granted')")
+    site.wait_for_event(page, "page_view")
+    visitor = page.evaluate("localStorage.sluice_visitor")
+    site.go(page, "/p/two")
+    site.wait_for_event(page, "page_view")
+    assert page.evaluate("localStorage.sluice_visitor") == visitor
+    page.evaluate("sluice.consent('denied')")
+    bodies = collects(page)
+    page.click("h1")
+    page.evaluate("sluice.track('own', {}, true)")
+    site.go(page, "/p/three")
+    page.evaluate("sluice.track('own', {}, true)")
+    hide(page)
+    assert page.evaluate("Object.entries(localStorage)") == [["sluice_consent", "denied "]]
+    assert bodies == []
+    page.evaluate("sluice.consent('granted')")
+    page.evaluate("sluice.track('again')")
+    assert page.evaluate("localStorage.sluice_visitor") not in (None, visitor)
+    page.close()
+    (again,) = site.delivered("again")
+    assert again["visitor_id"] != visitor
+    assert site.rows("own") == []
+
+
+def test_denied_at_once_nothing_is_ever_told(site: TrackedSite) -> None:
+    site.attributes = "data-consent"
+    page = site.open()
+    bodies = collects(page)
+    page.click("h1")
+    page.evaluate("sluice.consent('denied'); sluice.track('own', {}, true)")
+    hide(page)
+    assert page.evaluate("Object.keys(localStorage)") == ["sluice_consent"]
+    assert bodies == []
+
+
+def test_cookieless_pings_go_without_ids_and_store_nothing(site: TrackedSite) -> None:
+    site.attributes = 'data-consent data-before-consent="cookieless" data-flush-seconds="0"'
+    page = site.open()
+    page.click("h1")
+    page.wait_for_function("heard.filter(([name]) => name === 'sluice:sent').length > 0")
+    hide(page)
+    assert page.evaluate("Object.keys(localStorage)") == []
+    assert page.evaluate("document.cookie") == ""
+    page.close()
+    rows = site.delivered("page_view")
+    assert [row["session_id"] for row in rows] == [None]
+    assert all((row["visitor_id"] or "daily-").startswith("daily-") for row in site.rows())
+    assert {row["consent"] for row in site.rows()} == {None}
+
+
+@pytest.mark.parametrize("signal", ["globalPrivacyControl", "doNotTrack"])
+def test_a_privacy_signal_is_heard_before_anything_is_read(site: TrackedSite, signal: str) -> None:
+    value = "true" if signal == "globalPrivacyControl" else "'1'"
+    site.context.add_init_script(
+        f"Object.defineProperty(navigator, '{signal}', {{ get: () => {value} }});"
+        "const touched = window.touched = [];"
+        "for (const name of ['localStorage', 'indexedDB']) {"
+        "  const real = window[name];"
+        "  Object.defineProperty(window, name, { get() { touched.push(name); return real } }) }"
+    )
+    page = site.open()
+    bodies = collects(page)
+    page.click("h1")
+    page.evaluate("sluice.identify('u'); sluice.consent('granted'); sluice.track('own', {}, true)")
+    page.evaluate("sluice.reset(); sluice.group('g'); sluice.flush()")
+    hide(page)
+    assert page.evaluate("touched") == []
+    assert page.evaluate(STORED) == NOTHING
+    assert bodies == []
+
+
+def test_a_site_may_decide_against_the_signals(site: TrackedSite) -> None:
+    site.attributes = 'data-respect-dnt="false"'
+    site.context.add_init_script("Object.defineProperty(navigator, 'doNotTrack', { get: () => '1' })")
+    page = site.open()
+    site.wait_for_event(page, "page_view")
+    page.close()
+    assert len(site.delivered("page_view")) == 1
+
+
+def test_an_opt_out_forgets_everything_and_holds_on_the_next_page(site: TrackedSite) -> None:
+    page = site.open()
+    page.evaluate("sluice.identify('u-1')")
+    page.evaluate("sluice.track('unsent'); sluice.optOut(); sluice.track('own', {}, true)")
+    bodies = collects(page)
+    site.go(page, "/p/two")
+    page.click("h1")
+    hide(page)
+    assert page.evaluate("Object.entries(localStorage)") == [["sluice_opt_out", "1"]]
+    kept = """() => new Promise((resolve) => {
+      const open = indexedDB.open("sluice");
+      open.onsuccess = () => {
+        const all = open.result.transaction("events").objectStore("events").count();
+        all.onsuccess = () => resolve(all.result);
+      };
+    })"""
+    assert page.evaluate(kept) == 0
+    assert bodies == []
+    page.evaluate("sluice.optIn(); sluice.track('back')")
+    page.close()
+    assert len(site.delivered("back")) == 1
+    assert site.rows("unsent") == site.rows("own") == []
+
+
+def test_local_storage_that_is_refused_falls_back_to_a_cookie_and_then_to_memory(
+    site: TrackedSite,
+) -> None:
+    refuse = "Object.defineProperty(window, '{}', {{ get() {{ throw new DOMException('no') }} }});"
+    site.context.add_init_script(refuse.format("localStorage"))
+    page = site.open()
+    site.wait_for_event(page, "page_view")
+    assert "sluice_visitor=" in page.evaluate("document.cookie")
+    site.go(page, "/p/two")
+    site.wait_for_event(page, "page_view")
+    page.close()
+    one, two = site.delivered("page_view", least=2)
+    assert (one["visitor_id"], one["session_id"]) == (two["visitor_id"], two["session_id"])
+    site.context.add_init_script(
+        "Object.defineProperty(document, 'cookie', { get() { throw Error() }, set() { throw Error() } })"
+        + refuse.format("indexedDB")
+    )
+    page = site.open("/p/three")
+    page.evaluate("sluice.track('in memory')")
+    page.close()
+    (row,) = site.delivered("in memory")
+    assert row["visitor_id"] not in (None, one["visitor_id"])

@@ -265,6 +265,28 @@ def test_a_closed_tab_and_a_form_taken_away_are_leaving_too(site: Site, page: Pa
     assert len(told(page)) == 4, "told once"
 
 
+HIDE = """() => {
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+  delete document.hidden;
+}"""
+
+
+def test_who_comes_back_and_goes_on_takes_the_leaving_back(site: Site, page: Page) -> None:
+    form = '<form name="ask" data-sluice-mask><input aria-label="Ann"><button>Ask</button></form>'
+    visit(page, site.page("/ask", "forms", form))
+    page.evaluate(HIDE)
+    page.get_by_role("textbox").fill("why")
+    page.evaluate(HIDE)
+    page.evaluate(HIDE)
+    page.get_by_role("textbox").fill("why not")
+    page.get_by_role("button").click()
+    page.wait_for_url("**/ask?")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert [type_ for type_, _ in told(page)] == ["form_start", "form_abandon", "form_complete"]
+    assert told(page)[0][1] == {"form": "ask", "field": "input"}, "a masked label is not told"
+
+
 # Experiments
 
 VARIANTS = """

@@ -171,7 +171,7 @@ def test_local_storage_that_is_refused_falls_back_to_a_cookie_and_then_to_memory
     one, two = site.delivered("page_view", least=2)
     assert (one["visitor_id"], one["session_id"]) == (two["visitor_id"], two["session_id"])
     site.context.add_init_script(
-        "Object.defineProperty(document, 'cookie', { get() { throw Error() }, set() { throw Error() } })"
+        "Object.defineProperty(document, 'cookie', { get() { throw Error() }, set() { throw Error() } });"
         + refuse.format("indexedDB")
     )
     page = site.open("/p/three")

@@ -48,16 +48,21 @@ export function isInstalled(host: object, name: string): boolean {
   return !!(host as Host)[name]?.isLoaded;
 }
 
-/** Replace the stub; what it queued, and what comes until then, runs when the result is called. */
-export function installApi(host: object, name: string, commands: Commands): () => void {
+/**
+ * Replace the stub. What it queued, and what comes until then, runs when the result is called: of
+ * all that waits what is called so; without a name the rest, and from then on everything at once.
+ */
+export function installApi(host: object, name: string, commands: Commands): (only?: RegExp) => void {
   let waiting: Command[] | undefined = Array.from((host as Host)[name]?.q || []);
 
-  const run = guard((command: Command) => {
-    if (!waiting) {
-      const [verb, ...args] = Array.from(command);
-      (commands[verb as keyof Commands] as (...args: unknown[]) => void)(...args);
-    } else if (waiting.length < MAX_WAITING) waiting.push(command);
+  const perform = guard((command: Command) => {
+    const [verb, ...args] = Array.from(command);
+    (commands[verb as keyof Commands] as (...args: unknown[]) => void)(...args);
   });
+  const run = (command: Command) => {
+    if (!waiting) perform(command);
+    else if (waiting.length < MAX_WAITING) waiting.push(command);
+  };
   const sluice = ((...command: unknown[]) => run(command)) as Sluice;
   for (const verb in commands) {
     sluice[verb as keyof Commands] = (...args: unknown[]) => run([verb, ...args]);
@@ -67,9 +72,10 @@ export function installApi(host: object, name: string, commands: Commands): () =
   sluice.q = { push: (...more) => more.forEach(run) };
   (host as { [name: string]: unknown })[name] = sluice;
 
-  return () => {
+  return (only) => {
     const before = waiting!;
-    waiting = undefined;
-    before.forEach(run);
+    const isNow = (command: Command) => !only || only.test(command[0] as string);
+    waiting = only && before.filter((command) => !isNow(command));
+    before.filter(isNow).forEach(perform);
   };
 }

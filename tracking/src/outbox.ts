@@ -90,7 +90,7 @@ export function createOutbox(name: string): Outbox {
     remove(events) {
       const ids = idsOf(events);
       ids.forEach((id) => unsaved.delete(id));
-      change((store) => ids.forEach((id) => store.delete(id))).catch(() => {});
+      if (opened) change((store) => ids.forEach((id) => store.delete(id))).catch(() => {});
     },
     clear() {
       unsaved.clear();
@@ -98,9 +98,12 @@ export function createOutbox(name: string): Outbox {
     },
     leave(onTheWay, isWell) {
       const note: Note = { at: Date.now(), isWell, sent: idsOf(onTheWay), unsaved: [...unsaved.values()] };
-      localStorage[page] = JSON.stringify(note);
+      // Where nothing may be kept, nothing was opened.
+      if (opened && (onTheWay[0] || unsaved.size)) localStorage[page] = JSON.stringify(note);
+      else if (opened) localStorage.removeItem(page);
     },
     stay() {
+      if (!opened) return;
       hold();
       localStorage.removeItem(page);
     },

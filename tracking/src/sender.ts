@@ -55,7 +55,8 @@ export function createSender(options: SenderOptions): Sender {
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
-  let hasRecovered = !outbox;
+  let isKeeping = false;
+  let hasRecovered = false;
   let hasFailed = false;
   /** In a row, and since when. */
   let failures = 0;
@@ -135,7 +136,7 @@ export function createSender(options: SenderOptions): Sender {
       announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
       outbox?.remove(batch);
     } else drop(batch, "refused", status);
-    if (!hasRecovered) {
+    if (isKeeping && !hasRecovered) {
       hasRecovered = true;
       void outbox!.claim(!hasFailed).then((left) => {
         enqueue(left.concat(queue));
@@ -173,7 +174,10 @@ export function createSender(options: SenderOptions): Sender {
 
   return {
     add(event, isUrgent, isKept) {
-      if (isKept) outbox?.put(event);
+      if (isKept && outbox) {
+        isKeeping = true;
+        outbox.put(event);
+      }
       enqueue([...queue, event]);
       proceed(isUrgent);
     },

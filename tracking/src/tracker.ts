@@ -163,6 +163,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     },
     reset: forget,
     consent(state, options) {
+      if (isSignalled()) return;
       consent = state;
       policy = (options?.policy || "").slice(0, MAX_NAME_CHARS);
       // A visitor's own answer is kept, so that they need not be asked on every page.
@@ -176,6 +177,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
       begin();
     },
     optOut() {
+      if (isSignalled()) return;
       stop();
       write(OPT_OUT, "1");
     },
@@ -202,6 +204,8 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   whenActivated(() => {
     onceOwnError((error) => record("tracker_error", { message: redact(error + "") }));
     if (/^(tcf|gcm)$/.test(data.consent!)) use("consent");
+    // What was said about the visitor before the script came holds for the first view, too.
+    replay(/^(reset|consent|opt)/);
     viewUrl = cleanUrl(location.href);
     tellEngagement = unlessOff("engagement", () =>
       watchEngagement((engagedMs) => record("engagement", { engagedMs }, false, { url: viewUrl }), now),

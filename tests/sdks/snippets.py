@@ -99,7 +99,7 @@ Answer = Callable[[str], tuple[str, bytes]]
 def open_site(
     browser: Browser, answer: Answer | Mapping[str, str], *, csp: str = STRICT_CSP
 ) -> Iterator[SitePage]:
-    """A site with the tracker and its plugins at /js/; other paths are HTML, or `answer`'s to tell."""
+    """A site, the tracker and its plugins at /js/; what else there is, `answer` tells."""
 
     def find(path: str) -> tuple[str, bytes]:
         built = DIST / path.removeprefix("/js/")

@@ -18,8 +18,8 @@ export interface SluiceConsentOptions {
 
 /** What the tracker does, each as a method once it has come. */
 export interface SluiceCommands {
-  /** Record an event of the site's own kind. */
-  track(name: string, properties?: SluiceProperties): void;
+  /** Record an event of the site's own kind; `isUrgent` sends it at once. */
+  track(name: string, properties?: SluiceProperties, isUrgent?: boolean): void;
   /** Record a page view that no change of address tells. */
   page(properties?: SluiceProperties): void;
   /** Say who is signed in; later events carry it, on later pages too, until `reset`. */
@@ -44,7 +44,7 @@ export interface SluiceCommands {
 
 /** Each command as a call; it waits where the tracker has not come yet. */
 export interface SluiceCall {
-  (command: "track", name: string, properties?: SluiceProperties): void;
+  (command: "track", name: string, properties?: SluiceProperties, isUrgent?: boolean): void;
   (command: "page", properties?: SluiceProperties): void;
   (command: "identify", userId: string, traits?: SluiceProperties): void;
   (command: "alias", userId: string, previousId?: string): void;

@@ -7,15 +7,22 @@ import subprocess
 from playwright.sync_api import Browser
 
 from tests.sdks.collector import Collector
-from tests.sdks.node import run_script
+from tests.sdks.node import needs_node, run_script
 from tests.sdks.snippets import SNIPPETS, open_site, wait_for_type
 
 GTM = SNIPPETS / "gtm"
 SRC = "https://events.shop.example/js/tracking.js"
+CONSENT = """<script>
+  window.dataLayer = [];
+  function gtag() { dataLayer.push(arguments); }
+  gtag("consent", "default", { analytics_storage: "denied" });
+  gtag("consent", "update", { analytics_storage: "granted" });
+</script>"""
 START = [["consent", "granted"], ["use", "vitals"], ["use", "errors"]]
 
 
 def test_the_template_is_what_its_parts_make() -> None:
+    needs_node()
     command = ["node", "make-template.mjs", "--check"]
     done = subprocess.run(command, cwd=GTM, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -51,7 +58,7 @@ def test_the_html_tag_loads_the_tracker_with_its_attributes(
     tag = tag.replace(SRC, "/js/tracking.js")
     tag = tag.replace("https://events.shop.example/collect", collector.url + "/collect")
     # As Tag Manager does it: the markup is put in, and its scripts are made anew to run.
-    page = f"<!doctype html><title>Shop</title><link rel=icon href=data:,><div>{tag}</div>"
+    page = f"<!doctype html><title>Shop</title><link rel=icon href=data:,>{CONSENT}<div>{tag}</div>"
     allow_inline = (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; connect-src *; img-src data:"
     )
@@ -64,4 +71,5 @@ def test_the_html_tag_loads_the_tracker_with_its_attributes(
         wait_for_type(collector, "page_view", 1)
         (attributes,) = site.tags
     assert (signup.site_id, signup.properties) == ("shop.example", {"plan": "pro"})
+    assert attributes["data-consent"] == "gcm"
     assert attributes["data-plugins"] == "vitals errors"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from tests.sdks.collector import Collector
@@ -75,26 +76,26 @@ def run(url: str, **scenario: Any) -> dict[str, Any]:
 
 
 def test_a_purchase_from_product_to_thank_you(collector: Collector) -> None:
-    session = json.dumps({"id": "s-1", "startedAt": 1, "lastAt": 1, "index": 3})
+    session = json.dumps({"id": "s-1", "lastAt": time.time() * 1000, "index": 3})
     run(
         collector.url,
         steps=VISIT,
         stored={"sluice_visitor": "ours", "sluice_session": session},
     )
     rows = {row.event_type: row for row in collector.wait_for(5)}
-    assert set(rows) == {"page_view", "product_view", "add_to_cart", "checkout_start", "purchase"}
+    assert set(rows) == {"page_view", "product_view", "add_to_cart", "checkout", "purchase"}
     for row in rows.values():
         assert row.site_id == "shop.example"
         assert (row.visitor_id, row.session_id) == ("ours", "s-1"), "as the tracker calls them"
         assert (row.payload["source"], row.payload["consent"]) == ("shopify", "granted")
         assert row.payload["language"] == "de-CH"
-    assert rows["product_view"].properties == TOLD
+    assert rows["product_view"].properties == TOLD | {"quantity": 1, "value": 89.5}
     assert rows["product_view"].payload["url"] == f"{SHOP}/products/shoe?utm_source=news"
-    assert rows["add_to_cart"].properties == TOLD | {"quantity": 2}
-    money = {"revenue": 186, "tax": 13.3, "shipping": 7, "currency": "CHF"}
+    assert rows["add_to_cart"].properties == TOLD | {"quantity": 2, "value": 179}
+    money = {"value": 186, "itemCount": 2, "tax": 13.3, "shipping": 7, "currency": "CHF"}
     items = {"items": [TOLD | {"quantity": 2}]}
-    assert rows["checkout_start"].properties == money | items
-    assert rows["purchase"].properties == money | items | {"orderId": "1001"}
+    assert rows["checkout"].properties == money | items
+    assert rows["purchase"].properties == money | items | {"orderId": "1001", "revenue": 186}
     # The theme's tracker counts the shop's own pages; the pixel those that it cannot be on.
     assert rows["page_view"].payload["url"] == f"{SHOP}/checkouts/cn/…"
     assert rows["purchase"].payload["path"] == "/checkouts/cn/…/thank-you"
@@ -106,9 +107,11 @@ def test_a_purchase_from_product_to_thank_you(collector: Collector) -> None:
 def test_without_the_tracker_it_counts_every_page_by_shopify_s_visitor(
     collector: Collector,
 ) -> None:
-    run(collector.url, steps=VISIT[:1], pageViews="all")
+    ended = json.dumps({"id": "s-1", "lastAt": (time.time() - 1801) * 1000, "index": 3})
+    run(collector.url, steps=VISIT[:1], pageViews="all", stored={"sluice_session": ended})
     (row,) = collector.wait_for(1)
     assert (row.event_type, row.visitor_id) == ("page_view", "shopify-client")
+    assert row.session_id is None
 
 
 def test_nothing_leaves_before_consent_and_what_was_held_goes_then(collector: Collector) -> None:

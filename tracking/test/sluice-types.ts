@@ -10,19 +10,23 @@ type Holds<Claim extends true> = Claim;
 /** Both take what the other takes. */
 type Agree<One, Other> = [One] extends [Other] ? ([Other] extends [One] ? true : false) : false;
 type Arguments<Of> = Of extends (...args: infer Args) => void ? Args : never;
+/** All that a page may write is taken, and there is nothing more to write. Of states a page knows fewer. */
+type Takes<Page extends unknown[], Tracker extends unknown[]> = Page extends Tracker
+  ? Agree<Page["length"], Tracker["length"]>
+  : false;
 /** The names of the commands on which they differ; `never` is what is wanted. */
-type Disagreements<One, Other> = {
-  [Name in keyof One | keyof Other]: Name extends keyof One & keyof Other
-    ? Agree<Arguments<One[Name]>, Arguments<Other[Name]>> extends true
+type Disagreements<Page, Tracker> = {
+  [Name in keyof Page | keyof Tracker]: Name extends keyof Page & keyof Tracker
+    ? Takes<Arguments<Page[Name]>, Arguments<Tracker[Name]>> extends true
       ? never
       : Name
     : Name;
-}[keyof One | keyof Other];
+}[keyof Page | keyof Tracker];
 type None<Names> = [Names] extends [never] ? true : false;
 
-// What `src/api.ts` does not have yet is left out; each is held against it from the moment it has.
-type NotYet = Exclude<"alias" | "group" | "consent" | "use", keyof Commands>;
-export type CommandsAgree = Holds<None<Disagreements<Omit<SluiceCommands, NotYet>, Commands>>>;
+// Until `src/api.ts` has its new commands, the others alone are held against it.
+type NotYet = "alias" extends keyof Commands ? never : "alias" | "group" | "consent" | "use" | "track";
+export type CommandsAgree = Holds<None<Disagreements<Omit<SluiceCommands, NotYet>, Omit<Commands, NotYet>>>>;
 
 /** `sluice("track", …)`, made of `track(…)`. */
 type AsCall<Of> = { [Name in keyof Of]: (command: Name, ...args: Arguments<Of[Name]>) => void }[keyof Of];

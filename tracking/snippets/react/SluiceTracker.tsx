@@ -10,8 +10,8 @@ export interface SluiceTrackerProps {
   endpoint?: string;
   /** `false` ignores Do Not Track and Global Privacy Control. */
   respectDnt?: boolean;
-  /** What holds until `sluice("consent", …)` says otherwise. */
-  consent?: "granted" | "denied" | "pending";
+  /** Whose answer is waited for: that of `sluice("consent", …)`, of IAB TCF, of Google's Consent Mode. */
+  consent?: "pending" | "tcf" | "gcm";
   /** Names of plugins: ["vitals", "errors"]. */
   plugins?: readonly string[];
   /** Any other `data-<name>` of the script tag, in camel case: { flushSeconds: 10 }. */

@@ -7,14 +7,15 @@ const SITE_ID = "shop.example";
 const PAGE_VIEWS = "checkout";
 
 const MAX_HELD = 100;
+const SESSION_IDLE_MS = 30 * 60 * 1000;
 const RETRY_AFTER_MS = [500, 2000, 8000];
 
 const TOLD_AS = {
   page_viewed: ["page_view", () => undefined],
-  product_viewed: ["product_view", (data) => tellVariant(data.productVariant)],
+  product_viewed: ["product_view", (data) => tellLine({ merchandise: data.productVariant, quantity: 1 })],
   product_added_to_cart: ["add_to_cart", (data) => tellLine(data.cartLine)],
-  checkout_started: ["checkout_start", (data) => tellCheckout(data.checkout)],
-  checkout_completed: ["purchase", (data) => tellCheckout(data.checkout)],
+  checkout_started: ["checkout", (data) => tellCheckout(data.checkout)],
+  checkout_completed: ["purchase", (data) => tellPurchase(data.checkout)],
 };
 
 let isAllowed = mayAnalyse(init.customerPrivacy);
@@ -92,23 +93,28 @@ function tellVariant(variant) {
 }
 
 function tellLine(line) {
-  return line ? { ...tellVariant(line.merchandise), quantity: line.quantity } : undefined;
+  if (!line || !line.merchandise) return undefined;
+  const { price, quantity } = { ...tellVariant(line.merchandise), quantity: line.quantity };
+  return { ...tellVariant(line.merchandise), quantity, value: price === undefined ? undefined : price * quantity };
 }
 
 function tellCheckout(checkout) {
   if (!checkout) return undefined;
   const amount = (money) => (money ? money.amount : undefined);
+  const lines = checkout.lineItems || [];
   return {
-    orderId: checkout.order ? checkout.order.id : undefined,
-    revenue: amount(checkout.totalPrice),
+    value: amount(checkout.totalPrice),
     tax: amount(checkout.totalTax),
     shipping: amount(checkout.shippingLine && checkout.shippingLine.price),
     currency: checkout.currencyCode,
-    items: (checkout.lineItems || []).map((line) => ({
-      ...tellVariant(line.variant),
-      quantity: line.quantity,
-    })),
+    itemCount: lines.reduce((count, line) => count + line.quantity, 0),
+    items: lines.map((line) => ({ ...tellVariant(line.variant), quantity: line.quantity })),
   };
+}
+
+function tellPurchase(checkout) {
+  const told = tellCheckout(checkout);
+  return told && { orderId: checkout.order ? checkout.order.id : undefined, revenue: told.value, ...told };
 }
 
 function orderIdOf(event) {
@@ -168,7 +174,8 @@ async function whoIsHere(event) {
 
 async function sessionId(read) {
   try {
-    return JSON.parse(await read("sluice_session")).id;
+    const { id, lastAt } = JSON.parse(await read("sluice_session"));
+    return Math.abs(Date.now() - lastAt) < SESSION_IDLE_MS ? id : undefined;
   } catch {
     return undefined;
   }

@@ -60,12 +60,19 @@ $tests = array(
 		same( "<script src=\"/wp-content/plugins/sluice/js/page.js?ver=0.1.0\" id=\"sluice-page-js\"></script>\n", print_scripts( true ) );
 	},
 	'every setting is an attribute, escaped' => static function () {
-		set_up( array( 'site_id' => 'a"onload="x&', 'endpoint' => '/collect?a=1&b=2', 'plugins' => 'vitals errors', 'respect_dnt' => false, 'consent' => 'pending' ) );
+		set_up( array( 'site_id' => 'a"onload="x&', 'endpoint' => '/collect?a=1&b=2', 'plugins' => 'vitals errors', 'respect_dnt' => false, 'consent' => 'wp_consent_api', 'before_consent' => 'cookieless' ) );
 		do_action( 'wp_enqueue_scripts' );
 		same(
-			'<script async data-site-id="a&quot;onload=&quot;x&amp;" data-endpoint="/collect?a=1&amp;b=2" data-plugins="vitals errors" data-respect-dnt="false" data-consent="pending" src="https://events.shop.example/js/tracking.js" id="sluice-js"></script>' . "\n",
+			'<script async data-site-id="a&quot;onload=&quot;x&amp;" data-endpoint="/collect?a=1&amp;b=2" data-plugins="vitals errors" data-respect-dnt="false" data-consent="pending" data-before-consent="cookieless" src="https://events.shop.example/js/tracking.js" id="sluice-js"></script>' . "\n",
 			print_scripts( false )
 		);
+	},
+	'a banner that the tracker hears itself is named to it' => static function () {
+		foreach ( array( 'none' => null, 'pending' => 'pending', 'wp_consent_api' => 'pending', 'tcf' => 'tcf', 'gcm' => 'gcm' ) as $consent => $said ) {
+			$attributes = sluice_attributes( array_merge( sluice_defaults(), array( 'consent' => $consent ) ) );
+			same( $said, $attributes['data-consent'] ?? null );
+			same( false, isset( $attributes['data-before-consent'] ) );
+		}
 	},
 	'the tag as other versions of WordPress print it' => static function () {
 		set_up();
@@ -120,6 +127,7 @@ $tests = array(
 				'endpoint'       => '',
 				'respect_dnt'    => false,
 				'consent'        => 'none',
+				'before_consent' => 'hold',
 				'plugins'        => 'vitals errors replay',
 				'excluded_roles' => array( 'editor', 'ab' ),
 				'woocommerce'    => true,
@@ -176,7 +184,7 @@ $tests = array(
 		set_up( array( 'woocommerce' => true ) );
 		same( array(), told() );
 		Shop::$page_of = 7;
-		$product       = array( 'productId' => '7', 'sku' => 'shoe-7', 'name' => 'Shoe red', 'price' => 89.5, 'currency' => 'CHF' );
+		$product       = array( 'productId' => '7', 'sku' => 'shoe-7', 'name' => 'Shoe red', 'price' => 89.5, 'currency' => 'CHF', 'quantity' => 1, 'value' => 89.5 );
 		same( array( array( 'track', 'product_view', $product ) ), told() );
 		set_up();
 		Shop::$page_of = 7;
@@ -186,7 +194,7 @@ $tests = array(
 		set_up( array( 'woocommerce' => true ) );
 		do_action( 'woocommerce_add_to_cart', 'k', 7, 2, 8, array(), array() );
 		do_action( 'woocommerce_add_to_cart', 'k', 404, 1, 0, array(), array() );
-		$product = array( 'productId' => '7', 'variantId' => '8', 'sku' => 'shoe-7-42', 'name' => 'Shoe, 42', 'price' => 89.5, 'currency' => 'CHF', 'quantity' => 2 );
+		$product = array( 'productId' => '7', 'variantId' => '8', 'sku' => 'shoe-7-42', 'name' => 'Shoe, 42', 'price' => 89.5, 'currency' => 'CHF', 'quantity' => 2, 'value' => 179 );
 		same( array( array( 'track', 'add_to_cart', $product ) ), told() );
 		same( array(), told() );
 	},
@@ -218,7 +226,7 @@ $tests = array(
 		do_action( 'woocommerce_thankyou', 404 );
 		$shoe = array( 'productId' => '7', 'sku' => 'shoe-7', 'name' => 'Shoe red', 'price' => 80.55, 'currency' => 'CHF', 'quantity' => 2 );
 		$gone = array( 'name' => 'No more sold', 'price' => 80.55, 'quantity' => 1 );
-		$order = array( 'orderId' => '1001', 'revenue' => 186.0, 'tax' => 13.3, 'shipping' => 7.0, 'currency' => 'CHF', 'coupons' => array( 'autumn' ), 'items' => array( $shoe, $gone ) );
+		$order = array( 'orderId' => '1001', 'value' => 186.0, 'revenue' => 186.0, 'tax' => 13.3, 'shipping' => 7.0, 'currency' => 'CHF', 'coupons' => array( 'autumn' ), 'itemCount' => 3, 'items' => array( $shoe, $gone ) );
 		same( array( array( 'track', 'purchase', $order ) ), array_slice( sluice_commands(), $before ) );
 		same( 1, Shop::$orders[1001]->saved );
 	},

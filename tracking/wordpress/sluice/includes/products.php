@@ -17,6 +17,16 @@ function sluice_product( $product, string $currency ): array {
 	);
 }
 
+/** So many of one product, as one event: with what they cost together. */
+function sluice_line( $product, string $currency, $quantity ): array {
+	$told = sluice_product( $product, $currency );
+	$told['quantity'] = $quantity + 0;
+	if ( isset( $told['price'] ) ) {
+		$told['value'] = round( $told['price'] * $told['quantity'], 4 );
+	}
+	return $told;
+}
+
 function sluice_order( $order ): array {
 	$items = array();
 	foreach ( $order->get_items() as $item ) {
@@ -30,12 +40,14 @@ function sluice_order( $order ): array {
 	return sluice_without_blanks(
 		array(
 			'orderId'  => (string) $order->get_order_number(),
+			'value'    => sluice_amount( $order->get_total() ),
 			'revenue'  => sluice_amount( $order->get_total() ),
 			'tax'      => sluice_amount( $order->get_total_tax() ),
 			'shipping' => sluice_amount( $order->get_shipping_total() ),
 			'discount' => sluice_amount( $order->get_discount_total() ),
 			'currency' => (string) $order->get_currency(),
 			'coupons'  => array_values( $order->get_coupon_codes() ),
+			'itemCount' => array_sum( array_column( $items, 'quantity' ) ),
 			'items'    => $items,
 		)
 	);

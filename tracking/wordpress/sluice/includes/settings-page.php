@@ -71,8 +71,19 @@ function sluice_fields(): array {
 				'none'           => __( 'None is asked for', 'sluice' ),
 				'pending'        => __( 'Wait until the page calls sluice("consent", "granted")', 'sluice' ),
 				'wp_consent_api' => __( 'Ask the plugin WP Consent API (statistics)', 'sluice' ),
+				'tcf'            => __( 'Ask a banner by IAB TCF', 'sluice' ),
+				'gcm'            => __( 'Ask Google Consent Mode (analytics_storage)', 'sluice' ),
 			),
-			'help'    => __( 'Until it is granted, nothing is stored and nothing is sent.', 'sluice' ),
+			'help'    => __( 'What nobody answers is not granted.', 'sluice' ),
+		),
+		'before_consent' => array(
+			'title'   => __( 'Before consent', 'sluice' ),
+			'kind'    => 'choice',
+			'choices' => array(
+				'hold'       => __( 'Store nothing and send nothing', 'sluice' ),
+				'cookieless' => __( 'Store nothing, and send events that name no visitor', 'sluice' ),
+			),
+			'help'    => __( 'Where consent is asked for. What was held goes on consent, and is forgotten on denial.', 'sluice' ),
 		),
 		'plugins'        => array(
 			'title' => __( 'Tracker plugins', 'sluice' ),

@@ -3,7 +3,8 @@
 
 defined( 'ABSPATH' ) || exit;
 
-const SLUICE_CONSENT = array( 'none', 'pending', 'wp_consent_api' );
+const SLUICE_CONSENT        = array( 'none', 'pending', 'wp_consent_api', 'tcf', 'gcm' );
+const SLUICE_BEFORE_CONSENT = array( 'hold', 'cookieless' );
 const SLUICE_IDENTIFY = array( 'nobody', 'hash', 'id' );
 
 function sluice_defaults(): array {
@@ -13,6 +14,7 @@ function sluice_defaults(): array {
 		'endpoint'       => '',
 		'respect_dnt'    => true,
 		'consent'        => 'none',
+		'before_consent' => 'hold',
 		'plugins'        => '',
 		'excluded_roles' => array( 'administrator' ),
 		'woocommerce'    => false,
@@ -39,6 +41,7 @@ function sluice_sanitize( $given ): array {
 		'endpoint'       => sluice_clean_address( $text( 'endpoint' ) ),
 		'respect_dnt'    => ! empty( $given['respect_dnt'] ),
 		'consent'        => in_array( $text( 'consent' ), SLUICE_CONSENT, true ) ? $text( 'consent' ) : 'none',
+		'before_consent' => in_array( $text( 'before_consent' ), SLUICE_BEFORE_CONSENT, true ) ? $text( 'before_consent' ) : 'hold',
 		'plugins'        => sluice_clean_names( $text( 'plugins' ) ),
 		'excluded_roles' => array_values( array_unique( array_map( 'sanitize_key', array_filter( $roles, 'is_string' ) ) ) ),
 		'woocommerce'    => ! empty( $given['woocommerce'] ),

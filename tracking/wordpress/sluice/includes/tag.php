@@ -44,7 +44,11 @@ function sluice_attributes( array $settings ): array {
 		$attributes['data-respect-dnt'] = 'false';
 	}
 	if ( 'none' !== $settings['consent'] ) {
-		$attributes['data-consent'] = 'pending';
+		// The tracker itself hears a banner that speaks TCF or Google's Consent Mode.
+		$attributes['data-consent'] = in_array( $settings['consent'], array( 'tcf', 'gcm' ), true ) ? $settings['consent'] : 'pending';
+		if ( 'cookieless' === $settings['before_consent'] ) {
+			$attributes['data-before-consent'] = 'cookieless';
+		}
 	}
 	return $attributes;
 }

@@ -33,7 +33,7 @@ function sluice_tell_product(): void {
 	}
 	$product = wc_get_product( get_queried_object_id() );
 	if ( $product ) {
-		sluice_tell( 'track', 'product_view', sluice_product( $product, get_woocommerce_currency() ) );
+		sluice_tell( 'track', 'product_view', sluice_line( $product, get_woocommerce_currency(), 1 ) );
 	}
 }
 
@@ -47,7 +47,7 @@ function sluice_note_cart( $key, $product_id, $quantity, $variation_id = 0 ): vo
 		return;
 	}
 	$noted   = (array) WC()->session->get( SLUICE_CART, array() );
-	$noted[] = array_merge( sluice_product( $product, get_woocommerce_currency() ), array( 'quantity' => $quantity + 0 ) );
+	$noted[] = sluice_line( $product, get_woocommerce_currency(), $quantity );
 	WC()->session->set( SLUICE_CART, array_slice( $noted, -SLUICE_MAX_IN_CART ) );
 }
 

@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh chaos fuzz readers bench soak clean help
+.PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh wordpress chaos fuzz readers bench soak clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ tracker: tracking/node_modules/.ready  ## build the tracker and the demo's panel
 tracker-fresh: tracking/node_modules/.ready
 	@if [ -e tracking/node_modules/.absent ]; then echo "No Node here: the tracker's own checks are left to CI."; \
 	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh; fi
+
+wordpress:  ## pack the WordPress plugin: tracking/wordpress/sluice.zip
+	@$(PYTHON) tracking/wordpress/pack.py
 
 chaos: exporter/native/jsonb.so $(VENV)/.dev  ## the crash tests, for longer
 	CHAOS_KILLS=20 CHAOS_OUTAGES=100 CHAOS_FAULTS=200 CHAOS_FAULT_PAIRS=100 CHAOS_STEPS=100 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py tests/system/test_faulty_bucket.py -q -s

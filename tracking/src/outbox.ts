@@ -71,6 +71,9 @@ export function createOutbox(name: string): Outbox {
     release ||= (locks?.request(page, () => new Promise<void>((resolve) => (release = resolve))), () => {});
   }
 
+  const notes = () =>
+    Object.keys(localStorage).filter((key) => key.startsWith(name + "_") && key.length === page.length);
+
   listen(window, "pagehide", () => {
     // A page that holds a lock is not kept for the back button.
     release?.();
@@ -94,6 +97,7 @@ export function createOutbox(name: string): Outbox {
     },
     clear() {
       unsaved.clear();
+      notes().forEach((key) => localStorage.removeItem(key));
       change((store) => store.clear()).catch(() => {});
     },
     leave(onTheWay, isWell) {
@@ -112,13 +116,11 @@ export function createOutbox(name: string): Outbox {
       const isLeft = (owner: string) => owner !== page && !alive.includes(owner);
       const found: { [id: string]: Event } = {};
       const delivered = new Set<string>();
-      for (const key in localStorage) {
-        if (key.startsWith(name + "_") && key.length === page.length && isLeft(key)) {
-          const note: Note = JSON.parse(localStorage[key]);
-          localStorage.removeItem(key);
-          note.unsaved.forEach((event) => (found[event.eventId!] = event));
-          if (isWell && note.isWell && beganAt - note.at < NAVIGATION_MS) note.sent.forEach((id) => delivered.add(id));
-        }
+      for (const key of notes().filter(isLeft)) {
+        const note: Note = JSON.parse(localStorage[key]);
+        localStorage.removeItem(key);
+        note.unsaved.forEach((event) => (found[event.eventId!] = event));
+        if (isWell && note.isWell && beganAt - note.at < NAVIGATION_MS) note.sent.forEach((id) => delivered.add(id));
       }
       await change((store) => {
         const all: IDBRequest<Record[]> = store.getAll();

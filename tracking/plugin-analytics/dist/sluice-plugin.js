@@ -148,7 +148,8 @@ function createSender(options) {
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
-  let hasRecovered = !outbox;
+  let isKeeping = false;
+  let hasRecovered = false;
   let hasFailed = false;
   let failures = 0;
   let failingSince = 0;
@@ -217,7 +218,7 @@ function createSender(options) {
       announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
       outbox == null ? void 0 : outbox.remove(batch);
     } else drop(batch, "refused", status);
-    if (!hasRecovered) {
+    if (isKeeping && !hasRecovered) {
       hasRecovered = true;
       void outbox.claim(!hasFailed).then((left) => {
         enqueue(left.concat(queue));
@@ -244,7 +245,10 @@ function createSender(options) {
   }
   return {
     add(event, isUrgent, isKept) {
-      if (isKept) outbox == null ? void 0 : outbox.put(event);
+      if (isKept && outbox) {
+        isKeeping = true;
+        outbox.put(event);
+      }
       enqueue([...queue, event]);
       proceed(isUrgent);
     },

@@ -1,0 +1,91 @@
+"""`tracker_survival`: what happens to events in the wild, ours with the real stack behind them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from benchmarks.machine import report
+from benchmarks.tracker.certificate import server_context
+from benchmarks.tracker.lane import Lane, open_lane
+from benchmarks.tracker.scenarios import SCENARIOS
+from benchmarks.tracker.trackers import TRACKERS, Tracker
+from benchmarks.tracker.verdict import delivered_marks, judge
+from benchmarks.tracker.visits import Cell, Stage
+from tests.system.running_stack import RunningStack
+
+HERE = Path(__file__).resolve().parent
+
+
+def measure(*, visits: int, rows: list[str]) -> None:
+    """Play the rows, export once, and print a line for each row."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        build_peers(folder / "peers")
+        with running(folder) as stack, open_lanes(stack, TRACKERS, folder) as lanes:
+            played = _play(lanes, visits=visits, rows=rows)
+            stack.wait_until_delivered()
+            delivered = delivered_marks(stack.bucket("client") / "events")
+    for row, cells in played.items():
+        outcome = {cell.lane.tracker.name: judge(cell, delivered) for cell in cells}
+        report("tracker_survival", row=row, visits=visits, trackers=outcome)
+
+
+def _play(lanes: list[Lane], *, visits: int, rows: list[str]) -> dict[str, list[Cell]]:
+    played = {}
+    with sync_playwright() as playwright:
+        stage = Stage(playwright, lanes, visits=visits)
+        for row in rows:
+            played[row] = SCENARIOS[row](stage, row)
+            stage.end_visits()
+        stage.close()
+    return played
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[RunningStack]:
+    """PostgreSQL, collector, exporter and buckets."""
+    stack = RunningStack(folder / "data")
+    stack.start()
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
+@contextlib.contextmanager
+def open_lanes(
+    stack: RunningStack, trackers: tuple[Tracker, ...], folder: Path
+) -> Iterator[list[Lane]]:
+    """One for each tracker; `folder/peers` has the peers' scripts."""
+    certificate = server_context(folder)
+    lanes = [
+        open_lane(
+            tracker, collector_url=stack.url, scripts=folder / "peers", certificate=certificate
+        )
+        for tracker in trackers
+    ]
+    try:
+        yield lanes
+    finally:
+        for lane in lanes:
+            lane.close()
+
+
+def build_peers(folder: Path) -> str:
+    """Their scripts; returns what they weigh, as JSON."""
+    done = subprocess.run(
+        ["node", HERE / "build-peers.mjs", folder], check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def visits_wanted(default: int) -> int:
+    """BENCH_TRACKER_N, where it is given."""
+    return int(os.environ.get("BENCH_TRACKER_N", default))

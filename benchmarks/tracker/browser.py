@@ -11,7 +11,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Playwright
 
 # A peer that takes the visitor for a bot records nothing.
-USER_AGENT = (
+_USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
     " Chrome/156.0.0.0 Safari/537.36"
 )
@@ -26,6 +26,7 @@ _ARGUMENTS = [
     "--disable-blink-features=AutomationControlled",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--ignore-certificate-errors",
+    f"--user-agent={_USER_AGENT}",
 ]
 
 
@@ -45,9 +46,7 @@ def launch(playwright: Playwright) -> Browser:
 
 def launch_with_profile(playwright: Playwright, folder: Path) -> BrowserContext:
     """A browser that keeps what it knows in a folder, and is one visitor."""
-    return playwright.chromium.launch_persistent_context(
-        folder, user_agent=USER_AGENT, **_options()
-    )
+    return playwright.chromium.launch_persistent_context(folder, **_options())
 
 
 def kill_browser(folder: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.tracker.edge import Answer, Edge, Fault, Request
 from benchmarks.tracker.link import Link
@@ -42,6 +43,8 @@ class Lane:
         """Told by the wire; whether ours are delivered, the bucket tells."""
         self.pages: Counter[str] = Counter()
         """Requested, by path and query."""
+        self.may_go = threading.Event()
+        """Until then a page waits that has others prerendered."""
         self._collector, self._scripts = collect, scripts
         self._near = Edge(page=self._page, collect=self._collect)
         self._far = Edge(page=self._page, collect=self._collect, certificate=certificate)
@@ -83,6 +86,8 @@ class Lane:
         if path not in PAGES:
             return None
         self.pages[request.path] += 1
+        if path == "/held":
+            self.may_go.wait(20)
         return Answer(200, PAGES[path](self.tracker, request), _HTML)
 
     def _collect(self, request: Request) -> Answer:
@@ -97,22 +102,31 @@ _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "max-age=6
 
 
 def _prerendering(tracker: Tracker, request: Request) -> bytes:
-    """Has two pages rendered before they are asked for; a link leads to the first of them."""
-    addresses = urlsplit(request.path).query.split("next=")[1:]
-    listed = ", ".join(f'"/page?visit={address.strip("&")}"' for address in addresses)
+    """Has pages rendered before they are asked for, and goes to the first of them when it may."""
+    # Without the marks' ends: this page's own address is none of theirs.
+    addresses = [f"/page?visit=~{mark}~" for mark in parse_qs(urlsplit(request.path).query)["next"]]
+    listed = ", ".join(f'"{address}"' for address in addresses)
     rules = f'{{"prerender": [{{"source": "list", "urls": [{listed}], "eagerness": "immediate"}}]}}'
     return page_with(
         tracker,
         head=f"<script type=speculationrules>{rules}</script>",
-        body=f"<a id=next href='/page?visit={addresses[0].strip('&')}'>Next</a>",
+        body=f"<a id=next href='{addresses[0]}'>Next</a><script>"
+        "addEventListener('load', () => fetch('/held').then(() => next.click()))</script>",
     ).encode()
 
 
+_TELL = """<script>
+document.prerendering && document.addEventListener("prerenderingchange", () =>
+  fetch("/activated" + location.search));
+</script>"""
+
 PAGES: dict[str, Callable[[Tracker, Request], bytes]] = {
-    "/page": lambda tracker, _: page_with(tracker, body="<h1>A page</h1>").encode(),
+    "/page": lambda tracker, _: page_with(tracker, body="<h1>A page</h1>" + _TELL).encode(),
     "/elsewhere": lambda _, __: page_with(None, body="<h1>Without a tracker</h1>").encode(),
     "/prerendering": _prerendering,
     "/restored": lambda _, __: b"",
+    "/held": lambda _, __: b"",
+    "/activated": lambda _, __: b"",
 }
 
 

@@ -230,30 +230,21 @@ def prerendered(stage: Stage, name: str) -> list[Cell]:
     cells = stage.cells(name)
     for visit in all_visits(cells):
         asked, unasked = visit.new_view(), visit.new_view()
-        page = visit.context.new_page()
-        visit.page = page
-        page.goto(f"{visit.origin}/prerendering?next={asked}&next={unasked}")
-        page.wait_for_function(visit.lane.tracker.is_ready)
-        requested = visit.lane.pages
-        wait_for(
-            lambda r=requested, a=asked, u=unasked: bool(
-                r[f"/page?visit={a}"] and r[f"/page?visit={u}"]
-            ),
-            seconds=5,
-            page=page,
-        )
-        page.wait_for_timeout(500)  # what a script would do too early, it has done by then
         visit.expected[asked], visit.expected[unasked] = 1, 0
-        page.click("#next")
-        page.wait_for_url("**/page?*")
-        page.wait_for_function(visit.lane.tracker.is_ready)
-        was_prerendered = page.evaluate(
-            "performance.getEntriesByType('navigation')[0].activationStart > 0"
-        )
-        _count(cells, visit, "prerendered", was_prerendered)
-        visit.close_tab()
+        visit.lane.may_go.clear()
+        pages = visit.lane.pages
+        addresses = [f"/page?visit={view}" for view in (asked, unasked)]
+        with stage.unattended(
+            f"{visit.origin}/prerendering?next={asked[1:-1]}&next={unasked[1:-1]}"
+        ):
+            wait_for(lambda p=pages, a=addresses: all(p[one] for one in a), seconds=5)
+            time.sleep(0.5)  # what a script would do too early, it has done by then
+            visit.lane.may_go.set()
+            activated = f"/activated?visit={asked}"
+            wait_for(lambda p=pages, a=activated: bool(p[a]), seconds=5)
+            _count(cells, visit, "prerendered", bool(pages[activated]))
+            wait_for(lambda v=visit: not v.missing(), seconds=SOON_SECONDS)
     _wait_for_the_soon(cells)
-    _come_again(stage, cells)
     return cells
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,23 +30,34 @@ def measure(*, visits: int, rows: list[str]) -> None:
         folder = Path(name)
         build_peers(folder / "peers")
         with running(folder) as stack, open_lanes(stack, TRACKERS, folder) as lanes:
-            played = _play(lanes, visits=visits, rows=rows)
+            played, seconds = _play(lanes, visits=visits, rows=rows)
             stack.wait_until_delivered()
             delivered = delivered_marks(stack.bucket("client") / "events")
     for row, cells in played.items():
         outcome = {cell.lane.tracker.name: judge(cell, delivered) for cell in cells}
-        report("tracker_survival", row=row, visits=visits, trackers=outcome)
+        report(
+            "tracker_survival",
+            row=row,
+            visits=visits,
+            seconds=round(seconds[row]),
+            trackers=outcome,
+        )
 
 
-def _play(lanes: list[Lane], *, visits: int, rows: list[str]) -> dict[str, list[Cell]]:
-    played = {}
+def _play(
+    lanes: list[Lane], *, visits: int, rows: list[str]
+) -> tuple[dict[str, list[Cell]], dict[str, float]]:
+    """The cells of each row, and how long it took."""
+    played, seconds = {}, {}
     with sync_playwright() as playwright:
         stage = Stage(playwright, lanes, visits=visits)
         for row in rows:
+            began = time.monotonic()
             played[row] = SCENARIOS[row](stage, row)
             stage.end_visits()
+            seconds[row] = time.monotonic() - began
         stage.close()
-    return played
+    return played, seconds
 
 
 @contextlib.contextmanager

@@ -6,15 +6,15 @@ import itertools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from benchmarks.tracker.browser import USER_AGENT, launch, launch_with_profile
+from benchmarks.tracker.browser import launch, launch_with_profile
 from benchmarks.tracker.edge import Fault
 from benchmarks.tracker.lane import Lane
 from benchmarks.tracker.marks import event_mark, view_mark
@@ -112,11 +112,28 @@ class Stage:
         ]
 
     def _visit(self, lane: Lane, name: str, number: int, is_far: bool) -> Visit:
-        if self._browser is None:
-            self._browser = launch(self.playwright)
-        context = self._browser.new_context(user_agent=USER_AGENT)
+        context = self._running_browser().new_context()
         self._contexts.append(context)
         return Visit(lane, name, number, context, lane.far if is_far else lane.near)
+
+    def _running_browser(self) -> Browser:
+        if self._browser is None:
+            self._browser = launch(self.playwright)
+        return self._browser
+
+    @contextmanager
+    def unattended(self, url: str) -> Iterator[None]:
+        """A page of a new visitor without any debugger, which would switch prerendering off."""
+        devtools = self._running_browser().new_browser_cdp_session()
+        context = devtools.send("Target.createBrowserContext")["browserContextId"]
+        # Playwright lets go of pages in contexts that it has not made.
+        given = {"url": url, "browserContextId": context}
+        target = devtools.send("Target.createTarget", given)["targetId"]
+        try:
+            yield
+        finally:
+            devtools.send("Target.closeTarget", {"targetId": target})
+            devtools.detach()
 
     def put(self, fault: Fault) -> None:
         """On every lane."""

@@ -1,4 +1,4 @@
-"""The server that a page's browser meets: pages, scripts, and a collector with whatever is wrong."""
+"""The server that a browser meets: pages, scripts, and a collector with what is wrong with it."""
 
 from __future__ import annotations
 

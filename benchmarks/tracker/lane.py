@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from benchmarks.tracker.edge import Answer, Edge, Fault, Request
 from benchmarks.tracker.link import Link
 from benchmarks.tracker.marks import count_marks
-from benchmarks.tracker.trackers import OURS, Tracker, page_with
+from benchmarks.tracker.pages import make_page
+from benchmarks.tracker.trackers import OURS, Tracker
 
 ROUND_TRIP_SECONDS = 0.1
 _OF_THE_CONNECTION = frozenset(
@@ -69,6 +70,10 @@ class Lane:
         while self._link.open_connections and time.monotonic() < deadline:
             time.sleep(0.01)
 
+    def has_seen(self, *addresses: str) -> Callable[[], bool]:
+        """Have all of these pages been asked for?"""
+        return lambda: all(self.pages[address] for address in addresses)
+
     def marks(self) -> Counter[str]:
         """How often each event was taken in, as far as the wire tells."""
         counted: Counter[str] = Counter()
@@ -83,12 +88,13 @@ class Lane:
             return Answer(200, script, {"Content-Type": "text/javascript"})
         if path.startswith("/js/"):
             return self._collector(request)
-        if path not in PAGES:
+        page = make_page(self.tracker, request.path)
+        if page is None:
             return None
         self.pages[request.path] += 1
         if path == "/held":
             self.may_go.wait(20)
-        return Answer(200, PAGES[path](self.tracker, request), _HTML)
+        return Answer(200, page, _HTML)
 
     def _collect(self, request: Request) -> Answer:
         answer = self._collector(request)
@@ -99,35 +105,6 @@ class Lane:
 
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "max-age=60"}
-
-
-def _prerendering(tracker: Tracker, request: Request) -> bytes:
-    """Has pages rendered before they are asked for, and goes to the first of them when it may."""
-    # Without the marks' ends: this page's own address is none of theirs.
-    addresses = [f"/page?visit=~{mark}~" for mark in parse_qs(urlsplit(request.path).query)["next"]]
-    listed = ", ".join(f'"{address}"' for address in addresses)
-    rules = f'{{"prerender": [{{"source": "list", "urls": [{listed}], "eagerness": "immediate"}}]}}'
-    return page_with(
-        tracker,
-        head=f"<script type=speculationrules>{rules}</script>",
-        body=f"<a id=next href='{addresses[0]}'>Next</a><script>"
-        "addEventListener('load', () => fetch('/held').then(() => next.click()))</script>",
-    ).encode()
-
-
-_TELL = """<script>
-document.prerendering && document.addEventListener("prerenderingchange", () =>
-  fetch("/activated" + location.search));
-</script>"""
-
-PAGES: dict[str, Callable[[Tracker, Request], bytes]] = {
-    "/page": lambda tracker, _: page_with(tracker, body="<h1>A page</h1>" + _TELL).encode(),
-    "/elsewhere": lambda _, __: page_with(None, body="<h1>Without a tracker</h1>").encode(),
-    "/prerendering": _prerendering,
-    "/restored": lambda _, __: b"",
-    "/held": lambda _, __: b"",
-    "/activated": lambda _, __: b"",
-}
 
 
 def forward_to(url: str) -> Collect:

@@ -48,9 +48,7 @@ class Link:
         try:
             await asyncio.sleep(self._round_trip)
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            await asyncio.gather(
-                self._pump(reader, there_writer), self._pump(there_reader, writer)
-            )
+            await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
         except (OSError, asyncio.CancelledError):
             writer.close()
         finally:

@@ -38,9 +38,7 @@ def _navigate_at_once(visit: Visit) -> None:
     visit.leave_for_elsewhere()
 
 
-def _leave(
-    stage: Stage, name: str, *, is_cold: bool, by: Callable[[Visit], None]
-) -> list[Cell]:
+def _leave(stage: Stage, name: str, *, is_cold: bool, by: Callable[[Visit], None]) -> list[Cell]:
     """An event, and the page is left in the same moment, over TLS with a round trip of 100 ms."""
     cells = stage.cells(name, is_far=True)
     for visit in all_visits(cells):
@@ -142,7 +140,7 @@ def killed(stage: Stage, name: str) -> list[Cell]:
                 visit.context = again
                 visit.open()
             wait_for(
-                lambda visits=visits: not any(v.missing() for v in visits),
+                nothing_missing(visits),
                 seconds=stage.patience_seconds / 3,
                 page=visits[0].page,
             )
@@ -210,9 +208,8 @@ def restored(stage: Stage, name: str) -> list[Cell]:
         page.evaluate("location.assign('/elsewhere')")
         visit.leave_for_elsewhere()
         page.go_back(wait_until="commit")
-        pages = visit.lane.pages
-        wait_for(lambda pages=pages, told=told: bool(pages[told]), seconds=5, page=page)
-        _count(cells, visit, "restored", bool(pages[told]))
+        wait_for(visit.lane.has_seen(told), seconds=5, page=page)
+        _count(cells, visit, "restored", visit.lane.has_seen(told)())
         visit.expected[viewed] = 2
         visit.close_tab()
     _wait_for_the_soon(cells)
@@ -232,18 +229,17 @@ def prerendered(stage: Stage, name: str) -> list[Cell]:
         asked, unasked = visit.new_view(), visit.new_view()
         visit.expected[asked], visit.expected[unasked] = 1, 0
         visit.lane.may_go.clear()
-        pages = visit.lane.pages
         addresses = [f"/page?visit={view}" for view in (asked, unasked)]
         with stage.unattended(
             f"{visit.origin}/prerendering?next={asked[1:-1]}&next={unasked[1:-1]}"
         ):
-            wait_for(lambda p=pages, a=addresses: all(p[one] for one in a), seconds=5)
+            wait_for(visit.lane.has_seen(*addresses), seconds=5)
             time.sleep(0.5)  # what a script would do too early, it has done by then
             visit.lane.may_go.set()
-            activated = f"/activated?visit={asked}"
-            wait_for(lambda p=pages, a=activated: bool(p[a]), seconds=5)
-            _count(cells, visit, "prerendered", bool(pages[activated]))
-            wait_for(lambda v=visit: not v.missing(), seconds=SOON_SECONDS)
+            was_prerendered = visit.lane.has_seen(f"/activated?visit={asked}")
+            wait_for(was_prerendered, seconds=5)
+            _count(cells, visit, "prerendered", was_prerendered())
+            wait_for(nothing_missing([visit]), seconds=SOON_SECONDS)
     _wait_for_the_soon(cells)
     return cells
 
@@ -293,7 +289,7 @@ def _come_again(stage: Stage, cells: list[Cell]) -> None:
         visit.open()
     if late:
         wait_for(
-            lambda: not any(visit.missing() for visit in late),
+            nothing_missing(late),
             seconds=stage.patience_seconds / 3,
             page=late[0].page,
         )

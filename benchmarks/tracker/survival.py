@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from benchmarks.machine import report
 from benchmarks.tracker.certificate import server_context
 from benchmarks.tracker.lane import Lane, open_lane
 from benchmarks.tracker.scenarios import SCENARIOS
-from benchmarks.tracker.trackers import TRACKERS, Tracker
+from benchmarks.tracker.trackers import Tracker
 from benchmarks.tracker.verdict import delivered_marks, judge
 from benchmarks.tracker.visits import Cell, Stage
 from tests.system.running_stack import RunningStack
@@ -24,15 +23,11 @@ from tests.system.running_stack import RunningStack
 HERE = Path(__file__).resolve().parent
 
 
-def measure(*, visits: int, rows: list[str]) -> None:
+def measure(stack: RunningStack, lanes: list[Lane], *, visits: int, rows: list[str]) -> None:
     """Play the rows, export once, and print a line for each row."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        build_peers(folder / "peers")
-        with running(folder) as stack, open_lanes(stack, TRACKERS, folder) as lanes:
-            played, seconds = _play(lanes, visits=visits, rows=rows)
-            stack.wait_until_delivered()
-            delivered = delivered_marks(stack.bucket("client") / "events")
+    played, seconds = _play(lanes, visits=visits, rows=rows)
+    stack.wait_until_delivered()
+    delivered = delivered_marks(stack.bucket("client") / "events")
     for row, cells in played.items():
         outcome = {cell.lane.tracker.name: judge(cell, delivered) for cell in cells}
         report(
@@ -90,14 +85,10 @@ def open_lanes(
             lane.close()
 
 
-def build_peers(folder: Path) -> str:
-    """Their scripts; returns what they weigh, as JSON."""
+def build_peers(folder: Path) -> dict[str, dict[str, int]]:
+    """Their scripts; returns what they weigh."""
     done = subprocess.run(
         ["node", HERE / "build-peers.mjs", folder], check=True, capture_output=True, text=True
     )
-    return done.stdout
-
-
-def visits_wanted(default: int) -> int:
-    """BENCH_TRACKER_N, where it is given."""
-    return int(os.environ.get("BENCH_TRACKER_N", default))
+    sizes: dict[str, dict[str, int]] = json.loads(done.stdout)
+    return sizes

@@ -11,7 +11,7 @@ class Tracker:
 
     name: str
     script: str
-    """Path of the script, which defines `record(name, properties)` or is given a `head` that does."""
+    """Path of the script; it defines `record(name, properties)`, or `head` does."""
     view: str
     """A pattern that only page views have."""
     head: str = ""

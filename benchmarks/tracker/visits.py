@@ -180,6 +180,7 @@ def wait_for(is_true: Callable[[], bool], *, seconds: float, page: Page | None =
     return time.monotonic() - began
 
 
-def nothing_missing(cells: Iterable[Cell]) -> Callable[[], bool]:
+def nothing_missing(of: Iterable[Cell] | Iterable[Visit]) -> Callable[[], bool]:
     """Has everything arrived?"""
-    return lambda: not any(cell.missing() for cell in cells)
+    wanted: list[Cell | Visit] = list(of)
+    return lambda: not any(one.missing() for one in wanted)

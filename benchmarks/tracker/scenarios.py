@@ -264,6 +264,9 @@ SCENARIOS: dict[str, Scenario] = {
     "prerendered": prerendered,
 }
 
+OURS_ALONE = frozenset({"days_offline", "two_tabs", "prerendered"})
+"""Rows in which no peer promises anything."""
+
 
 def _wait_for_the_soon(cells: list[Cell]) -> None:
     wait_for(nothing_missing(cells), seconds=SOON_SECONDS)

@@ -62,11 +62,14 @@ bench: bench-collect bench-redaction bench-export  ## every benchmark, one JSON 
 bench-%: exporter/native/jsonb.so $(VENV)/.dev  ## one benchmark
 	@$(BIN)/python -m benchmarks.$*
 
+# Its recipe is the one above.
+bench-tracker: tracking/node_modules/.ready benchmarks/tracker/node_modules/.ready browser  ## the tracker beside four others, in Chromium
+
 soak: exporter/native/jsonb.so $(VENV)/.dev  ## ten minutes at saturation: flat memory, no stalls
 	@$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what make made; the demo's data stays
-	rm -rf $(VENV) exporter/native/jsonb.so tracking/node_modules tests/sdks/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) exporter/native/jsonb.so tracking/node_modules tests/sdks/node_modules benchmarks/tracker/node_modules .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Sluice needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
@@ -90,7 +93,7 @@ $(VENV)/.dev: $(VENV)/.stack requirements/dev.txt
 	@touch $@
 
 # Without npm what needs it is left out by name: the folder holds .absent, and its tests say so.
-tracking/node_modules/.ready tests/sdks/node_modules/.ready: %/node_modules/.ready: %/package-lock.json
+tracking/node_modules/.ready tests/sdks/node_modules/.ready benchmarks/tracker/node_modules/.ready: %/node_modules/.ready: %/package-lock.json
 	@mkdir -p $*/node_modules
 	@if command -v npm >/dev/null; then cd $* && npm ci --silent --no-audit --no-fund && rm -f node_modules/.absent; \
 	else touch $*/node_modules/.absent; fi

@@ -1,0 +1,68 @@
+/**
+ * Fail when a built file is heavier than budgets.json allows: node budget.mjs [--json]
+ *
+ * Budgets are in bytes as served: gzip -9, brotli 11. A kilobyte of the goals is 1,024 of them.
+ */
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+const tracking = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** What a file weighs: as it is, and as a server sends it. */
+export function weigh(contents) {
+  const params = {
+    [constants.BROTLI_PARAM_QUALITY]: 11,
+    [constants.BROTLI_PARAM_SIZE_HINT]: contents.length,
+  };
+  return {
+    min: contents.length,
+    gzip: gzipSync(contents, { level: 9 }).length,
+    brotli: brotliCompressSync(contents, { params }).length,
+  };
+}
+
+/** Each script of `dist/`, by the name that budgets.json has for it: its weights, its budget, what is over. */
+export async function weighDist(dist = join(tracking, "dist"), budgets = join(tracking, "budgets.json")) {
+  const { files, plugins, otherPlugins } = await readJson(budgets);
+  const { assets, plugins: chunks } = await readJson(join(dist, "assets.json"));
+  const nameOf = Object.fromEntries(Object.entries(chunks).map(([name, file]) => [file, name]));
+  const scripts = [...new Set([...Object.keys(assets), ...Object.values(chunks)])].filter((file) => file.endsWith(".js"));
+  const weighed = scripts.map(async (file) => {
+    const plugin = nameOf[file];
+    const budget = plugin ? (plugins[plugin] ?? otherPlugins) : files[file];
+    const weights = weigh(await readFile(join(dist, file)));
+    const over = Object.keys(budget ?? {}).filter((kind) => weights[kind] > budget[kind]);
+    // A script that nobody gave a budget may not slip in.
+    return { name: plugin ?? file, file, ...weights, budget: budget ?? null, over: budget ? over : ["no budget"] };
+  });
+  const rows = (await Promise.all(weighed)).sort((a, b) => b.min - a.min);
+  const built = new Set(rows.map(({ name }) => name));
+  // Renamed, a script would leave its budget behind and go by the wider one.
+  for (const [name, budget] of Object.entries({ ...files, ...plugins })) {
+    if (!built.has(name)) rows.push({ name, file: null, min: 0, gzip: 0, brotli: 0, budget, over: ["not built"] });
+  }
+  return rows;
+}
+
+async function readJson(file) {
+  return JSON.parse(await readFile(file, "utf8"));
+}
+
+function print(rows) {
+  const right = (value) => String(value).padStart(8);
+  console.log("".padEnd(16) + ["min", "gzip", "brotli"].map(right).join("") + "  budget");
+  for (const { name, min, gzip, brotli, budget, over } of rows) {
+    const allowed = Object.entries(budget ?? {}).map(([kind, bytes]) => `${kind} ${bytes}`);
+    const verdict = over.length ? `  OVER: ${over.join(", ")}` : "";
+    console.log(name.padEnd(16) + [min, gzip, brotli].map(right).join("") + "  " + allowed.join(", ") + verdict);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const rows = await weighDist();
+  if (process.argv.includes("--json")) console.log(JSON.stringify(rows));
+  else print(rows);
+  if (rows.some(({ over }) => over.length)) process.exitCode = 1;
+}

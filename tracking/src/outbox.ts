@@ -19,8 +19,8 @@ export interface Outbox {
   /** The page is seen again: what was noted is its own once more. */
   stay(): void;
   /**
-   * What pages left that are no more. With `isWell` without what was on its way when this page
-   * began: the collector answered before and answers now, so it has that.
+   * What pages left that are no more. With `isWell` without what was on its way when a link led
+   * from there to here: the collector answered before and answers now, so it has that.
    */
   claim(isWell: boolean): Promise<Event[]>;
 }
@@ -45,6 +45,8 @@ const STORE = "events";
 export function createOutbox(name: string): Outbox {
   const page = name + "_" + uuidv4();
   const beganAt = Date.now();
+  // A link or form of the site led here: the page before is the one that left a note just now.
+  const isNext = document.referrer.startsWith(origin);
   const unsaved = new Map<string, Event>();
   let opened: Promise<IDBDatabase> | undefined;
   let release: (() => void) | undefined;
@@ -120,7 +122,7 @@ export function createOutbox(name: string): Outbox {
         const note: Note = JSON.parse(localStorage[key]);
         localStorage.removeItem(key);
         note.unsaved.forEach((event) => (found[event.eventId!] = event));
-        if (isWell && note.isWell && beganAt - note.at < NAVIGATION_MS) note.sent.forEach((id) => delivered.add(id));
+        if (isWell && isNext && note.isWell && beganAt - note.at < NAVIGATION_MS) note.sent.forEach((id) => delivered.add(id));
       }
       await change((store) => {
         const all: IDBRequest<Record[]> = store.getAll();

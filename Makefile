@@ -12,7 +12,7 @@ help:  ## what there is to make
 demo: exporter/native/jsonb.so $(VENV)/.stack  ## run the whole stack on this machine
 	@exec $(BIN)/sluice up --port $(PORT)
 
-test: exporter/native/jsonb.so $(VENV)/.dev tracking/node_modules/.ready tests/sdks/node_modules/.ready browser  ## every check and every test
+test: exporter/native/jsonb.so $(VENV)/.dev tracking/node_modules/.ready tests/sdks/node_modules/.ready tracking/snippets/node_modules/.ready browser  ## every check and every test
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 
@@ -69,7 +69,7 @@ soak: exporter/native/jsonb.so $(VENV)/.dev  ## ten minutes at saturation: flat 
 	@$(BIN)/python -m benchmarks.soak
 
 clean:  ## remove what make made; the demo's data stays
-	rm -rf $(VENV) exporter/native/jsonb.so tracking/node_modules tests/sdks/node_modules benchmarks/tracker/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) exporter/native/jsonb.so tracking/node_modules tests/sdks/node_modules tracking/snippets/node_modules benchmarks/tracker/node_modules .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Sluice needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'
@@ -93,7 +93,7 @@ $(VENV)/.dev: $(VENV)/.stack requirements/dev.txt
 	@touch $@
 
 # Without npm what needs it is left out by name: the folder holds .absent, and its tests say so.
-tracking/node_modules/.ready tests/sdks/node_modules/.ready benchmarks/tracker/node_modules/.ready: %/node_modules/.ready: %/package-lock.json
+tracking/node_modules/.ready tests/sdks/node_modules/.ready tracking/snippets/node_modules/.ready benchmarks/tracker/node_modules/.ready: %/node_modules/.ready: %/package-lock.json
 	@mkdir -p $*/node_modules
 	@if command -v npm >/dev/null; then cd $* && npm ci --silent --no-audit --no-fund && rm -f node_modules/.absent; \
 	else touch $*/node_modules/.absent; fi

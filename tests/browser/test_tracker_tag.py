@@ -90,7 +90,7 @@ def test_the_tag_works_under_a_policy_that_allows_nothing_else(
     with page(policy, tag) as complaints:
         rows = collector.wait_for_rows(2)
     assert complaints == []
-    assert {row["event_type"] for row in rows} == {"page_view", "chunk_ran"}
+    assert {row["event_type"] for row in rows} >= {"page_view", "chunk_ran"}
     assert {row["site_id"] for row in rows} == {"shop.example"}
 
 

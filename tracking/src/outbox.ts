@@ -19,7 +19,7 @@ export interface Outbox {
   /** The page is seen again: what was noted is its own once more. */
   stay(): void;
   /**
-   * What pages left that are no more. With `isWell` without what was on its way when a link led
+   * What pages left that are no more. With `isWell` without what was on its way when this tab went
    * from there to here: the collector answered before and answers now, so it has that.
    */
   claim(isWell: boolean): Promise<Event[]>;
@@ -33,6 +33,8 @@ interface Record {
 interface Note {
   at: number;
   isWell: boolean;
+  /** The first page of the tab that left a note. */
+  tab: string;
   /** Ids of what is on its way. */
   sent: string[];
   /** What IndexedDB may not have yet. */
@@ -45,8 +47,6 @@ const STORE = "events";
 export function createOutbox(name: string): Outbox {
   const page = name + "_" + uuidv4();
   const beganAt = Date.now();
-  // A link or form of the site led here: the page before is the one that left a note just now.
-  const isNext = document.referrer.startsWith(origin);
   const unsaved = new Map<string, Event>();
   let opened: Promise<IDBDatabase> | undefined;
   let release: (() => void) | undefined;
@@ -99,14 +99,17 @@ export function createOutbox(name: string): Outbox {
     },
     clear() {
       unsaved.clear();
+      sessionStorage.removeItem(name);
       notes().forEach((key) => localStorage.removeItem(key));
       change((store) => store.clear()).catch(() => {});
     },
     leave(onTheWay, isWell) {
-      const note: Note = { at: Date.now(), isWell, sent: idsOf(onTheWay), unsaved: [...unsaved.values()] };
       // Where nothing may be kept, nothing was opened.
-      if (opened && (onTheWay[0] || unsaved.size)) localStorage[page] = JSON.stringify(note);
-      else if (opened) localStorage.removeItem(page);
+      if (!opened) return;
+      const tab = (sessionStorage[name] ||= page);
+      const note: Note = { at: Date.now(), isWell, tab, sent: idsOf(onTheWay), unsaved: [...unsaved.values()] };
+      if (onTheWay[0] || unsaved.size) localStorage[page] = JSON.stringify(note);
+      else localStorage.removeItem(page);
     },
     stay() {
       if (!opened) return;
@@ -122,7 +125,8 @@ export function createOutbox(name: string): Outbox {
         const note: Note = JSON.parse(localStorage[key]);
         localStorage.removeItem(key);
         note.unsaved.forEach((event) => (found[event.eventId!] = event));
-        if (isWell && isNext && note.isWell && beganAt - note.at < NAVIGATION_MS) note.sent.forEach((id) => delivered.add(id));
+        const isBefore = note.tab === sessionStorage[name] && beganAt - note.at < NAVIGATION_MS;
+        if (isWell && note.isWell && isBefore) note.sent.forEach((id) => delivered.add(id));
       }
       await change((store) => {
         const all: IDBRequest<Record[]> = store.getAll();

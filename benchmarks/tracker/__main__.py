@@ -7,6 +7,7 @@ BENCH_TRACKER_PARTS: of bytes, cpu and survival.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from benchmarks.tracker import cpu, sizes, survival
 from benchmarks.tracker.scenarios import SCENARIOS
 from benchmarks.tracker.trackers import TRACKERS
 
-VISITS = 4
-STARTS = 2
+VISITS = 3
+STARTS = 8
 SCRIPTED_VISITS = 2
 
 
 def main() -> None:
     """Measure and print."""
+    # Stopped from outside, too, it ends the stack and the browser that it began.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = os.environ.get("BENCH_TRACKER_PARTS", "bytes cpu survival").split()
     rows = os.environ.get("BENCH_TRACKER_ROWS", " ".join(SCENARIOS)).split()
     visits = int(os.environ.get("BENCH_TRACKER_N", VISITS))

@@ -75,7 +75,8 @@ def outage(stage: Stage, name: str) -> list[Cell]:
     for visit in all_visits(cells):
         visit.record()
     # It lasts as long as it lasts: the time is the scenario.
-    all_visits(cells)[0].page.wait_for_timeout((began + OUTAGE_SECONDS - time.monotonic()) * 1_000)
+    left_seconds = max(0.0, began + OUTAGE_SECONDS - time.monotonic())
+    all_visits(cells)[0].page.wait_for_timeout(left_seconds * 1_000)
     stage.put(Fault.NONE)
     returned_at = time.monotonic()
     if not name.endswith("idle"):

@@ -7,6 +7,9 @@ BENCH_TRACKER_PARTS: of bytes, cpu and survival.
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,13 +17,17 @@ from benchmarks.tracker import cpu, sizes, survival
 from benchmarks.tracker.scenarios import SCENARIOS
 from benchmarks.tracker.trackers import TRACKERS
 
-VISITS = 4
-STARTS = 2
+VISITS = 3
+STARTS = 8
 SCRIPTED_VISITS = 2
 
 
 def main() -> None:
     """Measure and print."""
+    # Stopped from outside, too, it ends the stack and the browser that it began.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if shutil.which("node") is None:
+        sys.exit("The other trackers are npm packages: bench-tracker needs Node and npm.")
     parts = os.environ.get("BENCH_TRACKER_PARTS", "bytes cpu survival").split()
     rows = os.environ.get("BENCH_TRACKER_ROWS", " ".join(SCENARIOS)).split()
     visits = int(os.environ.get("BENCH_TRACKER_N", VISITS))

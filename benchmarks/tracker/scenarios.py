@@ -15,6 +15,8 @@ SOON_SECONDS = 3.0
 OUTAGE_SECONDS = 10.0
 BURST_EVENTS, BURST_BYTES = 60, 1_600
 KILLED_AFTER_SECONDS = 0.3
+AWAY_SECONDS = 2.0
+"""What the browser itself sends again for a page that is gone, it has sent again by then."""
 HOURS_OFFLINE = 70
 
 Scenario = Callable[[Stage, str], list[Cell]]
@@ -73,7 +75,8 @@ def outage(stage: Stage, name: str) -> list[Cell]:
     for visit in all_visits(cells):
         visit.record()
     # It lasts as long as it lasts: the time is the scenario.
-    all_visits(cells)[0].page.wait_for_timeout((began + OUTAGE_SECONDS - time.monotonic()) * 1_000)
+    left_seconds = max(0.0, began + OUTAGE_SECONDS - time.monotonic())
+    all_visits(cells)[0].page.wait_for_timeout(left_seconds * 1_000)
     stage.put(Fault.NONE)
     returned_at = time.monotonic()
     if not name.endswith("idle"):
@@ -82,6 +85,12 @@ def outage(stage: Stage, name: str) -> list[Cell]:
     _wait_patiently(stage, cells)
     for cell in cells:
         cell.facts["within_5_s"] = _taken_by(cell, returned_at + 5)
+        cell.facts[f"within_{stage.patience_seconds}_s"] = _taken_by(
+            cell, returned_at + stage.patience_seconds
+        )
+    for visit in all_visits(cells):
+        visit.close_tab()
+    _come_again(stage, cells)
     return cells
 
 
@@ -95,6 +104,7 @@ def left_during_outage(stage: Stage, name: str) -> list[Cell]:
     for visit in visits:
         visit.record()
         visit.close_tab()
+    time.sleep(AWAY_SECONDS)
     stage.put(Fault.NONE)
     _come_again(stage, cells)
     return cells
@@ -157,6 +167,7 @@ def days_offline(stage: Stage, name: str) -> list[Cell]:
         visit.record()
         visit.close_tab()
         visit.context.add_init_script(_CLOCK_AHEAD % (HOURS_OFFLINE * 3_600_000))
+    time.sleep(AWAY_SECONDS)
     stage.put(Fault.NONE)
     _come_again(stage, cells)
     return cells

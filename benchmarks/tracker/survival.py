@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,45 +17,32 @@ from benchmarks.tracker.lane import Lane, open_lane
 from benchmarks.tracker.scenarios import OURS_ALONE, SCENARIOS
 from benchmarks.tracker.trackers import OURS, Tracker
 from benchmarks.tracker.verdict import delivered_marks, judge
-from benchmarks.tracker.visits import Cell, Stage
+from benchmarks.tracker.visits import Stage
 from tests.system.running_stack import RunningStack
 
 HERE = Path(__file__).resolve().parent
 
 
 def measure(stack: RunningStack, lanes: list[Lane], *, visits: int, rows: list[str]) -> None:
-    """Play the rows, export once, and print a line for each row."""
-    played, seconds = _play(lanes, visits=visits, rows=rows)
-    stack.wait_until_delivered()
-    delivered = delivered_marks(stack.bucket("client") / "events")
-    for row, cells in played.items():
-        outcome = {cell.lane.tracker.name: judge(cell, delivered) for cell in cells}
-        report(
-            "tracker_survival",
-            row=row,
-            visits=visits,
-            seconds=round(seconds[row]),
-            trackers=outcome,
-        )
-
-
-def _play(
-    lanes: list[Lane], *, visits: int, rows: list[str]
-) -> tuple[dict[str, list[Cell]], dict[str, float]]:
-    """The cells of each row, and how long it took."""
-    played, seconds = {}, {}
+    """Play each row, export, and print a line."""
     with sync_playwright() as playwright:
         stage = Stage(playwright, lanes, visits=visits)
         for row in rows:
             began = time.monotonic()
             is_ours_alone = row in OURS_ALONE
             stage.lanes = [x for x in lanes if x.tracker is OURS or not is_ours_alone]
-            played[row] = SCENARIOS[row](stage, row)
+            cells = SCENARIOS[row](stage, row)
             stage.end_visits()
-            seconds[row] = time.monotonic() - began
-            print(f"{row}: {seconds[row]:.0f} s", file=sys.stderr, flush=True)
+            stack.wait_until_delivered()
+            delivered = delivered_marks(stack.bucket("client") / "events")
+            report(
+                "tracker_survival",
+                row=row,
+                visits=visits,
+                seconds=round(time.monotonic() - began),
+                trackers={cell.lane.tracker.name: judge(cell, delivered) for cell in cells},
+            )
         stage.close()
-    return played, seconds
 
 
 @contextlib.contextmanager

@@ -98,7 +98,7 @@ class Stage:
     def __init__(self, playwright: Playwright, lanes: list[Lane], *, visits: int) -> None:
         self.lanes = lanes
         self.visits = visits
-        self.patience_seconds = 30.0
+        self.patience_seconds = 30
         """How long a tracker's own retries are waited for, once nothing is in their way."""
         self.playwright = playwright
         self._browser: Browser | None = None

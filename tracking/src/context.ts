@@ -15,7 +15,12 @@ export function readContext(): Partial<Event> {
 
 let known: string | undefined;
 
-// Kept once known: building a DateTimeFormat costs a millisecond.
+declare const Temporal: { Now: { timeZoneId(): string } } | undefined;
+
+// Kept once known: a process's first DateTimeFormat takes 20 ms in Chromium, Temporal none.
 function timezone(): string | undefined {
-  return (known = known || Intl.DateTimeFormat().resolvedOptions().timeZone || undefined);
+  return (known ||=
+    (typeof Temporal === "undefined"
+      ? Intl.DateTimeFormat().resolvedOptions().timeZone
+      : Temporal.Now.timeZoneId()) || undefined);
 }

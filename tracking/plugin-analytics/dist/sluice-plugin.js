@@ -59,7 +59,7 @@ function readContext() {
 }
 var known;
 function timezone() {
-  return known = known || Intl.DateTimeFormat().resolvedOptions().timeZone || void 0;
+  return known || (known = (typeof Temporal === "undefined" ? Intl.DateTimeFormat().resolvedOptions().timeZone : Temporal.Now.timeZoneId()) || void 0);
 }
 
 // src/envelope.ts

@@ -50,13 +50,18 @@ def _plain(text: str) -> str:
 
 
 def _events(body: bytes) -> Iterator[Any]:
-    """The events of a body: an array, an envelope with an array in it, or one alone."""
+    """The events of a body: an array, an envelope with an array in it, or one alone.
+
+    What an envelope says is said of each of its events that does not say it itself.
+    """
     content = _decode(body)
     if isinstance(content, dict):
         for name in ("events", "batch", "data"):
-            if isinstance(content.get(name), list):
-                content = content[name]
-                break
+            events = content.get(name)
+            if isinstance(events, list):
+                shared = {key: value for key, value in content.items() if key != name}
+                yield from ({**shared, **e} if isinstance(e, dict) else e for e in events)
+                return
     yield from content if isinstance(content, list) else [content]
 
 

@@ -104,7 +104,7 @@ def read_segment_chunks(connection: Connection, segment_id: int) -> dict[str, Ch
 
 def settle_chunks(connection: Connection, segment_id: int, delivered: Mapping[str, int]) -> None:
     """Within the transaction that marks the client's delivery: what its manifest lists, by site."""
-    counts = read_segment_chunks(connection, segment_id)
+    counts = read_segment_chunks(connection, segment_id) if delivered else {}
     for site_id, number in delivered.items():
         before = counts.get(site_id)
         facts: dict[str, Any] = {"segment_id": segment_id, "site_id": site_id}

@@ -9,20 +9,16 @@ answered, and asks again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from database.recording_counts import COUNT_CHUNKS, ERASED, REMOVED
+from database.recording_lock import RECORDINGS_LOCK
 from database.segments import FenceBusy
-
-_LOCK_CLASS: Final = 7_261_019
-"""Of the advisory locks that stand for a segment's recordings."""
 
 _FIND = text("""
 SELECT DISTINCT segment_id FROM recording_chunks
@@ -30,7 +26,7 @@ WHERE visitor_id = ANY(:visitors) OR user_id = ANY(:users) ORDER BY segment_id
 """)
 _PATIENCE = text("SELECT set_config('lock_timeout', '5s', true)")
 _DURABLE = text("SELECT set_config('synchronous_commit', 'on', true)")
-_LOCK = text(f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, CAST(:segment_id AS integer))")
+_LOCK = text(f"SELECT pg_advisory_xact_lock({RECORDINGS_LOCK}, CAST(:segment_id AS integer))")
 _ERASE = text("""
 DELETE FROM recording_chunks
 WHERE segment_id = :segment_id AND (visitor_id = ANY(:visitors) OR user_id = ANY(:users))
@@ -40,8 +36,6 @@ RETURNING site_id, octet_length(body) AS bytes, EXISTS (
 """)
 _COUNT = text(COUNT_CHUNKS)
 _FORGET = text("DELETE FROM recordings WHERE visitor_id = ANY(:visitors)")
-_LOCK_SHARED = text(f"SELECT pg_advisory_lock_shared({_LOCK_CLASS}, CAST(:segment_id AS integer))")
-_UNLOCK = text(f"SELECT pg_advisory_unlock_shared({_LOCK_CLASS}, CAST(:segment_id AS integer))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +44,6 @@ class ErasedChunks:
 
     erased: int = 0
     removed: int = 0
-
-
-@contextmanager
-def hold_recordings(connection: Connection, segment_id: int) -> Iterator[None]:
-    """While a delivery is committed: nobody erases the segment's chunks meanwhile."""
-    connection.execute(_LOCK_SHARED, {"segment_id": segment_id})
-    connection.rollback()  # it is the session's, and lasts
-    try:
-        yield
-    finally:
-        with suppress(SQLAlchemyError):  # a connection that is gone has let go of it
-            connection.rollback()
-            connection.execute(_UNLOCK, {"segment_id": segment_id})
-            connection.rollback()
 
 
 async def erase_chunks(

@@ -69,6 +69,12 @@ class _RecordedEvent(Struct, gc=False):
     timestamp: float
 
 
+class _RecordedData(Struct, gc=False):
+    """What a page showed of it."""
+
+    data: Raw = Raw(b"null")
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """An envelope that may be stored, and its chunk without a body."""
@@ -81,6 +87,7 @@ class Judged:
 
 _decode: Final = msgspec.json.Decoder(Envelope).decode
 _decode_event: Final = msgspec.json.Decoder(_RecordedEvent).decode
+_decode_data: Final = msgspec.json.Decoder(_RecordedData).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
@@ -187,13 +194,16 @@ def pack_chunk(judged: Judged, redactor: Redactor | None) -> Chunk | Refused:
 
 
 def _redact_event(raw: Raw, redactor: Redactor, site_id: str) -> tuple[Raw, int]:
-    data = bytes(raw)
+    # Not its time and kind, which are numbers that a player needs; they alone look suspect.
+    data = bytes(_decode_data(raw).data)
     if not redactor.suspects(data):
         return raw, 0
-    event: dict[str, Any] = _decode_any(data)
-    # Not its time and kind, which are numbers that a player needs.
-    event["data"], found = redactor.redact_value(event.get("data"), site_id=site_id)
-    return (Raw(_encode(event)), found) if found else (raw, 0)
+    redacted, found = redactor.redact_value(_decode_any(data), site_id=site_id)
+    if not found:
+        return raw, 0
+    event: dict[str, Any] = _decode_any(raw)
+    event["data"] = redacted
+    return Raw(_encode(event)), found
 
 
 def _find_times(envelope: Envelope) -> tuple[datetime, datetime] | Refused:

@@ -65,7 +65,7 @@ _ATTEMPTS: Final = 4
 _COUNT_SECONDS: Final = 2.0
 _MAX_COUNTED: Final = 1_000
 # What a chunk costs its address, in events: redaction is what takes the time.
-_BYTES_AN_EVENT: Final = 10_000
+_BYTES_AN_EVENT: Final = 2_000
 _MAX_RANGES_SHOWN: Final = 100
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -287,8 +287,17 @@ def test_an_outage_is_waited_out_and_every_chunk_is_stored_once(
 
     page.route("**/api/v1/track/replay", fail_twice)
     visit(page, pages, "s-outage", replaySample="1")
-    wait_until(lambda: len(answered) > 2, seconds=30, what="the third attempt")
+    # Routes are answered only while Playwright is at work.
+    wait_until(
+        lambda: page.wait_for_timeout(200) or len(answered) > 2,
+        seconds=30,
+        what="the third attempt",
+    )
     page.evaluate("document.body.setAttribute('class', 'afterwards')")
-    wait_until(lambda: has_recorded(stack, "s-outage", "afterwards"), seconds=20, what="the next")
+    wait_until(
+        lambda: page.wait_for_timeout(200) or has_recorded(stack, "s-outage", "afterwards"),
+        seconds=20,
+        what="the next",
+    )
     sequences = [c["sequence"] for c in chunks_of(stack, "s-outage")]
     assert sequences == list(range(len(sequences)))

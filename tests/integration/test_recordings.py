@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from core.event_id import make_event_id
-from tests.integration.building import query, serving
+from database.embedded import EmbeddedServer
+from database.engine import sync_engine
+from database.migrate import migrate
+from tests.conftest import with_database
+from tests.integration.building import query, seal, serving
 from tests.integration.recording import a_chunk, post, record
 
 
@@ -275,11 +279,32 @@ async def test_without_postgresql_nothing_is_acknowledged(database_url: str) -> 
 
 
 def test_chunks_go_into_the_segment_that_is_open(database_url: str, engine: Any) -> None:
-    from tests.integration.building import seal
-
     record(database_url, a_chunk(0))
     seal(engine)
     answers = record(database_url, a_chunk(0), a_chunk(1))
     assert [a["repeated"] for a in answers] == [True, False]
     found = query(database_url, "SELECT segment_id, sequence FROM recording_chunks ORDER BY 1")
     assert found == [(1, 0), (2, 1)]
+
+
+def test_an_upgrade_gives_each_segment_that_is_left_a_place_for_recordings(
+    postgres: EmbeddedServer,
+) -> None:
+    query(postgres.url, "CREATE DATABASE upgraded")
+    url = with_database(postgres.url, "upgraded")
+    engine = sync_engine(url, application_name="tests")
+    migrate(engine, revision="0009")
+    query(
+        url,
+        "INSERT INTO segments (state, opened_at, sealed_at) VALUES ('sealed', now(), now()),"
+        " ('dropped', now(), now())",
+    )
+    migrate(engine)
+    seal(engine)
+    places = query(
+        url,
+        "SELECT relname FROM pg_class WHERE relname ~ '^recording_chunks_' ORDER BY relname",
+    )
+    assert places == [("recording_chunks_1",), ("recording_chunks_2",), ("recording_chunks_4",)]
+    assert record(url, a_chunk(0))[0]["accepted"] == 1
+    engine.dispose()

@@ -58,7 +58,7 @@ METHODS: Final = frozenset({"POST"})
 MAX_BODY_BYTES: Final = 262_144
 """Of a chunk as it is sent; nginx has the same limit (snippets/routes.conf)."""
 MAX_DECOMPRESSED_BYTES: Final = 4_000_000
-_MAX_WAITING: Final = 64
+_MAX_WAITING: Final = 32
 """Chunks of a process that are being read or stored; of further ones nothing is read."""
 _THREADS: Final = 2
 _ATTEMPTS: Final = 4

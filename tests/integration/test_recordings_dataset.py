@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.keys import RecordingKey, parse_recording_key
+from exporter.reading import PullError, pull, read_table
 from exporter.recordings import INDEX_SCHEMA
 from exporter.sinks.open import Sink
 from exporter.sinks.s3 import ObjectOptions, S3Bucket
@@ -389,3 +390,22 @@ def test_they_reach_a_bucket_that_speaks_s3(
     exporting.put_receipts()
     assert sequences(exporting.client, sealed.segment_id) == [1, 0]
     assert problems(exporting.client) == []
+
+
+def test_they_are_pulled_like_every_dataset(exporting: Exporting, tmp_path: Path) -> None:
+    record(exporting.database_url, a_chunk(0), a_chunk(0, siteId="b.example"))
+    exporting.run()
+    folder = tmp_path / "pulled"
+    pull(
+        exporting.client_root.as_uri(),
+        folder,
+        prefix="analytics",
+        datasets=["replay", "replay_index"],
+        sites=["b.example"],
+    )
+    (pulled,) = folder.glob("replay/**/*.ndjson.gz")
+    assert "site_id=b.example" in str(pulled)
+    index = read_table(folder, dataset="replay_index")
+    assert sorted(index["site_id"].to_pylist()) == ["b.example", "shop.example"]
+    with pytest.raises(PullError, match="no Parquet"):
+        read_table(folder, dataset="replay")

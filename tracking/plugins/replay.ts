@@ -23,11 +23,11 @@ const SLICE_MS = 5;
 const CALM_MS = 2_000;
 const META = 4;
 const BLOCKED = "[data-sluice-ignore],[data-sluice-block]";
-const TYPED = "input,textarea,[contenteditable]:not([contenteditable=false]),[data-sluice-mask]";
+const TYPED = "textarea,[contenteditable],[data-sluice-mask]";
 const KEPT = "sluice.replay.kept";
 
 const replay: Plugin = (sluice, host) => {
-  const sample = Math.min(1, Math.max(0, Number(host.option("replaySample")) || 0));
+  const sample = Number(host.option("replaySample")) || 0;
   const kinds = (host.option("replayInteresting") || "").split(/[\s,]+/).filter(Boolean);
   let isAllowed = false;
   let isWanted = false;
@@ -39,21 +39,21 @@ const replay: Plugin = (sluice, host) => {
     const identity = host.identity();
     if (!isAllowed || isOver || recorder || !identity) return;
     if (!isWanted && !isSampled(identity.sessionId, sample)) return;
-    keeps ||= wasKept(identity.sessionId);
-    recorder = startRecorder(host, identity, keeps, (reason) => {
+    keeps ||= isKept(identity.sessionId);
+    recorder = startRecorder(host, identity, keeps, (goesOn) => {
       recorder = undefined;
       // The session has ended, and the next one may be in the sample; all else ends it for this page.
-      if (reason === "session") host.whenIdle(begin);
-      else isOver = true;
+      isOver = !goesOn;
+      host.whenIdle(begin);
     });
   };
   const keep = () => {
     keeps = true;
     recorder?.keep();
   };
-  const end = (reason: string) => {
+  const end = () => {
     isWanted = false;
-    recorder?.stop(reason);
+    recorder?.stop();
   };
 
   host.whenGranted(() => {
@@ -64,7 +64,7 @@ const replay: Plugin = (sluice, host) => {
   });
   host.whenDenied(() => {
     isAllowed = false;
-    end("denied");
+    end();
   });
   host.onHide(() => recorder?.hide());
   watchInterest(host, kinds, keep);
@@ -75,7 +75,7 @@ const replay: Plugin = (sluice, host) => {
     host.listen(window, "sluice:event", ({ detail }) => look(detail?.event?.eventType));
   }
   host.listen(window, "sluice:replay", ({ detail }) => {
-    if (detail === "stop") return end("stopped");
+    if (detail === "stop") return end();
     if (detail === "keep") keep();
     if (detail !== "start") return;
     isWanted = true;
@@ -90,7 +90,7 @@ export default replay;
 interface Recorder {
   keep(): void;
   hide(): void;
-  stop(reason: string): void;
+  stop(): void;
 }
 
 /** One recording: of one page, one session, under one id. */
@@ -98,7 +98,7 @@ function startRecorder(
   host: Host,
   { visitorId, sessionId }: { visitorId: string; sessionId: string },
   keeps: boolean,
-  ended: (reason: string) => void,
+  ended: (goesOn?: boolean) => void,
 ): Recorder {
   // Beside the session's id, which is random already; `randomUUID` is missing on plain-http pages.
   const recordingId = Date.now().toString(36) + Math.random().toString(36).slice(2);
@@ -127,7 +127,7 @@ function startRecorder(
         consent: "granted",
         url: host.cleanUrl(location.href),
       }),
-      stopped: (reason) => stop(reason),
+      stopped: () => stop(),
       now: Date.now,
       after,
     },
@@ -135,7 +135,7 @@ function startRecorder(
   );
   const hold = createHold(MAX_HELD_BYTES, () => stopRrweb && record.takeFullSnapshot(true));
 
-  const stop = (reason: string) => {
+  const stop = (goesOn?: boolean) => {
     if (isStopped) return;
     isStopped = true;
     halt();
@@ -146,8 +146,8 @@ function startRecorder(
     lines = [];
     hold.take();
     // What the session had until its end is still sent; what nobody may have any more is not.
-    if (reason !== "session") uploader.stop(reason);
-    ended(reason);
+    if (!goesOn) uploader.stop();
+    ended(goesOn);
   };
 
   const halt = () => {
@@ -170,7 +170,7 @@ function startRecorder(
     maskEvent(event, masking);
     const json = JSON.stringify(event);
     if (!keeps) {
-      if (!hold.add({ json, begins: event.type === META })) stop("page too large");
+      if (!hold.add({ json, begins: event.type === META })) stop();
       return;
     }
     put(json);
@@ -191,11 +191,11 @@ function startRecorder(
 
   const begin = () => {
     if (isStopped) return;
-    if (isTooLarge()) return stop("page too large");
+    if (isTooLarge()) return stop();
     stopRrweb = record({
       emit: host.guard((event: { type: number }) => {
         pending.push(event);
-        if (pending.length > 20_000) stop("backlog");
+        if (pending.length > 20_000) stop();
         schedule();
       }),
       blockSelector: BLOCKED,
@@ -204,7 +204,7 @@ function startRecorder(
       maskTextSelector: masking.textShown ? TYPED : "*",
       maskTextFn: maskText,
       slimDOMOptions: "all",
-      sampling: { mousemove: 50, scroll: 150, media: 800, input: "last" },
+      sampling: { input: "last" },
       // Nothing that it fails on reaches the page.
       errorHandler: () => true,
       ...(keeps ? {} : { checkoutEveryNms: PICTURE_MS }),
@@ -229,7 +229,7 @@ function startRecorder(
       if (host.identity()?.sessionId === sessionId) return cut();
       pending.splice(0).forEach(take);
       cut();
-      stop("session");
+      stop(true);
     }),
     CUT_MS,
   );
@@ -239,7 +239,7 @@ function startRecorder(
     keep() {
       if (keeps) return;
       keeps = true;
-      remember(sessionId);
+      isKept(sessionId, true);
       hold.take().forEach(({ json }) => put(json));
       cut();
     },
@@ -250,23 +250,16 @@ function startRecorder(
       // Behind the events, which go in this same turn: they are worth more than we are.
       void Promise.resolve().then(host.guard(() => uploader.hide()));
     },
-    stop,
+    stop: () => stop(),
   };
 }
 
-/** That this session is kept holds on its next pages, in this tab. */
-function remember(sessionId: string): void {
+/** Whether a session is kept, which holds on its next pages in this tab; `keeps` says that it is. */
+function isKept(sessionId: string, keeps?: boolean): boolean {
   try {
-    sessionStorage.setItem(KEPT, sessionId);
-  } catch {
-    /* where nothing can be stored, each page decides anew */
-  }
-}
-
-function wasKept(sessionId: string): boolean {
-  try {
+    if (keeps) sessionStorage.setItem(KEPT, sessionId);
     return sessionStorage.getItem(KEPT) === sessionId;
   } catch {
-    return false;
+    return false; // where nothing can be stored, each page decides anew
   }
 }

@@ -11,12 +11,10 @@ export function watchFlood(flooded: (nodes: number) => void): () => void {
   const observer = new MutationObserver((batch) => {
     let nodes = 0;
     for (const { addedNodes } of batch) {
-      nodes += addedNodes.length;
-      for (let i = 0; i < addedNodes.length && nodes <= MAX_BATCH_NODES; i++) {
-        const added = addedNodes[i]!;
-        if (added instanceof Element && added.isConnected) nodes += added.getElementsByTagName("*").length;
+      for (const added of addedNodes) {
+        nodes += 1 + ((added as Partial<Element>).getElementsByTagName?.("*").length || 0);
+        if (nodes > MAX_BATCH_NODES) return flooded(nodes);
       }
-      if (nodes > MAX_BATCH_NODES) return flooded(nodes);
     }
   });
   observer.observe(document, { childList: true, subtree: true });

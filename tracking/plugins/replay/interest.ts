@@ -32,11 +32,8 @@ export function rageDetector(): (click: Click) => boolean {
 
 /** Whether a session is in the sample: the same answer in each of its tabs and pages, with nothing stored. */
 export function isSampled(sessionId: string, sample: number): boolean {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < sessionId.length; i++) hash = Math.imul(hash ^ sessionId.charCodeAt(i), 0x01000193);
-  // FNV's high bits hardly move with the last letters.
-  hash ^= hash >>> 15;
-  hash = Math.imul(hash, 0x2c1b3c6d);
-  hash ^= hash >>> 12;
-  return (hash >>> 0) / 2 ** 32 < sample;
+  let hash = 0;
+  for (let i = 0; i < sessionId.length; i++) hash = Math.imul(hash, 31) + sessionId.charCodeAt(i);
+  // By the golden ratio: the high bits move with the last letters, too.
+  return (Math.imul(hash, 0x9e3779b1) >>> 0) / 2 ** 32 < sample;
 }

@@ -11,7 +11,7 @@ interface Recorded {
 
 const TEXTS = /^(title|alt|placeholder|label|value|content|summary|abbr|srcdoc|aria-.*|data-.*)$/;
 const CHOICES = /^(checked|selected|rr_checked)$/;
-const ADDRESSES = /^(href|src|action|formaction|poster|cite|xlink:href|data)$/;
+const ADDRESSES = /^(href|src|action|formaction|poster|xlink:href)$/;
 const INPUT = 5;
 
 export interface Masking {
@@ -31,12 +31,10 @@ export function maskInput(text: string): string {
 }
 
 export function maskEvent(event: Recorded, masking: Masking): void {
-  const data: unknown = event.data;
-  if (!data || typeof data !== "object") return;
-  const waiting: Recorded[] = [data];
+  const waiting: Recorded[] = [event];
   for (let node = waiting.pop(); node; node = waiting.pop()) {
     if (node.source === INPUT) {
-      node.text = maskInput(String(node.text || ""));
+      node.text = maskInput(node.text);
       node.isChecked = false;
     }
     for (const name in node) {
@@ -57,6 +55,6 @@ function maskAttributes(attributes: Recorded, masking: Masking, tag: string | un
     else if (name === "value" && tag !== "progress" && tag !== "meter") attributes[name] = maskInput(value);
     else if (!masking.textShown && TEXTS.test(name) && attributes.name !== "viewport")
       attributes[name] = maskText(value);
-    else if (ADDRESSES.test(name) && /^(https?:)?\/\//.test(value)) attributes[name] = masking.cleanUrl(value);
+    else if (ADDRESSES.test(name) && /^https?:/.test(value)) attributes[name] = masking.cleanUrl(value);
   }
 }

@@ -14,7 +14,7 @@ export interface Sending {
   /** All of the envelope but the sequence, the time and the events. */
   envelope(): { [name: string]: unknown };
   /** Run once, when nothing more is wanted or can be sent. */
-  stopped(reason: string): void;
+  stopped(): void;
   now(): number;
   after(ms: number, run: () => void): () => void;
 }
@@ -24,7 +24,7 @@ export interface Uploader {
   /** Hand to the browser what fits; it stays queued until it is known to be stored. */
   hide(): void;
   /** Forget what waits, and what is on its way as far as that can still be stopped. */
-  stop(reason: string): void;
+  stop(): void;
 }
 
 /** A collector reads no larger body (docs/replay.md). */
@@ -49,13 +49,13 @@ export function createUploader({ endpoint, envelope, stopped, now, after }: Send
   let cancelRetry: (() => void) | undefined;
   let isStopped = false;
 
-  const stop = (reason: string): "stopped" => {
+  const stop = (): "stopped" => {
     if (!isStopped) {
       isStopped = true;
       queue = [];
       cancelRetry && cancelRetry();
       inFlight && inFlight.abort();
-      stopped(reason);
+      stopped();
     }
     return "stopped";
   };
@@ -79,8 +79,7 @@ export function createUploader({ endpoint, envelope, stopped, now, after }: Send
         method: "POST",
         body,
         keepalive,
-        // No Content-Encoding: it would take a preflight, and the collector knows gzip by its first bytes.
-        headers: { "content-type": "text/plain;charset=UTF-8" },
+        // No header says that it is gzip: that would take a preflight, and its first bytes tell.
         credentials: "omit",
         signal: abort ? abort.signal : null,
       });
@@ -90,8 +89,8 @@ export function createUploader({ endpoint, envelope, stopped, now, after }: Send
         const answer = await response.json();
         // A 200 of somebody else's (a login page of a hotel's network) stores nothing.
         if (answer.accepted === 1 && answer.sequence === chunk.sequence) return "stored";
-        if (answer.accepted === 0) return stop("not wanted");
-      } else if (status >= 400 && status < 500 && status !== 408 && status !== 429) return stop("refused");
+        if (answer.accepted === 0) return stop();
+      } else if (status >= 400 && status < 500 && status !== 408 && status !== 429) return stop();
     } catch {
       /* no answer, or none that can be read */
     }
@@ -104,7 +103,7 @@ export function createUploader({ endpoint, envelope, stopped, now, after }: Send
     const body = chunk.packed || text;
     // A piece that a server may have has its number for good.
     if (body.length > CHUNK_BYTES && chunk.lines.length > 1 && !queue.some((one) => one.isSent)) return "split";
-    if (body.length > MAX_BODY_BYTES) return stop("too large");
+    if (body.length > MAX_BODY_BYTES) return stop();
     const cancel = after(TIMEOUT_MS, () => abort.abort());
     const outcome = await post(chunk, body, false, abort);
     cancel();
@@ -151,7 +150,7 @@ export function createUploader({ endpoint, envelope, stopped, now, after }: Send
       if (isStopped || !lines.length) return;
       queue.push({ sequence: next++, lines });
       waiting += sizeOf(lines);
-      if (waiting > maxBytes) stop("backlog");
+      if (waiting > maxBytes) stop();
       send();
     },
     hide() {

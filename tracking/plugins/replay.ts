@@ -27,13 +27,15 @@ const TYPED = "textarea,[contenteditable],[data-sluice-mask]";
 const KEPT = "sluice.replay.kept";
 
 const replay: Plugin = (sluice, host) => {
-  const sample = Number(host.option("replaySample")) || 0;
+  const sample = Number(host.option("replaySample"));
   const kinds = (host.option("replayInteresting") || "").split(/[\s,]+/).filter(Boolean);
   let isAllowed = false;
   let isWanted = false;
   let isOver = false;
   let keeps = !kinds.length;
   let recorder: Recorder | undefined;
+  /** Those too whose session has ended, and who may still have something to send. */
+  const recorders: Recorder[] = [];
 
   const begin = () => {
     const identity = host.identity();
@@ -46,6 +48,7 @@ const replay: Plugin = (sluice, host) => {
       isOver = !goesOn;
       host.whenIdle(begin);
     });
+    recorders.push(recorder);
   };
   const keep = () => {
     keeps = true;
@@ -53,7 +56,7 @@ const replay: Plugin = (sluice, host) => {
   };
   const end = () => {
     isWanted = false;
-    recorder?.stop();
+    recorders.forEach((one) => one.stop());
   };
 
   host.whenGranted(() => {
@@ -66,7 +69,7 @@ const replay: Plugin = (sluice, host) => {
     isAllowed = false;
     end();
   });
-  host.onHide(() => recorder?.hide());
+  host.onHide(() => recorders.forEach((one) => one.hide()));
   watchInterest(host, kinds, keep);
   const look = (name: unknown) => void (kinds.includes(String(name)) && keep());
   if (kinds.length) {
@@ -108,6 +111,7 @@ function startRecorder(
   let bytes = 0;
   let isDraining = false;
   let isStopped = false;
+  let isStirred = false;
   let stopRrweb: (() => void) | undefined;
   let cancelCalm = () => {};
 
@@ -169,11 +173,8 @@ function startRecorder(
   const take = (event: { type: number }) => {
     maskEvent(event, masking);
     const json = JSON.stringify(event);
-    if (!keeps) {
-      if (!hold.add({ json, begins: event.type === META })) stop();
-      return;
-    }
-    put(json);
+    if (keeps) put(json);
+    else if (!hold.add({ json, begins: event.type === META })) stop();
   };
 
   /** A few milliseconds at a time. */
@@ -194,6 +195,7 @@ function startRecorder(
     if (isTooLarge()) return stop();
     stopRrweb = record({
       emit: host.guard((event: { type: number }) => {
+        isStirred = true;
         pending.push(event);
         if (pending.length > 20_000) stop();
         schedule();
@@ -226,10 +228,12 @@ function startRecorder(
 
   const cutting = setInterval(
     host.guard(() => {
-      if (host.identity()?.sessionId === sessionId) return cut();
-      pending.splice(0).forEach(take);
+      // Asked only where something happened: whoever asks must not keep a session alive.
+      const hasEnded = isStirred && host.identity()?.sessionId !== sessionId;
+      isStirred = false;
+      if (hasEnded) pending.splice(0).forEach(take);
       cut();
-      stop(true);
+      if (hasEnded) stop(true);
     }),
     CUT_MS,
   );
@@ -250,7 +254,7 @@ function startRecorder(
       // Behind the events, which go in this same turn: they are worth more than we are.
       void Promise.resolve().then(host.guard(() => uploader.hide()));
     },
-    stop: () => stop(),
+    stop: uploader.stop,
   };
 }
 

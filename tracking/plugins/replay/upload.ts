@@ -37,7 +37,8 @@ const MOST_ASKED_MS = 600_000;
 /** Of the 64 KiB that a page may hand to the browser while it goes, events need most. */
 const HIDING_BYTES = 24_000;
 
-type Outcome = "stored" | "split" | "stopped" | { retryAfterMs: number };
+/** Undefined where nothing more is to be sent. */
+type Outcome = "stored" | "split" | { retryAfterMs: number } | undefined;
 
 /** Sends chunks in order, one at a time, and each until it is stored; `maxBytes` of lines may wait. */
 export function createUploader({ endpoint, envelope, stopped, now, after }: Sending, maxBytes: number): Uploader {
@@ -49,7 +50,7 @@ export function createUploader({ endpoint, envelope, stopped, now, after }: Send
   let cancelRetry: (() => void) | undefined;
   let isStopped = false;
 
-  const stop = (): "stopped" => {
+  const stop = (): undefined => {
     if (!isStopped) {
       isStopped = true;
       queue = [];
@@ -57,7 +58,6 @@ export function createUploader({ endpoint, envelope, stopped, now, after }: Send
       inFlight && inFlight.abort();
       stopped();
     }
-    return "stopped";
   };
 
   const bodyOf = (chunk: Chunk) =>

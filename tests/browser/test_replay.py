@@ -133,11 +133,11 @@ def test_a_page_is_recorded_masked_and_delivered_and_played_back(
     stack: RunningStack, pages: str, page: Page, browser: Browser
 ) -> None:
     visit(page, pages, "s-whole", replaySample="1")
-    wait_until(lambda: chunks_of(stack, "s-whole"), seconds=20, what="the first chunk")
+    wait_until(lambda: chunks_of(stack, "s-whole"), seconds=60, what="the first chunk")
     fill_in(page)
     page.click("#button")
     before = len(events_of(stack, "s-whole"))
-    wait_until(lambda: len(events_of(stack, "s-whole")) > before, seconds=20, what="what was typed")
+    wait_until(lambda: len(events_of(stack, "s-whole")) > before, seconds=60, what="what was typed")
     page.close()
     events = events_of(stack, "s-whole")
     assert [e["type"] for e in events[:2]] == [META, PICTURE]
@@ -172,10 +172,10 @@ def test_text_that_is_shown_is_recorded_and_what_was_typed_is_not(
 ) -> None:
     visit(page, pages, "s-shown", replaySample="1", replayText="shown")
     fill_in(page)
-    wait_until(lambda: has_recorded(stack, "s-shown", "Balance"), seconds=20, what="the picture")
+    wait_until(lambda: has_recorded(stack, "s-shown", "Balance"), seconds=60, what="the picture")
     page.click("#button")
     before = len(events_of(stack, "s-shown"))
-    wait_until(lambda: len(events_of(stack, "s-shown")) > before, seconds=20, what="the rest")
+    wait_until(lambda: len(events_of(stack, "s-shown")) > before, seconds=60, what="the rest")
     text = json.dumps(events_of(stack, "s-shown"))
     assert "Account statement" in text
     for secret in ("Quentin", "pa55word", "my diagnosis", "edited", "Never leaves", "hunter2"):
@@ -188,7 +188,7 @@ def test_nothing_is_recorded_unless_asked(stack: RunningStack, pages: str, page:
     page.wait_for_timeout(7_000)
     assert chunks_of(stack, "s-off") == []
     page.evaluate("dispatchEvent(new CustomEvent('sluice:replay', {detail: 'start'}))")
-    wait_until(lambda: chunks_of(stack, "s-off"), seconds=20, what="a recording asked for")
+    wait_until(lambda: chunks_of(stack, "s-off"), seconds=60, what="a recording asked for")
     page.evaluate("dispatchEvent(new CustomEvent('sluice:replay', {detail: 'stop'}))")
     page.wait_for_timeout(1_000)
     before = len(events_of(stack, "s-off"))
@@ -205,7 +205,7 @@ def test_before_consent_nothing_is_recorded_and_after_a_no_nothing_more(
     page.wait_for_timeout(7_000)
     assert chunks_of(stack, "s-consent") == []
     page.evaluate("grant()")
-    wait_until(lambda: chunks_of(stack, "s-consent"), seconds=20, what="a chunk after the grant")
+    wait_until(lambda: chunks_of(stack, "s-consent"), seconds=60, what="a chunk after the grant")
     page.evaluate("document.body.append('x'); deny()")
     before = len(events_of(stack, "s-consent"))
     page.click("#button")
@@ -223,7 +223,7 @@ def test_a_session_is_sent_once_it_is_interesting_with_what_came_before(
     page.wait_for_timeout(7_000)
     assert chunks_of(stack, "s-kept") == []
     page.evaluate("sluice.track('checkout_failed')")
-    wait_until(lambda: chunks_of(stack, "s-kept"), seconds=20, what="what was held")
+    wait_until(lambda: chunks_of(stack, "s-kept"), seconds=60, what="what was held")
     events = events_of(stack, "s-kept")
     assert [e["type"] for e in events[:2]] == [META, PICTURE]
     assert [e for e in events if e["type"] == 3 and e["data"]["source"] == 2], "the click before"
@@ -232,7 +232,7 @@ def test_a_session_is_sent_once_it_is_interesting_with_what_came_before(
     recordings = {c["recordingId"] for c in chunks_of(stack, "s-kept")}
     wait_until(
         lambda: {c["recordingId"] for c in chunks_of(stack, "s-kept")} > recordings,
-        seconds=20,
+        seconds=60,
         what="the next page's recording",
     )
 
@@ -241,11 +241,11 @@ def test_what_waits_when_the_page_is_left_is_handed_over(
     stack: RunningStack, pages: str, page: Page
 ) -> None:
     visit(page, pages, "s-left", replaySample="1")
-    wait_until(lambda: chunks_of(stack, "s-left"), seconds=20, what="the first chunk")
+    wait_until(lambda: chunks_of(stack, "s-left"), seconds=60, what="the first chunk")
     page.evaluate("document.body.setAttribute('class', 'last-thing')")
     page.wait_for_timeout(100)
     page.goto("about:blank")
-    wait_until(lambda: has_recorded(stack, "s-left", "last-thing"), seconds=10, what="the end")
+    wait_until(lambda: has_recorded(stack, "s-left", "last-thing"), seconds=30, what="the end")
 
 
 def test_a_flood_of_nodes_does_not_hold_up_the_page(
@@ -254,9 +254,9 @@ def test_a_flood_of_nodes_does_not_hold_up_the_page(
     visit(page, pages, "s-plain")
     plain_ms = page.evaluate(FLOOD)
     visit(page, pages, "s-flood", replaySample="1")
-    wait_until(lambda: chunks_of(stack, "s-flood"), seconds=20, what="the first chunk")
+    wait_until(lambda: chunks_of(stack, "s-flood"), seconds=60, what="the first chunk")
     recorded_ms = page.evaluate(FLOOD)
-    wait_until(lambda: has_recorded(stack, "s-flood", "sluice.paused"), seconds=20, what="a pause")
+    wait_until(lambda: has_recorded(stack, "s-flood", "sluice.paused"), seconds=60, what="a pause")
     events = events_of(stack, "s-flood")
     assert not [e for e in events if e["type"] == 3 and len(e["data"].get("adds", ())) > 10_000]
     pictures = [n for n, e in enumerate(events) if e["type"] == PICTURE]
@@ -268,9 +268,10 @@ def test_a_flood_of_nodes_does_not_hold_up_the_page(
 
 def test_another_session_is_another_recording(stack: RunningStack, pages: str, page: Page) -> None:
     visit(page, pages, "s-one", replaySample="1")
-    wait_until(lambda: chunks_of(stack, "s-one"), seconds=20, what="the first session's")
+    wait_until(lambda: chunks_of(stack, "s-one"), seconds=60, what="the first session's")
     page.evaluate("rename('s-two')")
-    wait_until(lambda: chunks_of(stack, "s-two"), seconds=20, what="the second session's")
+    page.click("#button")  # it asks whose session it is only when something happens
+    wait_until(lambda: chunks_of(stack, "s-two"), seconds=60, what="the second session's")
     assert [e["type"] for e in events_of(stack, "s-two")[:2]] == [META, PICTURE]
     assert chunks_of(stack, "s-two")[0]["sequence"] == 0
 
@@ -295,13 +296,13 @@ def test_an_outage_is_waited_out_and_every_chunk_is_stored_once(
     # Routes are answered only while Playwright is at work.
     wait_until(
         lambda: page.wait_for_timeout(200) or len(answered) > 2,
-        seconds=30,
+        seconds=60,
         what="the third attempt",
     )
     page.evaluate("document.body.setAttribute('class', 'afterwards')")
     wait_until(
         lambda: page.wait_for_timeout(200) or has_recorded(stack, "s-outage", "afterwards"),
-        seconds=20,
+        seconds=60,
         what="the next",
     )
     sequences = [c["sequence"] for c in chunks_of(stack, "s-outage")]

@@ -23,6 +23,7 @@ from api.collector.async_spool import AsyncSpool
 from api.collector.body import BodyLimits
 from api.collector.contract import INTAKE_SCHEMAS, describe_dialects
 from api.collector.cookieless import SaltKeeper
+from api.collector.cors import Cors
 from api.collector.dialects.dialect import Dialect
 from api.collector.dialects.ecomdash import EcomDashDialect
 from api.collector.dialects.heatmap import HeatmapDialect
@@ -39,7 +40,13 @@ from api.collector.group_commit import GroupCommit
 from api.collector.letter_quota import LetterQuota
 from api.collector.letter_replay import LetterReplay
 from api.collector.plan_in_force import PlanInForce
-from api.collector.policy_of import policy_of
+from api.collector.policy_of import policy_of, recording_redactor_of
+from api.collector.recording_endpoint import (
+    MAX_BODY_BYTES,
+    MAX_DECOMPRESSED_BYTES,
+    RecordingEndpoint,
+)
+from api.collector.recording_openapi import RECORDING_PATHS
 from api.collector.rule_watch import RuleWatch
 from api.collector.rules import RuleBook
 from api.collector.salt_renewal import keep_salts, try_to_renew
@@ -53,6 +60,7 @@ from api.control import (
     export,
     health,
     privacy,
+    recordings,
     rejected,
     sink_tests,
     sites,
@@ -68,6 +76,7 @@ from core.clock import Clock, utc_now
 from core.version import VERSION
 from database.async_engine import async_engine
 from database.intake import IntakeConnection
+from database.recording_intake import recording_engine
 
 log = logging.getLogger("sluice.control")
 
@@ -119,11 +128,33 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         )
     engine = async_engine(settings.database_url, application_name="sluice control")
     rule_watch = RuleWatch(rule_book, engine)
+    throttle = Throttle(
+        per_ip=settings.rate_limit_per_ip,
+        per_site=settings.rate_limit_per_site,
+        processes=settings.api_workers or cores(),
+    )
+    recording = RecordingEndpoint(
+        recording_engine(settings.database_url, timeout_seconds=commit_timeout),
+        rule_book=rule_book,
+        rule_watch=rule_watch,
+        redactor=recording_redactor_of(settings),
+        throttle=throttle,
+        body_limits=BodyLimits(
+            max_body_bytes=MAX_BODY_BYTES,
+            max_decompressed_bytes=MAX_DECOMPRESSED_BYTES,
+            timeout_seconds=settings.body_timeout.total_seconds(),
+        ),
+        max_buffered_bytes=settings.recording_max_buffered_bytes,
+        cors=Cors(settings.origins),
+        trusted_proxies=TrustedProxies(settings.trusted_proxies),
+        clock=clock,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await rule_watch.start()
         group_commit.start()
+        recording.start()
         loop_watch.start()
         upkeep = [asyncio.create_task(geo.keep_fresh())]
         if plan is not None:
@@ -140,6 +171,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         for task in upkeep:
             task.cancel()
         loop_watch.stop()
+        await recording.close()
         await group_commit.close()
         # After the last group, which may have gone into the spool.
         if replay is not None:
@@ -161,11 +193,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         group_commit,
         rule_book=rule_book,
         letter_quota=LetterQuota(settings.max_dead_letters_per_minute),
-        throttle=Throttle(
-            per_ip=settings.rate_limit_per_ip,
-            per_site=settings.rate_limit_per_site,
-            processes=settings.api_workers or cores(),
-        ),
+        throttle=throttle,
         body_limits=BodyLimits(
             max_body_bytes=settings.max_body_bytes,
             max_decompressed_bytes=settings.max_decompressed_bytes,
@@ -199,11 +227,16 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
     protected.include_router(backfills.router)
     protected.include_router(sites.router)
     protected.include_router(privacy.router)
+    protected.include_router(recordings.router)
     app.include_router(protected)
     _document_intake(app)
     _serve_files(app, settings)
     return Application(
-        app, intake, trusted_proxies=settings.trusted_proxies, aliases=settings.aliases
+        app,
+        intake,
+        recording,
+        trusted_proxies=settings.trusted_proxies,
+        aliases=settings.aliases,
     )
 
 
@@ -224,6 +257,7 @@ class Application:
         self,
         management: FastAPI,
         intake: IntakeEndpoint,
+        recording: RecordingEndpoint,
         *,
         trusted_proxies: str,
         aliases: Aliases,
@@ -235,6 +269,7 @@ class Application:
             cast(Any, management), trusted_hosts=trusted_proxies
         )
         self._intake = intake
+        self._recording = recording
 
     def take_whole(self, scope: Scope, body: bytes, respond: Respond, decline: Decline) -> None:
         """Answer a request that has come whole; or decline it, with nothing done."""
@@ -250,6 +285,8 @@ class Application:
             scope = self._by_usual_name(scope)
         if scope["type"] == "http" and scope["path"] in self._intake.routes:
             await self._intake(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] in self._recording.routes:
+            await self._recording(scope, receive, send)
         else:
             await self._behind_proxies(scope, receive, send)
 
@@ -298,7 +335,7 @@ def _document_intake(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = plain_openapi()
-        document.setdefault("paths", {}).update(describe_dialects(DIALECTS))
+        document.setdefault("paths", {}).update(describe_dialects(DIALECTS) | RECORDING_PATHS)
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(INTAKE_SCHEMAS)
         return document

@@ -136,6 +136,11 @@ class ApiSettings(CommonSettings):
         default=6_000,
         at_least=1,
     )
+    recording_max_buffered_bytes: int = setting(
+        "Chunks of recordings that the buffer may hold; above it, 503.",
+        default=2_000_000_000,
+        at_least=1_000_000,
+    )
     tracking_plan_dir: Path | None = setting(
         "Folder of the client's tracking plan, a JSON Schema for each type of event; empty for "
         "none.",

@@ -5,7 +5,8 @@ cut by `received_at` in UTC (`events_csv/`, `events_json/` likewise, each format
 own), or as a template has it: without hours, in another order, with `type=…`.
 `{prefix}/identities/year=…/month=…/day=…/{segment}-{part}.{format}` holds a segment's identity
 links, `failed/` and `sites/` likewise what was refused and the sites that changed;
-`{prefix}/_sluice/…` describes the rest.
+`replay/site_id=…/year=…/month=…/day=…/session_id=…/{segment}-{part}.{format}` what was recorded of
+a session, and `replay_index/` says what stands where; `{prefix}/_sluice/…` describes the rest.
 """
 
 from __future__ import annotations
@@ -32,8 +33,13 @@ _USAGE = re.compile(
     r"/(?P<segment>\d{12,})\.(?P<format>[a-z0-9.]+)"
 )
 _DAY = re.compile(
-    r"(?P<prefix>.+)/(?P<dataset>failed|sites)/year=(?P<year>\d{4})/month=(?P<month>\d{2})"
+    r"(?P<prefix>.+)/(?P<dataset>failed|sites|replay_index)/year=(?P<year>\d{4})/month=(?P<month>\d{2})"
     r"/day=(?P<day>\d{2})/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
+)
+_RECORDING = re.compile(
+    r"(?P<prefix>.+)/replay/site_id=(?P<site>[^/]+)/year=(?P<year>\d{4})/month=(?P<month>\d{2})"
+    r"/day=(?P<day>\d{2})/session_id=(?P<session>[A-Za-z0-9_.~-]+)"
+    r"/(?P<segment>\d{12,})-(?P<part>\d{4,})\.(?P<format>[a-z0-9.]+)"
 )
 _STATEMENT = re.compile(r".+/_sluice/keys/(\d{4})\.json")
 _DOCUMENT = re.compile(r".+/_sluice/(?:manifests|receipts)/(\d{12,})\.json")
@@ -186,7 +192,7 @@ def identities_key(opened_at: datetime, segment_id: int) -> IdentitiesKey:
 
 @dataclass(frozen=True, slots=True)
 class DayKey:
-    """A segment's file of a dataset that is cut by days only: `failed`, `sites`."""
+    """A segment's file of a dataset that is cut by days only: `failed`, `sites`, `replay_index`."""
 
     dataset: str
     day: datetime
@@ -226,6 +232,58 @@ def parse_day_key(key: str) -> DayKey | None:
         part=int(match["part"]),
         format=match["format"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingKey:
+    """What was recorded of a session while a segment was open."""
+
+    site_id: str
+    session_id: str
+    """Of letters, digits and `_ . ~ -`: intake takes no other."""
+    day: datetime
+    """Midnight UTC of the day on which the segment was opened."""
+    segment_id: int
+    part: int = 0
+    dataset: str = "replay"
+    format: str = "ndjson.gz"
+
+    def under(self, prefix: str) -> str:
+        """The whole key, as it stands in the bucket."""
+        day = self.day.astimezone(UTC)
+        return (
+            f"{prefix}/replay/site_id={encode_site_id(self.site_id)}"
+            f"/year={day:%Y}/month={day:%m}/day={day:%d}/session_id={self.session_id}"
+            f"/{self.segment_id:012d}-{self.part:04d}.{self.format}"
+        )
+
+
+def recording_key(
+    site_id: str, session_id: str, opened_at: datetime, segment_id: int
+) -> RecordingKey:
+    """Where a session's recordings of a segment stand."""
+    day = opened_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return RecordingKey(site_id, session_id, day, segment_id)
+
+
+def parse_recording_key(key: str) -> RecordingKey | None:
+    """The inverse of `RecordingKey.under`, whatever the prefix; None for any other key."""
+    match = _RECORDING.fullmatch(key)
+    if match is None:
+        return None
+    try:
+        day = datetime(int(match["year"]), int(match["month"]), int(match["day"]), tzinfo=UTC)
+    except ValueError:
+        return None
+    parsed = RecordingKey(
+        site_id=unquote(match["site"]),
+        session_id=match["session"],
+        day=day,
+        segment_id=int(match["segment"]),
+        part=int(match["part"]),
+        format=match["format"],
+    )
+    return parsed if parsed.under(match["prefix"]) == key else None
 
 
 def parse_identities_key(key: str) -> IdentitiesKey | None:

@@ -39,6 +39,23 @@ class Counts(Struct, frozen=True):
     rejected_by_reason: dict[str, int]
 
 
+class RecordingCounts(Struct, frozen=True):
+    """The segment's chunks of recordings, apart from its events.
+
+    received = stored + repeated + rejected; stored = delivered + erased, and `delivered` are the
+    rows of `replay` in a bucket that has that dataset.
+    """
+
+    received: int
+    stored: int
+    repeated: int
+    rejected: int
+    erased: int
+    delivered: int
+    bytes: int
+    """Of the chunks stored, gzipped."""
+
+
 class DeliveredObject(Struct, frozen=True):
     """One file, as it was read back from the bucket."""
 
@@ -68,6 +85,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Component and version."""
     partitioned_by: Literal["received_at", "occurred_at"] = "received_at"
     """Which time the folders of the events are of."""
+    recordings: RecordingCounts | None = None
+    """None where no chunk came."""
 
 
 class Owner(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from core.receipt import digest_receipt
 from database.circuits import note_failure, note_success, probe_now
 from database.planned_objects import settle_objects
+from database.recording_counts import settle_chunks
 from database.tables import segment_table
 
 _ROWS_AT_A_TIME = 100_000
@@ -251,15 +252,18 @@ def mark_delivered(
     manifest_key: str,
     keys: Sequence[str],
     receipt: bytes | None = None,
+    chunks: Mapping[str, int] | None = None,
 ) -> None:
     """Note that the sink has the segment, verified and committed by its manifest.
 
-    `keys` are the objects that the manifest lists. With its receipt, which is stored in the same
-    transaction, so that it is made once.
+    `keys` are the objects that the manifest lists, `chunks` those of recordings in them, by site,
+    where the sink is the client's. With its receipt, which is stored in the same transaction, so
+    that it is made once.
     """
     with connection.begin():
         note_success(connection, delivery.sink, delivery.segment_id)
         settle_objects(connection, delivery.segment_id, delivery.sink, keys)
+        settle_chunks(connection, delivery.segment_id, chunks or {})
         if receipt is not None:
             connection.execute(
                 _STORE_RECEIPT,

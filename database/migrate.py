@@ -17,16 +17,17 @@ log = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def migrate(engine: Engine, *, wait_seconds: float = 60.0) -> None:
+def migrate(engine: Engine, *, wait_seconds: float = 60.0, revision: str = "head") -> None:
     """Apply every migration that is missing; safe to run twice, and from several places at once.
 
-    Waits up to `wait_seconds` for PostgreSQL to answer; raises OperationalError after that.
+    `revision` is the last one to be applied. Waits up to `wait_seconds` for PostgreSQL to answer;
+    raises OperationalError after that.
     """
     _wait_until_up(engine, wait_seconds)
     config = _config()
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def newest_migration() -> str:

@@ -34,6 +34,25 @@ DELETE FROM dead_letters WHERE dead_letter_id IN (
 """)
 
 
+# A recording whose last chunk is old gets no repeat any more.
+_FORGET_RECORDINGS = text("""
+DELETE FROM recordings WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM recordings WHERE last_chunk_at < :before LIMIT :most))
+""")
+
+
+def forget_recordings(connection: Connection, *, before: datetime) -> int:
+    """Forget which chunks there were of recordings that ended before a moment; returns how many."""
+    forgotten = 0
+    while True:
+        with connection.begin():
+            facts = {"before": before, "most": _AT_ONCE}
+            deleted = connection.execute(_FORGET_RECORDINGS, facts).rowcount
+        forgotten += deleted
+        if deleted < _AT_ONCE:
+            return forgotten
+
+
 def forget_letters(connection: Connection, *, before: datetime, kept: int) -> int:
     """Delete the dead letters that arrived before a moment, and all but the newest `kept`.
 

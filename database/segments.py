@@ -17,6 +17,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from database.fence import FENCE_KEY
+from database.recording_counts import drop_recordings
+from database.recording_tables import recording_table
 from database.tables import segment_table
 
 
@@ -72,15 +74,19 @@ UPDATE export_runs SET segment_id = :segment_id, sealed_at = :sealed_at WHERE se
 
 
 def create_partition(connection: Connection, segment_id: int) -> None:
-    """Create a segment's partition and attach it.
+    """Create a segment's partitions, of the events and of the recordings, and attach them.
 
     In two steps: CREATE TABLE … PARTITION OF would lock the whole table against readers.
     """
-    table = segment_table(segment_id)
-    connection.execute(text(f"CREATE TABLE {table} (LIKE events_log INCLUDING DEFAULTS)"))
-    connection.execute(
-        text(f"ALTER TABLE events_log ATTACH PARTITION {table} FOR VALUES IN ({segment_id})")
-    )
+    for whole, table in (
+        ("events_log", segment_table(segment_id)),
+        ("recording_chunks", recording_table(segment_id)),
+    ):
+        like = f"{whole} INCLUDING DEFAULTS INCLUDING STORAGE"
+        connection.execute(text(f"CREATE TABLE {table} (LIKE {like})"))
+        connection.execute(
+            text(f"ALTER TABLE {whole} ATTACH PARTITION {table} FOR VALUES IN ({segment_id})")
+        )
 
 
 def seal_open_segment(
@@ -275,6 +281,7 @@ def drop_segment(connection: Connection, segment_id: int) -> None:
         connection.execute(_FORGET_LINKS, {"segment_id": segment_id})
         connection.execute(_FORGET_SITE_CHANGES, {"segment_id": segment_id})
         connection.execute(text(f"DROP TABLE {segment_table(segment_id)}"))
+        drop_recordings(connection, segment_id)
         limits = {"segment_id": segment_id, "remembered": REMEMBERED_SEGMENTS}
         forgotten = list(connection.execute(_FORGOTTEN, limits).scalars())
         for forget in (_FORGET_RECEIPTS, _FOLD_DELIVERIES, _FORGET_RUNS, _FORGET_SEGMENTS):

@@ -58,6 +58,7 @@ def schedule(exporter: Exporter) -> BlockingScheduler:
     every(_LOOK_EVERY, exporter.backfill, "backfill")
     every(_TIDY_EVERY, exporter.drop_expired, "drop expired")
     every(_TIDY_EVERY * 6, exporter.forget_letters, "forget dead letters")
+    every(_TIDY_EVERY * 6, exporter.forget_recordings, "forget recordings")
     every(_TIDY_EVERY / 2, exporter.say_state, "heartbeat")
     every(_COUNT_EVERY, exporter.watch_files, "count files")
     schedule_aside(scheduler, exporter)

@@ -19,7 +19,7 @@ from exporter.event_file import count_rows
 
 MAX_FOOTER_BYTES: Final = 16 << 20
 """A segment's largest file here has a footer of some 200 kB."""
-_TEXT: Final = frozenset({"csv.gz", "json.gz", "json.zst"})
+_TEXT: Final = frozenset({"csv.gz", "json.gz", "json.zst", "ndjson.gz"})
 
 
 class RowCounter(Protocol):

@@ -11,6 +11,8 @@ Order of effects, and what a crash after each leaves behind:
    that none is ever unknown, whatever version makes the next attempt
 4. upload each file and read it back (left: objects without a manifest; the next attempt
    overwrites them, their keys are the same)
+   chunks of recordings that were erased meanwhile end the attempt here, and from here to 7 nobody
+   erases any (recordings.py)
 5. put the manifest, on condition that there is none: the commit point (left: case 1)
 6. move the watermark (left: case 1, which moves it)
 7. tell the database, and with it, for the client's sink, store the signed receipt (left: case 1;
@@ -26,9 +28,11 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -37,6 +41,7 @@ from core.event import SCHEMA_VERSION
 from core.keys import (
     EVENT_DATASETS,
     ObjectKey,
+    RecordingKey,
     UsageKey,
     identities_key,
     manifest_key,
@@ -67,6 +72,8 @@ from database.deliveries import (
     read_stack_id,
 )
 from database.planned_objects import plan_objects
+from database.recording_counts import read_segment_chunks
+from database.recording_lock import hold_recordings
 from exporter.dedup import Marks, mark_rows
 from exporter.derive import derive_columns
 from exporter.encode import EncodedFile, encode_events, finish_file
@@ -77,6 +84,13 @@ from exporter.objects import VerificationFailed, put_verified, verify_object
 from exporter.progress import Progress
 from exporter.promote import promote_columns
 from exporter.receipts import BILLED_SINK, adopt_receipt, make_receipt
+from exporter.recordings import (
+    ChunksMissing,
+    check_recordings,
+    delivered_chunks,
+    describe_recordings,
+    encode_recordings,
+)
 from exporter.segment_dataset import encode_dataset
 from exporter.session_entries import mark_entries
 from exporter.settings import ExporterSettings
@@ -87,6 +101,8 @@ from exporter.stream import stream_links, stream_rows
 from exporter.usage import write_usage
 
 log = logging.getLogger("sluice.exporter")
+
+_UPLOADS_AT_ONCE: Final = 4
 
 
 class ConservationBroken(Exception):
@@ -119,8 +135,8 @@ def deliver_segment(
 ) -> Delivered:
     """Carry out a delivery; safe to run twice.
 
-    Raises SinkError, ConservationBroken, PrefixForeign, ReceiptForeign, or what `announce_key`
-    does, and then nothing is marked.
+    Raises SinkError, ConservationBroken, PrefixForeign, ReceiptForeign, RecordingsErased, or what
+    `announce_key` does, and then nothing is marked.
     """
     begin_attempt(connection, delivery)
     ledger = read_segment_ledger(connection, delivery.segment_id)
@@ -141,42 +157,54 @@ def deliver_segment(
     else:
         with tempfile.TemporaryDirectory(prefix="sluice-", dir=staging) as folder:
             files = _encode(delivery, ledger, is_duplicate, sink, settings, Path(folder), progress)
+            if "replay" in sink.datasets:
+                files += _encode_recordings(connection, delivery, sink, Path(folder))
             keys = [file.key.under(sink.prefix) for file in files]
             plan_objects(connection, delivery.segment_id, sink.name, keys)
             progress.uploading(len(files))
-            objects = [_upload(sink, file, progress) for file in files]
+            objects = _upload(sink, files, progress)
         progress.committing()
-        manifest = _describe(delivery, ledger, objects, sink, settings)
-        standing = _commit(sink, key, manifest)
-    sink.bucket.put(
-        watermark_key(sink.prefix),
-        encode_json(Watermark(delivery.sealed_at, delivery.segment_id, key)),
-    )
-    delivered = _summarise(manifest)
-    receipt = None
-    if sink.name == BILLED_SINK:
-        receipt = make_receipt(
-            manifest,
-            ledger,
-            manifest_key=key,
-            manifest_body=standing,
-            stack_id=owner.stack_id,
-            previous=last_receipt(connection, before=delivery.segment_id),
-            key=signing_keys[-1],
+    with hold_recordings(connection, delivery.segment_id):
+        if standing is None:
+            chunks = read_segment_chunks(connection, delivery.segment_id)
+            connection.rollback()
+            if "replay" in sink.datasets:
+                check_recordings(chunks, objects)
+            manifest = msgspec.structs.replace(
+                _describe(delivery, ledger, objects, sink, settings),
+                recordings=describe_recordings(chunks),
+            )
+            standing = _commit(sink, key, manifest)
+        sink.bucket.put(
+            watermark_key(sink.prefix),
+            encode_json(Watermark(delivery.sealed_at, delivery.segment_id, key)),
         )
-        connection.rollback()
-        if was_standing:
-            receipt = adopt_receipt(sink, receipt, signing_keys)
-    mark_delivered(
-        connection,
-        delivery,
-        rows=manifest.counts.exported,
-        size=delivered.bytes,
-        objects=delivered.objects,
-        manifest_key=key,
-        keys=[listed.key for listed in manifest.objects],
-        receipt=receipt,
-    )
+        delivered = _summarise(manifest)
+        receipt = None
+        if sink.name == BILLED_SINK:
+            receipt = make_receipt(
+                manifest,
+                ledger,
+                manifest_key=key,
+                manifest_body=standing,
+                stack_id=owner.stack_id,
+                previous=last_receipt(connection, before=delivery.segment_id),
+                key=signing_keys[-1],
+            )
+            connection.rollback()
+            if was_standing:
+                receipt = adopt_receipt(sink, receipt, signing_keys)
+        mark_delivered(
+            connection,
+            delivery,
+            rows=manifest.counts.exported,
+            size=delivered.bytes,
+            objects=delivered.objects,
+            manifest_key=key,
+            keys=[listed.key for listed in manifest.objects],
+            receipt=receipt,
+            chunks=delivered_chunks(manifest.objects) if sink.name == BILLED_SINK else {},
+        )
     log.info(
         "segment delivered",
         extra={"segment_id": delivery.segment_id, "sink": sink.name, "rows": delivered.rows},
@@ -265,10 +293,30 @@ def _encode(
     return files
 
 
-def _upload(sink: Sink, file: EncodedFile, progress: Progress) -> DeliveredObject:
-    delivered = put_verified(sink, file)
-    progress.uploaded()
-    return delivered
+def _encode_recordings(
+    connection: Connection, delivery: PendingDelivery, sink: Sink, folder: Path
+) -> list[EncodedFile]:
+    try:
+        return encode_recordings(connection, delivery, sink=sink, folder=folder)
+    except ChunksMissing as exc:
+        raise ConservationBroken(str(exc)) from exc
+
+
+def _upload(sink: Sink, files: Sequence[EncodedFile], progress: Progress) -> list[DeliveredObject]:
+    """One by one; the many small ones of recordings several at once, since each waits twice."""
+    objects = []
+    with ThreadPoolExecutor(_UPLOADS_AT_ONCE, "upload") as uploads:
+        small = [file for file in files if isinstance(file.key, RecordingKey)]
+        put = {id(file): uploads.submit(put_verified, sink, file) for file in small}
+        try:
+            for file in files:
+                waiting = put.get(id(file))
+                objects.append(waiting.result() if waiting else put_verified(sink, file))
+                progress.uploaded()
+        except BaseException:
+            uploads.shutdown(wait=True, cancel_futures=True)
+            raise
+    return objects
 
 
 def claim_prefix(sink: Sink, owner: Owner) -> None:

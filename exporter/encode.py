@@ -21,7 +21,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.keys import DayKey, IdentitiesKey, ObjectKey, Partition, UsageKey
+from core.keys import DayKey, IdentitiesKey, ObjectKey, Partition, RecordingKey, UsageKey
 from exporter.event_file import EventFile, count_rows, open_event_file
 from exporter.layout import Layout, dataset_of
 from exporter.partitions import split_batch
@@ -34,7 +34,7 @@ _SMALLEST_ROW_GROUP: Final = 0.25  # of a usual one's rows, or of what may be bu
 _BATCH_OVERHEAD_BYTES: Final = 16_000  # of a batch's fifty columns, however few its rows
 
 
-FileKey = ObjectKey | UsageKey | IdentitiesKey | DayKey
+FileKey = ObjectKey | UsageKey | IdentitiesKey | DayKey | RecordingKey
 
 
 @dataclass(frozen=True, slots=True)

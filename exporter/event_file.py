@@ -10,6 +10,7 @@ import pyarrow as pa
 from exporter.csv_file import CsvFile, count_csv_rows
 from exporter.json_file import JsonFile, count_json_rows
 from exporter.layout import EventFormat, Layout
+from exporter.line_file import count_lines
 from exporter.parquet_file import ParquetFile, count_parquet_rows
 
 
@@ -40,6 +41,8 @@ def count_rows(path: Path, file_format: str) -> int:
     """The rows of a closed file, counted by a reader of its format."""
     if file_format == "csv.gz":
         return count_csv_rows(path)
+    if file_format == "ndjson.gz":
+        return count_lines(path)
     if file_format.startswith("json."):
         return count_json_rows(path)
     return count_parquet_rows(path)

@@ -42,7 +42,7 @@ from database.deliveries import (
     store_deduplication,
 )
 from database.planned_objects import try_orphans_again
-from database.retention import forget_letters
+from database.retention import forget_letters, forget_recordings
 from database.segments import (
     FenceBusy,
     Segment,
@@ -414,6 +414,11 @@ class Exporter:
             )
         if forgotten:
             log.info("dead letters forgotten", extra={"letters": forgotten})
+
+    def forget_recordings(self) -> None:
+        """Forget what repeats of chunks are told by, as long after them as repeats of events."""
+        with self.engine.connect() as connection:
+            forget_recordings(connection, before=self.clock() - self.settings.dedup_window)
 
     def say_state(self) -> None:
         """Leave the heartbeat."""

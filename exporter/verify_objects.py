@@ -13,11 +13,13 @@ from core.keys import (
     DayKey,
     IdentitiesKey,
     ObjectKey,
+    RecordingKey,
     UsageKey,
     manifest_key,
     parse_day_key,
     parse_identities_key,
     parse_object_key,
+    parse_recording_key,
     parse_usage_key,
 )
 from core.manifest import DeliveredObject, Manifest, decode_manifest
@@ -33,12 +35,14 @@ from exporter.usage import read_usage
 _MAX_SKIPPED: Final = 100
 """Of segments' numbers: a crash of the database skips some 30."""
 
-AnyKey = ObjectKey | IdentitiesKey | DayKey | UsageKey
+AnyKey = ObjectKey | IdentitiesKey | DayKey | UsageKey | RecordingKey
 _DATASETS: Final[dict[str, Callable[[str], AnyKey | None]]] = {
     **dict.fromkeys(EVENT_DATASETS, parse_object_key),
     "identities": parse_identities_key,
     "failed": parse_day_key,
     "sites": parse_day_key,
+    "replay": parse_recording_key,
+    "replay_index": parse_day_key,
     "usage": parse_usage_key,
 }
 """The folders that readers take for ours, and what their keys are parsed by."""
@@ -77,7 +81,7 @@ def problems_in_bucket(
 def _problems_of_objects(
     bucket: Bucket, prefix: str, manifest: Manifest, chain: Chain
 ) -> Iterator[str]:
-    rows = Counter[str]()
+    rows, chunks = Counter[str](), 0
     for expected in manifest.objects:
         if not _is_object_of(expected, prefix, manifest.segment_id):
             yield f"{expected.key} is no key of an object of this segment"
@@ -87,11 +91,16 @@ def _problems_of_objects(
         chain.named.add(expected.key)
         if expected.dataset in EVENT_DATASETS:
             rows[expected.dataset] += expected.rows
+        if expected.dataset == "replay":
+            chunks += expected.rows
         yield from _problems_of_object(bucket, expected, chain)
     for dataset, number in rows.items():
         if number != manifest.counts.exported:
             exported = manifest.counts.exported
             yield f"its {dataset} objects hold {number} rows, {exported} were exported"
+    due = manifest.recordings.delivered if manifest.recordings else 0
+    if chunks != due and (chunks or chain.sink == BILLED_SINK):
+        yield f"its replay objects hold {chunks} chunks, {due} were delivered"
     if manifest.counts.exported:
         chain.with_events += 1
         chain.backed_up += bool(rows)

@@ -34,6 +34,7 @@ from api.collector.acceptance import (
 from api.collector.body import BodyLimits, SenderGone, is_as_sent, read_body
 from api.collector.bots import detect_bot
 from api.collector.consent import find_signal
+from api.collector.cors import Cors
 from api.collector.dead_letters import keep_letters
 from api.collector.dialects.dialect import DecodedBody, Dialect, Headers, IntakeRequest, Reply
 from api.collector.group_commit import BufferUnavailable, GroupCommit, QueueFull
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sluice.collector")
 
-_PREFLIGHT_SECONDS: Final = 86_400
 # Above this, decoding takes long enough to be felt by the others on the event loop.
 _LARGE_BODY_BYTES: Final = 200_000
 # Redaction takes up to 10 µs a byte of what was written to make it work hard (measured).
@@ -111,7 +111,7 @@ class IntakeEndpoint:
         self._letter_quota = letter_quota
         self._throttle = throttle
         self._body_limits = body_limits
-        self._origins = frozenset(origin.encode() for origin in origins)
+        self._cors = Cors(origins)
         self._trusted_proxies = trusted_proxies
         self._clock = clock
         self._arrived: list[_Whole] = []
@@ -164,7 +164,7 @@ class IntakeEndpoint:
         dialect, request = exchange.dialect, exchange.request
         method, path = request.method, request.path
         if method == "OPTIONS":
-            headers = [*self._cors(request), *_preflight(request)]
+            headers = self._cors.preflight(request.headers)
             answer: Answer | None = _answer(Reply(204, b""), headers)
         elif method not in dialect.routes[path]:
             reply = dialect.fail(
@@ -237,7 +237,7 @@ class IntakeEndpoint:
         """To a request whose events are durable."""
         acceptance = exchange.acceptance
         reply = exchange.dialect.reply(exchange.request, acceptance)
-        headers = self._cors(exchange.request)
+        headers = self._cors.headers(exchange.request.headers)
         if acceptance.refused and (wait := retry_after(acceptance.refused)):
             headers = [*headers, (b"retry-after", b"%d" % wait)]
         if reply.status == 408:
@@ -249,7 +249,9 @@ class IntakeEndpoint:
         reply = exchange.dialect.fail(
             exchange.request, 503, code, "nothing was acknowledged: send the same body again later"
         )
-        return _answer(reply, [*self._cors(exchange.request), (b"retry-after", b"2")])
+        return _answer(
+            reply, [*self._cors.headers(exchange.request.headers), (b"retry-after", b"2")]
+        )
 
     def _facts(
         self, dialect: Dialect, request: IntakeRequest, scope: Scope, policy: Policy
@@ -309,12 +311,6 @@ class IntakeEndpoint:
             _check_mistakes(acceptance)
         return acceptance
 
-    def _cors(self, request: IntakeRequest) -> list[tuple[bytes, bytes]]:
-        origin = request.headers.get(b"origin")
-        if origin is None or not (b"*" in self._origins or origin in self._origins):
-            return []
-        return [(b"access-control-allow-origin", origin), *_ALLOWED]
-
 
 def _check_mistakes(acceptance: Acceptance) -> None:
     """Log what the collector failed on; what is not kept of it, its sender is to send again."""
@@ -362,25 +358,6 @@ def _shows_valid_key(headers: Headers, policy: Policy) -> bool:
     if keys is None:
         return False
     return isinstance(keys.judge(find_write_key(headers), from_page=False), str)
-
-
-_ALLOWED: Final = (
-    # Beacons and Snowplow's tracker send with credentials, and get nothing to read without this.
-    # It opens nothing: no cookie is set here, and none is read.
-    (b"access-control-allow-credentials", b"true"),
-    (b"vary", b"Origin"),
-)
-
-
-def _preflight(request: IntakeRequest) -> list[tuple[bytes, bytes]]:
-    # Whatever is asked for: no header of a browser's lets anybody do more here, and each SDK has
-    # some of its own (X-Retry-Count, AnonymousId, SentAt, Rsa-Retry-Attempt, SP-Anonymous, …).
-    asked = request.headers.get(b"access-control-request-headers", b"Content-Type")
-    return [
-        (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-        (b"access-control-allow-headers", asked),
-        (b"access-control-max-age", str(_PREFLIGHT_SECONDS).encode()),
-    ]
 
 
 def _methods(dialect: Dialect, path: str) -> str:

@@ -12,6 +12,7 @@ from api.control.sites import fence_busy
 from core.event import MAX_NAME_CHARS
 from core.suppression import PersonKind
 from database import rule_changes
+from database.recording_erasure import ErasedChunks, erase_chunks
 from database.segments import FenceBusy
 
 log = logging.getLogger("sluice.control")
@@ -55,6 +56,17 @@ class Changed(Suppressed):
     changed: int = Field(description="Of those named, how many were not as asked before.")
 
 
+class Erased(Changed):
+    """What a suppression changed, and what it erased."""
+
+    recording_chunks_erased: int = Field(
+        description="Chunks of recordings that waited in the buffer, and reach no bucket any more."
+    )
+    recording_chunks_removed: int = Field(
+        description="Likewise, of which the client's bucket has a copy: its index names the keys."
+    )
+
+
 @router.get("")
 async def count_suppressed(request: Request) -> Suppressed:
     """Count whom intake refuses."""
@@ -63,14 +75,21 @@ async def count_suppressed(request: Request) -> Suppressed:
 
 
 @router.post("")
-async def suppress(request: Request, persons: Persons) -> Changed:
-    """Refuse these persons' events: when this answers, none that is not stored yet will be."""
+async def suppress(request: Request, persons: Persons) -> Erased:
+    """Refuse these persons' events: when this answers, none that is not stored yet will be.
+
+    Chunks of their recordings that wait in the buffer are erased.
+    """
+    engine = request.app.state.engine
     try:
-        changed = await rule_changes.suppress(request.app.state.engine, persons.by_kind())
+        changed = await rule_changes.suppress(engine, persons.by_kind())
+        # After it, for then no chunk of theirs can come behind our back.
+        found = await erase_chunks(engine, visitors=persons.visitor_ids, users=persons.user_ids)
     except FenceBusy as exc:
         raise fence_busy() from exc
-    log.info("persons suppressed", extra={"persons": changed})
-    return await _changed(request, changed)
+    facts = {"persons": changed, "chunks": found.erased + found.removed}
+    log.info("persons suppressed", extra=facts)
+    return await _erased(request, changed, found)
 
 
 @router.delete("")
@@ -88,3 +107,14 @@ async def _changed(request: Request, changed: int) -> Changed:
     await request.app.state.rule_watch.look()
     counts = await rule_changes.count_suppressed(request.app.state.engine)
     return Changed(changed=changed, visitors=counts["visitor"], users=counts["user"])
+
+
+async def _erased(request: Request, changed: int, found: ErasedChunks) -> Erased:
+    after = await _changed(request, changed)
+    return Erased(
+        changed=after.changed,
+        visitors=after.visitors,
+        users=after.users,
+        recording_chunks_erased=found.erased,
+        recording_chunks_removed=found.removed,
+    )

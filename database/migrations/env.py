@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import text
 
-from database.tables import metadata
+from database.recording_tables import metadata
 
 MIGRATION_LOCK = 7_261_019_247
 

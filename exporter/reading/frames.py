@@ -76,7 +76,7 @@ def open_events(
     are null there. Raises PullError.
     """
     folder = Path(folder)
-    if EVENT_DATASETS.get(dataset, "parquet") != "parquet":
+    if EVENT_DATASETS.get(dataset, "parquet") != "parquet" or dataset == "replay":
         raise PullError(f"{dataset} is no Parquet: docs/formats.md says what reads it.")
     sites = {site_id} if isinstance(site_id, str) else None if site_id is None else set(site_id)
     with reading_state(folder) as state:

@@ -13,6 +13,7 @@ from core.keys import DEFAULT_TEMPLATE, EVENT_DATASETS, OTHER_TYPE, Template
 from exporter.arrow_schema import FILE_SCHEMA, IDENTITIES_SCHEMA, USAGE_SCHEMA
 from exporter.failed import FAILED
 from exporter.layout import CutBy
+from exporter.recordings import CHUNK_COLUMNS, CHUNK_MEANING, INDEX_MEANING, INDEX_SCHEMA
 from exporter.schemas.dataset import Dataset, DatasetColumn, columns_of
 from exporter.segment_dataset import SegmentDataset
 from exporter.sites import SITES
@@ -40,6 +41,9 @@ _SITE: Final = DatasetColumn(
 )
 _TYPE: Final = DatasetColumn(
     "type", "string", f"`event_type`; `{OTHER_TYPE}` where it is too long.", nullable=False
+)
+_SESSION: Final = DatasetColumn(
+    "session_id", "string", "The session that was recorded.", nullable=False
 )
 _OPENED: Final = (
     _part_of_time("year", "Of the moment at which the segment was opened, in UTC."),
@@ -97,6 +101,15 @@ def describe_datasets(
             "What the writers counted, by site, hour, type and outcome; in the vendor's bucket.",
             columns_of(USAGE_SCHEMA, never_null=frozenset(USAGE_SCHEMA.names)),
             _OPENED,
+        ),
+        # Last: where nothing is recorded there is no file, and DuckDB makes no view of none.
+        Dataset("replay_index", INDEX_MEANING, columns_of(INDEX_SCHEMA), _OPENED),
+        Dataset(
+            "replay",
+            CHUNK_MEANING,
+            columns_of(CHUNK_COLUMNS),
+            (_SITE, *_OPENED, _SESSION),
+            "ndjson.gz",
         ),
     ]
     return {dataset.name: dataset for dataset in described}

@@ -47,7 +47,7 @@ def open_sinks(settings: ExporterSettings) -> list[Sink]:
 
 def _events_in(formats: str) -> frozenset[str]:
     """The datasets that hold what visitors sent, and what is said of who they are."""
-    others = {"identities", "failed", "sites"}
+    others = {"identities", "failed", "sites", "replay", "replay_index"}
     return frozenset({*others, *map(dataset_of, parse_formats(formats))})
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from api.app import DIALECTS, create_app
 from api.collector.dialects.pixel import PIXEL
+from api.collector.recording_endpoint import METHODS, PATH
 from api.settings import ApiSettings
 from core.settings import read_settings
 from tests.compose.running_nginx import NGINX, running_nginx
@@ -18,7 +19,9 @@ from tests.conftest import ROOT, an_event
 from tests.system.running_collector import RunningCollector, running_collector, send
 from tests.system.running_stack import wait_until
 
-ROUTES: Final = {path: methods for d in DIALECTS for path, methods in d.routes.items()}
+ROUTES: Final = {path: methods for d in DIALECTS for path, methods in d.routes.items()} | {
+    PATH: METHODS
+}
 LISTED: Final = re.findall(
     r"^location = (\S+) \{\s+include /etc/nginx/snippets/(?:dialect|to_collector)\.conf;",
     (ROOT / "nginx/snippets/routes.conf").read_text(),

@@ -22,17 +22,19 @@ from core.event import (
     ServerFacts,
     wire_fields,
 )
+from database.recording_tables import metadata
 from database.segments import create_partition
-from database.tables import events_log, metadata
+from database.tables import events_log
 from exporter.arrow_schema import FILE_SCHEMA, ROW_SCHEMA
 from exporter.stream import stream_rows
 
+PARTITIONS = ("events_log_", "recording_chunks_")
 BUFFER_ONLY = {"segment_id", "payload"}
 
 
 def test_migrations_build_exactly_the_tables_of_the_metadata(engine: Engine) -> None:
     def ours(thing: Any, name: str | None, kind: str, reflected: bool, _: Any) -> bool:
-        return not (kind == "table" and (name or "").startswith("events_log_"))
+        return not (kind == "table" and (name or "").startswith(PARTITIONS))
 
     with engine.connect() as connection:
         context = MigrationContext.configure(

@@ -18,11 +18,13 @@ from exporter.schemas.location import Location
 from exporter.sinks.sink import Bucket, SinkUnavailable
 from tests.conftest import an_event
 from tests.integration.building import Exporting, collect, query, read_parquet, serving
+from tests.integration.recording import a_chunk, post
 from tests.integration.test_delivery import FailingBucket
 from tests.integration.test_failed import listed
 from tests.integration.test_receipts import problems
 
 SCHEMA = "_sluice/schema/v1"
+DATASETS = {"events", "identities", "failed", "sites", "replay", "replay_index"}
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def exporting(database_url: str, engine: Engine, tmp_path: Path) -> Exporting:
 
 
 def fill(exporting: Exporting) -> int:
-    """Events of two sites, a link, refusals; returns the segment."""
+    """Events of two sites, a link, refusals, a recording; returns the segment."""
 
     async def send() -> None:
         async with serving(exporting.database_url) as http:
@@ -40,6 +42,7 @@ def fill(exporting: Exporting) -> int:
             await collect(http, an_event(eventType="login", userId="u-1"))
             await collect(http, an_event(title=3))
             await collect(http, b"nonsense")
+            await post(http, a_chunk(0))
 
     asyncio.run(send())
     return exporting.run().segment_id
@@ -68,8 +71,8 @@ def test_each_bucket_is_told_of_what_it_gets(exporting: Exporting) -> None:
     fill(exporting)
     describe(exporting)
     for sink, names in (
-        (exporting.client, {"events", "identities", "failed", "sites"}),
-        (exporting.metering, {"events", "identities", "failed", "sites", "usage"}),
+        (exporting.client, DATASETS),
+        (exporting.metering, DATASETS | {"usage"}),
     ):
         folder = f"{sink.prefix}/{SCHEMA}/"
         found = {key.removeprefix(folder) for key in sink.bucket.list_keys(folder)}
@@ -132,7 +135,7 @@ def test_a_bucket_that_fails_in_between_is_described_the_next_time(
     with pytest.raises(SinkUnavailable):
         exporting.exporter.describe(exporting.client)
     exporting.exporter.describe(exporting.client)
-    assert len(list(sink.bucket.list_keys(f"analytics/{SCHEMA}/"))) == 4 + len(ENGINES)
+    assert len(list(sink.bucket.list_keys(f"analytics/{SCHEMA}/"))) == len(DATASETS) + len(ENGINES)
 
 
 def test_the_columns_that_are_never_null_are_those(exporting: Exporting) -> None:

@@ -12,6 +12,7 @@ from core.keys import (
     IdentitiesKey,
     ObjectKey,
     Partition,
+    RecordingKey,
     UsageKey,
     day_key,
     identities_key,
@@ -19,7 +20,9 @@ from core.keys import (
     parse_day_key,
     parse_identities_key,
     parse_object_key,
+    parse_recording_key,
     parse_usage_key,
+    recording_key,
     template_problem,
     type_of_folder,
     watermark_key,
@@ -230,3 +233,33 @@ def test_a_key_that_we_would_not_build_is_no_object(wrong: str) -> None:
     key = a_key("s").under("p")
     folder = next(part for part in key.split("/") if part.startswith(f"{name}="))
     assert parse_object_key(key.replace(folder, wrong)) is None
+
+
+RECORDINGS = st.builds(
+    recording_key,
+    SITES,
+    st.from_regex(r"[A-Za-z0-9_.~-]{1,64}", fullmatch=True),
+    HOURS,
+    st.integers(1, 10**12 - 1),
+)
+
+
+@given(key=RECORDINGS, prefix=PREFIXES)
+def test_a_recordings_key_survives_the_round_trip(key: RecordingKey, prefix: str) -> None:
+    whole = key.under(prefix)
+    assert parse_recording_key(whole) == key
+    assert parse_object_key(whole) is None
+    assert parse_day_key(whole) is None
+    assert parse_recording_key(whole + "x/y") is None
+    assert len(whole.removeprefix(prefix).encode()) <= 1_024
+
+
+def test_a_recordings_key_is_as_the_docs_have_it() -> None:
+    opened_at = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
+    key = recording_key("b/c", "s-1", opened_at, 12).under("analytics")
+    assert key == (
+        "analytics/replay/site_id=b%2Fc/year=2026/month=11/day=21/session_id=s-1"
+        "/000000000012-0000.ndjson.gz"
+    )
+    for broken in (key.replace("b%2Fc", "b/c"), key.replace("day=21", "day=32"), key + "\n"):
+        assert parse_recording_key(broken) is None

@@ -38,6 +38,7 @@ const bundles = [
     target: "es2022",
     banner: `/*! Includes hyparquet and fzstd (MIT): see ${LICENSES} */`,
   },
+  { entry: "demo/replay-player.ts", folder: "site", file: "replay-player.js", target: "es2022", banner: `/*! Includes rrweb, mitt, @xstate/fsm, hyparquet and fzstd (MIT): see ${LICENSES} */` },
   {
     entry: "plugin-analytics/src/index.ts",
     folder: "plugin",
@@ -120,8 +121,10 @@ async function smallest(one) {
 
 /** MIT asks that its notice travels with every copy, minified ones too. */
 async function licenses() {
-  const texts = ["hyparquet", "fzstd"].map(async (name) => {
-    const text = await readFile(join(tracking, "node_modules", name, "LICENSE"), "utf8");
+  const texts = ["hyparquet", "fzstd", "mitt", "@xstate/fsm", "rrweb"].map(async (name) => {
+    // rrweb's packages come without theirs.
+    const file = name === "rrweb" ? "licenses/rrweb.txt" : `node_modules/${name}/LICENSE`;
+    const text = await readFile(join(tracking, file), "utf8");
     return `${name}\n\n${text.trim()}\n`;
   });
   return { folder: "site", file: LICENSES, contents: Buffer.from((await Promise.all(texts)).join("\n\n")) };

@@ -202,3 +202,44 @@ TBLPROPERTIES (
   'projection.day.digits' = '2',
   'storage.location.template' = 's3://your-bucket/analytics/sites/year=${year}/month=${month}/day=${day}'
 );
+
+-- Which recordings there are, of whom, and in which object of `replay/`.
+CREATE EXTERNAL TABLE IF NOT EXISTS `sluice`.`replay_index` (
+  `site_id` string COMMENT 'The site that was recorded.',
+  `visitor_id` string COMMENT 'Whose recording it is.',
+  `user_id` string COMMENT 'The user that they said to be, if the recorder told.',
+  `session_id` string COMMENT 'Their session.',
+  `recording_id` string COMMENT 'One recorder’s work: its chunks are numbered from 0. A session has several, of several tabs for example.',
+  `segment_id` bigint COMMENT 'The segment that its chunks are in.',
+  `first_sequence` int COMMENT 'The first chunk in this object.',
+  `last_sequence` int COMMENT 'The last one.',
+  `chunks` int COMMENT 'How many, each a line.',
+  `gaps` string COMMENT 'Chunks between first and last that are not in this object: 3-4,7. Lost, or in another segment’s; empty for none.',
+  `started_at` timestamp COMMENT 'When its first event happened.',
+  `ended_at` timestamp COMMENT 'When its last one did.',
+  `events` bigint COMMENT 'How many events of rrweb’s.',
+  `bytes` bigint COMMENT 'Of its lines, unpacked.',
+  `key` string COMMENT 'The object that it stands in.',
+  `sha256` string COMMENT 'Of that object, in hexadecimal.'
+)
+COMMENT 'Which recordings there are, of whom, and in which object of replay/.'
+PARTITIONED BY (
+  `year` int COMMENT 'Of the moment at which the segment was opened, in UTC.',
+  `month` int COMMENT 'Likewise; two digits in the key.',
+  `day` int COMMENT 'Likewise.'
+)
+STORED AS PARQUET
+LOCATION 's3://your-bucket/analytics/replay_index/'
+TBLPROPERTIES (
+  'classification' = 'parquet',
+  'projection.enabled' = 'true',
+  'projection.year.type' = 'integer',
+  'projection.year.range' = '2026,2035',
+  'projection.month.type' = 'integer',
+  'projection.month.range' = '1,12',
+  'projection.month.digits' = '2',
+  'projection.day.type' = 'integer',
+  'projection.day.range' = '1,31',
+  'projection.day.digits' = '2',
+  'storage.location.template' = 's3://your-bucket/analytics/replay_index/year=${year}/month=${month}/day=${day}'
+);

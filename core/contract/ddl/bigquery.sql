@@ -158,3 +158,35 @@ OPTIONS (
   hive_partition_uri_prefix = 's3://your-bucket/analytics/sites',
   uris = ['s3://your-bucket/analytics/sites/*']
 );
+
+-- Which recordings there are, of whom, and in which object of `replay/`.
+CREATE OR REPLACE EXTERNAL TABLE `sluice.replay_index` (
+  `site_id` STRING OPTIONS (description = 'The site that was recorded.'),
+  `visitor_id` STRING OPTIONS (description = 'Whose recording it is.'),
+  `user_id` STRING OPTIONS (description = 'The user that they said to be, if the recorder told.'),
+  `session_id` STRING OPTIONS (description = 'Their session.'),
+  `recording_id` STRING OPTIONS (description = 'One recorder’s work: its chunks are numbered from 0. A session has several, of several tabs for example.'),
+  `segment_id` INT64 OPTIONS (description = 'The segment that its chunks are in.'),
+  `first_sequence` INT64 OPTIONS (description = 'The first chunk in this object.'),
+  `last_sequence` INT64 OPTIONS (description = 'The last one.'),
+  `chunks` INT64 OPTIONS (description = 'How many, each a line.'),
+  `gaps` STRING OPTIONS (description = 'Chunks between first and last that are not in this object: 3-4,7. Lost, or in another segment’s; empty for none.'),
+  `started_at` TIMESTAMP OPTIONS (description = 'When its first event happened.'),
+  `ended_at` TIMESTAMP OPTIONS (description = 'When its last one did.'),
+  `events` INT64 OPTIONS (description = 'How many events of rrweb’s.'),
+  `bytes` INT64 OPTIONS (description = 'Of its lines, unpacked.'),
+  `key` STRING OPTIONS (description = 'The object that it stands in.'),
+  `sha256` STRING OPTIONS (description = 'Of that object, in hexadecimal.')
+)
+WITH PARTITION COLUMNS (
+  `year` INT64,
+  `month` INT64,
+  `day` INT64
+)
+WITH CONNECTION `aws-your-region.sluice`
+OPTIONS (
+  description = 'Which recordings there are, of whom, and in which object of replay/.',
+  format = 'PARQUET',
+  hive_partition_uri_prefix = 's3://your-bucket/analytics/replay_index',
+  uris = ['s3://your-bucket/analytics/replay_index/*']
+);

@@ -144,3 +144,32 @@ FROM s3(
   '`site_id` String, `changed_at` DateTime64(6, \'UTC\'), `state` String, `first_seen_at` DateTime64(6, \'UTC\'), `first_dialect` String, `first_url` Nullable(String), `decided_at` Nullable(DateTime64(6, \'UTC\')), `segment_id` Int64'
 )
 SETTINGS use_hive_partitioning = 0;
+
+-- Which recordings there are, of whom, and in which object of `replay/`.
+CREATE OR REPLACE VIEW `replay_index` AS
+SELECT
+  `site_id`,  -- The site that was recorded.
+  `visitor_id`,  -- Whose recording it is.
+  `user_id`,  -- The user that they said to be, if the recorder told.
+  `session_id`,  -- Their session.
+  `recording_id`,  -- One recorder’s work: its chunks are numbered from 0. A session has several, of several tabs for example.
+  `segment_id`,  -- The segment that its chunks are in.
+  `first_sequence`,  -- The first chunk in this object.
+  `last_sequence`,  -- The last one.
+  `chunks`,  -- How many, each a line.
+  `gaps`,  -- Chunks between first and last that are not in this object: 3-4,7. Lost, or in another segment’s; empty for none.
+  `started_at`,  -- When its first event happened.
+  `ended_at`,  -- When its last one did.
+  `events`,  -- How many events of rrweb’s.
+  `bytes`,  -- Of its lines, unpacked.
+  `key`,  -- The object that it stands in.
+  `sha256`,  -- Of that object, in hexadecimal.
+  toInt32(extract(_path, '/year=([^/]*)/')) AS `year`,  -- Of the moment at which the segment was opened, in UTC.
+  toInt32(extract(_path, '/month=([^/]*)/')) AS `month`,  -- Likewise; two digits in the key.
+  toInt32(extract(_path, '/day=([^/]*)/')) AS `day`  -- Likewise.
+FROM s3(
+  'https://your-bucket.s3.amazonaws.com/analytics/replay_index/**.parquet',
+  'Parquet',
+  '`site_id` String, `visitor_id` String, `user_id` Nullable(String), `session_id` String, `recording_id` String, `segment_id` Int64, `first_sequence` Int32, `last_sequence` Int32, `chunks` Int32, `gaps` String, `started_at` DateTime64(6, \'UTC\'), `ended_at` DateTime64(6, \'UTC\'), `events` Int64, `bytes` Int64, `key` String, `sha256` String'
+)
+SETTINGS use_hive_partitioning = 0;

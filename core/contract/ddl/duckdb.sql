@@ -154,3 +154,33 @@ SELECT * FROM read_parquet(
   's3://your-bucket/analytics/sites/**/*.parquet',
   hive_partitioning = true, hive_types = {year: INTEGER, month: INTEGER, day: INTEGER}, union_by_name = true
 );
+
+-- Which recordings there are, of whom, and in which object of `replay/`.
+CREATE OR REPLACE VIEW "replay_index" AS
+SELECT * FROM (
+  SELECT
+    NULL::VARCHAR AS "site_id",  -- The site that was recorded.
+    NULL::VARCHAR AS "visitor_id",  -- Whose recording it is.
+    NULL::VARCHAR AS "user_id",  -- The user that they said to be, if the recorder told.
+    NULL::VARCHAR AS "session_id",  -- Their session.
+    NULL::VARCHAR AS "recording_id",  -- One recorder’s work: its chunks are numbered from 0. A session has several, of several tabs for example.
+    NULL::BIGINT AS "segment_id",  -- The segment that its chunks are in.
+    NULL::INTEGER AS "first_sequence",  -- The first chunk in this object.
+    NULL::INTEGER AS "last_sequence",  -- The last one.
+    NULL::INTEGER AS "chunks",  -- How many, each a line.
+    NULL::VARCHAR AS "gaps",  -- Chunks between first and last that are not in this object: 3-4,7. Lost, or in another segment’s; empty for none.
+    NULL::TIMESTAMPTZ AS "started_at",  -- When its first event happened.
+    NULL::TIMESTAMPTZ AS "ended_at",  -- When its last one did.
+    NULL::BIGINT AS "events",  -- How many events of rrweb’s.
+    NULL::BIGINT AS "bytes",  -- Of its lines, unpacked.
+    NULL::VARCHAR AS "key",  -- The object that it stands in.
+    NULL::VARCHAR AS "sha256",  -- Of that object, in hexadecimal.
+    NULL::INTEGER AS "year",  -- Of the moment at which the segment was opened, in UTC.
+    NULL::INTEGER AS "month",  -- Likewise; two digits in the key.
+    NULL::INTEGER AS "day"  -- Likewise.
+) WHERE false
+UNION ALL BY NAME
+SELECT * FROM read_parquet(
+  's3://your-bucket/analytics/replay_index/**/*.parquet',
+  hive_partitioning = true, hive_types = {year: INTEGER, month: INTEGER, day: INTEGER}, union_by_name = true
+);

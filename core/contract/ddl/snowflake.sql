@@ -159,3 +159,34 @@ FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE);
 
 -- New files are seen after this, or by themselves with AUTO_REFRESH and the bucket's notifications.
 ALTER EXTERNAL TABLE sites REFRESH;
+
+-- Which recordings there are, of whom, and in which object of `replay/`.
+CREATE OR REPLACE EXTERNAL TABLE replay_index (
+  site_id VARCHAR AS (VALUE:"site_id"::VARCHAR),  -- The site that was recorded.
+  visitor_id VARCHAR AS (VALUE:"visitor_id"::VARCHAR),  -- Whose recording it is.
+  user_id VARCHAR AS (VALUE:"user_id"::VARCHAR),  -- The user that they said to be, if the recorder told.
+  session_id VARCHAR AS (VALUE:"session_id"::VARCHAR),  -- Their session.
+  recording_id VARCHAR AS (VALUE:"recording_id"::VARCHAR),  -- One recorder’s work: its chunks are numbered from 0. A session has several, of several tabs for example.
+  segment_id BIGINT AS (VALUE:"segment_id"::BIGINT),  -- The segment that its chunks are in.
+  first_sequence INT AS (VALUE:"first_sequence"::INT),  -- The first chunk in this object.
+  last_sequence INT AS (VALUE:"last_sequence"::INT),  -- The last one.
+  chunks INT AS (VALUE:"chunks"::INT),  -- How many, each a line.
+  gaps VARCHAR AS (VALUE:"gaps"::VARCHAR),  -- Chunks between first and last that are not in this object: 3-4,7. Lost, or in another segment’s; empty for none.
+  started_at TIMESTAMP_LTZ AS (VALUE:"started_at"::TIMESTAMP_LTZ),  -- When its first event happened.
+  ended_at TIMESTAMP_LTZ AS (VALUE:"ended_at"::TIMESTAMP_LTZ),  -- When its last one did.
+  events BIGINT AS (VALUE:"events"::BIGINT),  -- How many events of rrweb’s.
+  bytes BIGINT AS (VALUE:"bytes"::BIGINT),  -- Of its lines, unpacked.
+  key VARCHAR AS (VALUE:"key"::VARCHAR),  -- The object that it stands in.
+  sha256 VARCHAR AS (VALUE:"sha256"::VARCHAR),  -- Of that object, in hexadecimal.
+  year INT AS (SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '/year=', 2), '/', 1)::INT),  -- Of the moment at which the segment was opened, in UTC.
+  month INT AS (SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '/month=', 2), '/', 1)::INT),  -- Likewise; two digits in the key.
+  day INT AS (SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '/day=', 2), '/', 1)::INT)  -- Likewise.
+)
+PARTITION BY (year, month, day)
+LOCATION = @sluice_bucket/replay_index/
+AUTO_REFRESH = FALSE
+PATTERN = '.*[.]parquet'
+FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE);
+
+-- New files are seen after this, or by themselves with AUTO_REFRESH and the bucket's notifications.
+ALTER EXTERNAL TABLE replay_index REFRESH;

@@ -152,3 +152,33 @@ COMMENT 'Sites, when they were first seen and what was decided of them: a row fo
 
 -- Again whenever new folders are to be seen.
 MSCK REPAIR TABLE sluice.`sites`;
+
+-- Which recordings there are, of whom, and in which object of `replay/`.
+CREATE TABLE IF NOT EXISTS sluice.`replay_index` (
+  `site_id` STRING COMMENT 'The site that was recorded.',
+  `visitor_id` STRING COMMENT 'Whose recording it is.',
+  `user_id` STRING COMMENT 'The user that they said to be, if the recorder told.',
+  `session_id` STRING COMMENT 'Their session.',
+  `recording_id` STRING COMMENT 'One recorder’s work: its chunks are numbered from 0. A session has several, of several tabs for example.',
+  `segment_id` BIGINT COMMENT 'The segment that its chunks are in.',
+  `first_sequence` INT COMMENT 'The first chunk in this object.',
+  `last_sequence` INT COMMENT 'The last one.',
+  `chunks` INT COMMENT 'How many, each a line.',
+  `gaps` STRING COMMENT 'Chunks between first and last that are not in this object: 3-4,7. Lost, or in another segment’s; empty for none.',
+  `started_at` TIMESTAMP COMMENT 'When its first event happened.',
+  `ended_at` TIMESTAMP COMMENT 'When its last one did.',
+  `events` BIGINT COMMENT 'How many events of rrweb’s.',
+  `bytes` BIGINT COMMENT 'Of its lines, unpacked.',
+  `key` STRING COMMENT 'The object that it stands in.',
+  `sha256` STRING COMMENT 'Of that object, in hexadecimal.',
+  `year` INT COMMENT 'Of the moment at which the segment was opened, in UTC.',
+  `month` INT COMMENT 'Likewise; two digits in the key.',
+  `day` INT COMMENT 'Likewise.'
+)
+USING PARQUET
+PARTITIONED BY (`year`, `month`, `day`)
+LOCATION 's3a://your-bucket/analytics/replay_index/'
+COMMENT 'Which recordings there are, of whom, and in which object of replay/.';
+
+-- Again whenever new folders are to be seen.
+MSCK REPAIR TABLE sluice.`replay_index`;

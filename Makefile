@@ -42,7 +42,7 @@ tracker: tracking/node_modules/.ready  ## build the tracker and the demo's panel
 
 tracker-fresh: tracking/node_modules/.ready
 	@if [ -e tracking/node_modules/.absent ]; then echo "No Node here: the tracker's own checks are left to CI."; \
-	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh; fi
+	else cd tracking && npm run --silent check && npm test --silent && npm run --silent fresh && npm run --silent budget; fi
 
 wordpress:  ## pack the WordPress plugin: tracking/wordpress/sluice.zip
 	@$(PYTHON) tracking/wordpress/pack.py

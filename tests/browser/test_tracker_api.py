@@ -57,8 +57,8 @@ def test_a_new_campaign_begins_a_session_where_that_is_asked_for(site: TrackedSi
 
 
 def test_two_trackers_on_one_page_know_nothing_of_each_other(site: TrackedSite) -> None:
-    site.body = """<script async src="/js/tracking.js" data-name="other" data-site-id="other.example"
-      data-off="clicks"></script><h1>Hello</h1>"""
+    site.body = """<script async src="/js/tracking.js" data-name="other"
+      data-site-id="other.example" data-off="clicks"></script><h1>Hello</h1>"""
     page = site.open()
     page.wait_for_function("window.other && other.isLoaded !== undefined || window.other")
     page.evaluate("sluice.track('mine'); other.track('theirs'); other.identify('o')")
@@ -73,7 +73,9 @@ def test_two_trackers_on_one_page_know_nothing_of_each_other(site: TrackedSite) 
 
 
 def test_a_script_tag_that_stands_twice_counts_once(site: TrackedSite) -> None:
-    site.body = f'<script async src="/js/tracking.js" data-site-id="{site.site_id}"></script><h1>Hi</h1>'
+    site.body = (
+        f'<script async src="/js/tracking.js" data-site-id="{site.site_id}"></script><h1>Hi</h1>'
+    )
     page = site.open()
     page.click("h1")
     page.close()
@@ -85,11 +87,14 @@ def test_plugins_of_ours_are_loaded_by_name_and_others_are_functions(site: Track
     site.attributes = 'data-plugins="errors" data-own-setting="7"'
     page = site.open()
     page.evaluate("""sluice('use', (sluice, host) => {
-      sluice.track('from_plugin', { setting: host.option('ownSetting'), text: host.redact('a@b.example') });
+      const text = host.redact('a@b.example');
+      sluice.track('from_plugin', { setting: host.option('ownSetting'), text });
       host.onHide(() => sluice.track('last_words'));
       host.onView(() => sluice.track('after_view'));
     })""")
-    page.wait_for_function("performance.getEntriesByType('resource').some(r => /[0-9a-f]{9}.js/.test(r.name))")
+    page.wait_for_function(
+        "performance.getEntriesByType('resource').some(r => /[0-9a-f]{9}.js/.test(r.name))"
+    )
     page.evaluate("history.pushState({}, '', '/p/two')")
     page.evaluate("setTimeout(() => { throw Error('oh no') })")
     site.wait_for_event(page, "js_error")

@@ -12,7 +12,9 @@ HIDE = """state => {
 
 
 def test_every_view_counts_once(site: TrackedSite) -> None:
-    page = site.open("/p/one?utm_source=news&gclid=x1&password=x", referrer="https://www.google.com/")
+    page = site.open(
+        "/p/one?utm_source=news&gclid=x1&password=x", referrer="https://www.google.com/"
+    )
     page.evaluate("history.pushState({}, '', '/p/two')")
     page.evaluate("history.replaceState({}, '', '/p/two')")  # the same address
     page.evaluate("location.hash = 'part'")
@@ -24,7 +26,11 @@ def test_every_view_counts_once(site: TrackedSite) -> None:
     views = site.delivered("page_view", least=5)
     assert [view["path"] for view in views] == ["/p/one", "/p/two", "/p/two", "/p/three", "/p/two"]
     first = views[0]
-    assert (first["utm_source"], first["click_id"], first["channel"]) == ("news", "x1", "paid_search")
+    assert (first["utm_source"], first["click_id"], first["channel"]) == (
+        "news",
+        "x1",
+        "paid_search",
+    )
     assert first["referrer"] == "https://www.google.com/"
     assert "password=x" not in first["url"] and "redacted:secret" in first["url"]
     assert views[1]["referrer"].startswith(f"{site.origin}/p/one")
@@ -52,7 +58,9 @@ def test_clicks_tell_what_was_clicked_and_nothing_private(site: TrackedSite) -> 
     page.click("#plain")
     page.focus(".b")
     page.keyboard.press("Enter")
-    page.evaluate("document.querySelector('#call').addEventListener('click', e => e.preventDefault())")
+    page.evaluate(
+        "document.querySelector('#call').addEventListener('click', e => e.preventDefault())"
+    )
     page.click("#call")
     page.close()
     clicks = [row["properties"] for row in site.delivered("click", least=7)]
@@ -75,7 +83,9 @@ def test_outbound_links_and_downloads_are_told_at_once(site: TrackedSite) -> Non
       <a id=file href="/p/price-list.PDF">List</a><a id=in href="/p/two">In</a>"""
     page = site.open()
     for link in ("#out", "#file", "#in"):
-        page.evaluate(f"document.querySelector('{link}').addEventListener('click', e => e.preventDefault())")
+        page.evaluate(
+            f"document.querySelector('{link}').addEventListener('click', e => e.preventDefault())"
+        )
     page.click("#out")
     page.wait_for_function("heard.some(([name]) => name === 'sluice:sent')")
     page.click("#file")
@@ -90,7 +100,8 @@ def test_outbound_links_and_downloads_are_told_at_once(site: TrackedSite) -> Non
 
 def test_a_submitted_form_is_told_without_its_values(site: TrackedSite) -> None:
     site.body = """<form id=order name=order action="/p/done?token=t" method=post>
-      <input name=name value="Jane"><input type=password name=action value="hunter2"><button>Go</button></form>"""
+      <input name=name value="Jane"><input type=password name=action value="hunter2">
+      <button>Go</button></form>"""
     page = site.open()
     page.click("#order button")
     page.wait_for_url("**/p/done**")
@@ -107,7 +118,9 @@ def test_a_submitted_form_is_told_without_its_values(site: TrackedSite) -> None:
 
 
 def test_selections_and_copies_tell_their_length_only(site: TrackedSite) -> None:
-    site.body = "<p id=text>Write to me@x.example today</p><textarea id=area>My own words</textarea>"
+    site.body = (
+        "<p id=text>Write to me@x.example today</p><textarea id=area>My own words</textarea>"
+    )
     page = site.open()
     select = "id => getSelection().selectAllChildren(document.querySelector(id))"
     page.evaluate(select, "#text")
@@ -119,7 +132,7 @@ def test_selections_and_copies_tell_their_length_only(site: TrackedSite) -> None
     page.keyboard.press("Control+A")
     page.keyboard.press("Control+C")
     page.close()
-    rows = [row for row in site.delivered("copy") + site.rows("text_select")]
+    rows = site.delivered("copy") + site.rows("text_select")
     assert [row["properties"]["length"] for row in rows] == [27, 27]
 
 
@@ -146,7 +159,10 @@ def test_scroll_depth_is_told_by_quarters_once_a_view(site: TrackedSite) -> None
     page.evaluate("scrollTo(0, 1400)")
     site.wait_for_event(page, "scroll_depth", times=5)
     page.close()
-    rows = [(row["path"], row["properties"]["percent"]) for row in site.delivered("scroll_depth", least=5)]
+    rows = [
+        (row["path"], row["properties"]["percent"])
+        for row in site.delivered("scroll_depth", least=5)
+    ]
     one = [("/p/one", percent) for percent in (25, 50, 75, 100)]
     assert rows == [*one, ("/p/two", 25)]
 
@@ -161,7 +177,10 @@ def test_engaged_time_is_told_as_increments_for_the_view_it_was_spent_on(site: T
     page.evaluate(HIDE, "visible")
     page.wait_for_timeout(400)
     page.close()
-    spent = [(row["path"], row["properties"]["engagedMs"]) for row in site.delivered("engagement", least=3)]
+    spent = [
+        (row["path"], row["properties"]["engagedMs"])
+        for row in site.delivered("engagement", least=3)
+    ]
     assert [path for path, _ in spent] == ["/p/one", "/p/two", "/p/two"]
     (_, one), (_, two), (_, three) = spent
     assert 1_300 <= one <= 3_500 and 600 <= two <= 2_000 and 300 <= three <= 1_400, spent
@@ -169,7 +188,9 @@ def test_engaged_time_is_told_as_increments_for_the_view_it_was_spent_on(site: T
     assert states[:2] == ["hidden", "visible"]
 
 
-def test_focus_is_told_where_it_is_switched_on_and_anything_else_can_be_off(site: TrackedSite) -> None:
+def test_focus_is_told_where_it_is_switched_on_and_anything_else_can_be_off(
+    site: TrackedSite,
+) -> None:
     site.attributes = 'data-off="clicks views engagement scroll visibility"'
     page = site.open()
     page.click("h1")
@@ -182,10 +203,16 @@ def test_focus_is_told_where_it_is_switched_on_and_anything_else_can_be_off(site
 
 
 def test_the_page_sees_no_error_and_is_told_of_none_twice(site: TrackedSite) -> None:
-    site.head = "<script>document.addEventListener('click', () => { throw Error('the page\\'s own') })</script>"
+    site.head = """<script>
+      document.addEventListener("click", () => { throw Error("the page's own") })</script>"""
     page = site.open()
-    page.evaluate("sluice('no such command'); sluice('use', 'no-such-plugin'); sluice('track', {}, 7); sluice()")
-    page.evaluate("const a = {}; a.a = a; sluice.track('cyclic', a); sluice.track('big', {n: 'x'.repeat(40000)})")
+    page.evaluate(
+        "sluice('nope'); sluice('use', 'no-such-plugin'); sluice('track', {}, 7); sluice()"
+    )
+    page.evaluate(
+        "const a = {}; a.a = a; sluice.track('cyclic', a);"
+        "sluice.track('big', { text: 'x'.repeat(40000) })"
+    )
     page.click("h1")
     page.close()
     rows = site.delivered("tracker_error")

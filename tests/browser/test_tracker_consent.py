@@ -44,7 +44,13 @@ def test_before_consent_nothing_is_stored_or_sent_and_on_grant_what_was_held_goe
     page.evaluate("sluice.track('later')")
     page.close()
     rows = [row for row in site.delivered(least=6) if row["event_type"] != "engagement"]
-    assert [row["event_type"] for row in rows[:5]] == ["page_view", "click", "identify", "own", "later"]
+    assert [row["event_type"] for row in rows[:5]] == [
+        "page_view",
+        "click",
+        "identify",
+        "own",
+        "later",
+    ]
     assert {(row["consent"], row["consent_policy"]) for row in rows} == {("granted", "2026-11")}
     assert len({(row["visitor_id"], row["session_id"]) for row in rows}) == 1
     assert rows[0]["visitor_id"] and rows[3]["user_id"] == "u-1"
@@ -126,7 +132,9 @@ def test_a_privacy_signal_is_heard_before_anything_is_read(site: TrackedSite, si
 
 def test_a_site_may_decide_against_the_signals(site: TrackedSite) -> None:
     site.attributes = 'data-respect-dnt="false"'
-    site.context.add_init_script("Object.defineProperty(navigator, 'doNotTrack', { get: () => '1' })")
+    site.context.add_init_script(
+        "Object.defineProperty(navigator, 'doNotTrack', { get: () => '1' })"
+    )
     page = site.open()
     site.wait_for_event(page, "page_view")
     page.close()
@@ -171,8 +179,8 @@ def test_local_storage_that_is_refused_falls_back_to_a_cookie_and_then_to_memory
     one, two = site.delivered("page_view", least=2)
     assert (one["visitor_id"], one["session_id"]) == (two["visitor_id"], two["session_id"])
     site.context.add_init_script(
-        "Object.defineProperty(document, 'cookie', { get() { throw Error() }, set() { throw Error() } });"
-        + refuse.format("indexedDB")
+        "Object.defineProperty(document, 'cookie',"
+        " { get() { throw Error() }, set() { throw Error() } });" + refuse.format("indexedDB")
     )
     page = site.open("/p/three")
     page.evaluate("sluice.track('in memory')")

@@ -1,4 +1,4 @@
-"""A site under the tracker: pages made up by the test, a real stack behind them, its Parquet read."""
+"""A site under the tracker: pages that a test makes up, a real stack, and its Parquet read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ for (const name of ["sluice:event", "sluice:sent", "sluice:failed"])
   addEventListener(name, (event) => heard.push([name, event.detail]));
 """
 _PAGE = """<!doctype html><html lang="en"><title>{title}</title><meta charset="utf-8">{head}
-<script async src="/js/tracking.js" data-site-id="{site}" data-debug {attributes}></script>{body}</html>"""
+<script async src="/js/tracking.js" data-site-id="{site}" data-debug {attributes}></script>
+{body}</html>"""
 
 
 @dataclass

@@ -135,6 +135,22 @@ def _datasets_page() -> str:
     return page
 
 
+def _tracker_page() -> str:
+    """The tracker's page, with the fields that it fills described as the contract has them."""
+    page = (ROOT / _TRACKER_PAGE).read_text(encoding="utf-8")
+    begin, end = "<!-- fields of its events -->\n", "<!-- end -->"
+    before, _, after = page.partition(begin)
+    return before + begin + _tracker_fields() + end + after.partition(end)[2]
+
+
+def _tracker_fields() -> str:
+    filled = [c for c in COLUMNS if c.wire_name in TRACKER_FIELDS]
+    assert len(filled) == len(TRACKER_FIELDS), "a field of the tracker's is not in the contract"
+    rows = ["| field | meaning | example | limit |", "|---|---|---|---|"]
+    rows += [f"| `{c.wire_name}` | {c.meaning} | `{c.example}` | {c.limit} |" for c in filled]
+    return "\n".join(rows) + "\n"
+
+
 def _columns_table(dataset: Dataset) -> str:
     rows = ["| column | type | can be null | stands in | meaning |", "|---|---|---|---|---|"]
     for place, columns in (("the file", dataset.columns), ("the key", dataset.key_columns)):
@@ -150,12 +166,21 @@ def _ddl(engine: Engine) -> str:
     return write_ddl(engine, parquet_datasets(), Location("your-bucket", "analytics"))
 
 
+TRACKER_FIELDS: Final = frozenset(
+    "eventId eventType occurredAt sentAt siteId source visitorId sessionId sessionIndex userId"
+    " companyId url title referrer language timezone screenWidth screenHeight viewportWidth"
+    " viewportHeight consent consentPolicy properties".split()
+)
+"""What the tracker fills, in the event or in its envelope."""
+
 _DATASETS_PAGE: Final = "docs/datasets.md"
+_TRACKER_PAGE: Final = "tracking/README.md"
 _DERIVED: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "core/contract/event.schema.json": _json_schema,
     ROOT / "core/contract/event.arrow.txt": _arrow_schema,
     ROOT / "core/contract/event.md": _docs_table,
     ROOT / "tracking/src/event.ts": _typescript,
     ROOT / _DATASETS_PAGE: _datasets_page,
+    ROOT / _TRACKER_PAGE: _tracker_page,
     **{ROOT / "core/contract/ddl" / file_name(e): partial(_ddl, e) for e in ENGINES},
 }

@@ -98,8 +98,11 @@ export interface SluiceHost {
   isIgnored(element: Element): boolean;
   /** Who and which visit; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string } | undefined;
-  /** Run once events may be told and things may be stored. */
-  whenGranted(run: () => void): void;
+  /**
+   * Run once events may be told and things may be stored; `explicitly` waits for a consent that
+   * was said, where nobody asks, too.
+   */
+  whenGranted(run: () => void, explicitly?: boolean): void;
   /** Run when consent is denied or the visitor opts out. */
   whenDenied(run: () => void): void;
   siteId: string;

@@ -64,7 +64,7 @@ const replay: Plugin = (sluice, host) => {
     isOver = false;
     // Never in the way of the page's own start.
     host.whenIdle(begin);
-  });
+  }, true);
   host.whenDenied(() => {
     isAllowed = false;
     end();
@@ -74,7 +74,7 @@ const replay: Plugin = (sluice, host) => {
   const look = (name: unknown) => void (kinds.includes(String(name)) && keep());
   if (kinds.length) {
     const { track } = sluice;
-    sluice.track = (name, properties) => (look(name), track(name, properties));
+    sluice.track = (name, ...rest) => (look(name), track(name, ...rest));
     host.listen(window, "sluice:event", ({ detail }) => look(detail?.event?.eventType));
   }
   host.listen(window, "sluice:replay", ({ detail }) => {

@@ -1,3 +1,4 @@
+import { isOn } from "./config";
 import type { Storage } from "./storage";
 
 /** What the visitor allows; "unknown" where nobody asks, which is the page's to answer for. */
@@ -5,8 +6,12 @@ export type Consent = "granted" | "denied" | "pending" | "unknown";
 
 export const CONSENT = "consent";
 
-/** What was said on a page before, and of which policy; else that somebody is still to be asked, or nobody is. */
-export function rememberedConsent({ read }: Storage, isAsked: boolean): [Consent, string] {
+/**
+ * The state and the policy at first: what was said on a page before, else what the tag says:
+ * "granted" and "denied" are that, anything else that somebody is still to be asked.
+ */
+export function firstConsent({ read }: Storage, tag: string | undefined): [Consent, string] {
   const [state, ...policy] = read(CONSENT).split(" ");
-  return [(state as Consent) || (isAsked ? "pending" : "unknown"), policy.join(" ")];
+  const said = /^(granted|denied)$/.test(tag!) ? tag : isOn(tag) ? "pending" : "unknown";
+  return [(state || said) as Consent, policy.join(" ")];
 }

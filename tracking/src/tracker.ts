@@ -4,7 +4,7 @@ import { MAX_NAME_CHARS, currentTitle, makeEvent } from "./capture";
 import { watchClicks } from "./clicks";
 import { browserClock } from "./clock";
 import { isOn, within, type Config } from "./config";
-import { CONSENT, rememberedConsent } from "./consent";
+import { CONSENT, firstConsent } from "./consent";
 import { readContext } from "./context";
 import { watchEngagement } from "./engagement";
 import { fillEnvelope } from "./envelope";
@@ -54,7 +54,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   const hidden: (() => void)[] = [];
   const viewed: (() => void)[] = [];
   const runAll = (runs: (() => void)[]) => runs.forEach((run) => run());
-  let [consent, policy] = rememberedConsent(storage, isOn(data.consent) && data.consent !== "granted");
+  let [consent, policy] = firstConsent(storage, data.consent);
   /** What waits for consent, and who signed in meanwhile. */
   let held: Event[] = [];
   let heldUser = "";
@@ -143,10 +143,6 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     runAll(denied);
   }
 
-  function begin(): void {
-    runAll(granted.splice(0));
-  }
-
   const commands: Commands = {
     track: record as Commands["track"],
     page: (properties) => recordView(document.referrer, properties),
@@ -174,7 +170,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
       const events = held;
       held = [];
       events.forEach((event) => tell(event));
-      begin();
+      runAll(granted.splice(0));
     },
     optOut() {
       if (isSignalled()) return;
@@ -192,7 +188,8 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     option: (option) => data[option],
     onHide: (run) => hidden.push(guard(run)),
     onView: (run) => viewed.push(guard(run)),
-    whenGranted: (run) => (mayKeep() ? run() : granted.push(guard(run))),
+    whenGranted: (run, explicitly) =>
+      mayKeep() && (!explicitly || consent === "granted") ? run() : granted.push(guard(run)),
     whenDenied: (run) => denied.push(guard(run)),
     identity: () =>
       mayKeep() ? { visitorId: visitorIdOf(storage), sessionId: touch(now()).id } : undefined,
@@ -232,7 +229,6 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     whenSeen(() => sender.wake(true));
     listen(window, "online", () => sender.wake());
     replay();
-    begin();
     whenIdle(() => data.plugins?.match(/[\w-]+/g)?.forEach(use));
   });
 }

@@ -220,3 +220,73 @@ def test_the_page_sees_no_error_and_is_told_of_none_twice(site: TrackedSite) -> 
     assert [row["properties"] for row in site.rows("cyclic") + site.rows("big")] == [{}, {}]
     assert site.errors == ["the page's own"]
     site.errors.clear()
+
+
+def test_masks_hold_in_shadow_roots_and_selections(site: TrackedSite) -> None:
+    site.attributes = "data-selection-text"
+    site.body = """<div id=host data-sluice-mask></div>
+      <script>document.querySelector("#host").attachShadow({ mode: "open" }).innerHTML =
+        "<button>Dear Jane</button><input id=typed value=secret>"</script>
+      <p id=around>Before <b data-sluice-mask>Jane Doe</b> after</p>
+      <p id=wide>Before <b data-sluice-ignore>never</b> after</p>"""
+    page = site.open()
+    page.click("#host >> button")
+    select = "id => getSelection().selectAllChildren(document.querySelector(id))"
+    page.evaluate(select, "#around")
+    around = site.wait_for_event(page, "text_select")
+    assert around["properties"] == {"length": 21}
+    page.evaluate(select, "#wide")
+    page.focus("#host >> #typed")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Control+C")
+    page.wait_for_timeout(800)  # a selection settles in 700 ms; nothing is to come of it
+    page.close()
+    (click,) = site.delivered("click")
+    assert "text" not in click["properties"]
+    assert len(site.rows("text_select")) == 1 and site.rows("copy") == []
+
+
+def test_fields_called_like_an_elements_own_properties_break_nothing(site: TrackedSite) -> None:
+    site.body = """<form id=booking name=title action="/p/done"><input name=children value=2>
+      <input name=elements><input name=id><button>Book</button></form>"""
+    page = site.open()
+    page.click("#booking button")
+    page.wait_for_url("**/p/done**")
+    page.close()
+    (click,) = site.delivered("click")
+    assert click["properties"]["selector"] == "#booking > button"
+    (form,) = site.rows("form_submit")
+    assert (form["properties"]["form"], form["properties"]["fields"]) == ("booking", 4)
+
+
+def test_links_of_other_kinds_tell_their_kind_only(site: TrackedSite) -> None:
+    site.body = """<a id=data href="data:text/csv,name%0AJane" download>Export</a>
+      <a id=mail href="mailto:jane@x.example">Write</a><label for=name>Name</label>
+      <input id=name><div onclick="void 0">A whole card of text</div>"""
+    page = site.open()
+    stop = "id => document.querySelector(id).addEventListener('click', e => e.preventDefault())"
+    for link in ("#data", "#mail"):
+        page.evaluate(stop, link)
+        page.click(link)
+    page.click("label")
+    page.click("div")
+    page.close()
+    clicks = [row["properties"] for row in site.delivered("click", least=4)]
+    assert [click.get("href") for click in clicks] == ["data:", "mailto:", None, None]
+    assert [click["tag"] for click in clicks] == ["a", "a", "input", "div"]
+    assert "text" not in clicks[3]
+
+
+def test_an_address_that_is_only_tidied_up_is_the_same_view(site: TrackedSite) -> None:
+    page = site.open("/p/one?utm_source=n")
+    page.evaluate("history.replaceState({}, '', '/p/one')")
+    page.evaluate("history.replaceState({}, '', '/p/one?q=s')")
+    page.evaluate("history.replaceState({}, '', '/p/two')")
+    assert page.evaluate("history.pushState({}, '', '/p/two?page=2')") is None
+    page.close()
+    rows = site.delivered("page_view", least=3)
+    assert [row["url"].partition("/p/")[2] for row in rows] == [
+        "one?utm_source=n",
+        "two",
+        "two?page=2",
+    ]

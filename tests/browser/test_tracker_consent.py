@@ -187,3 +187,89 @@ def test_local_storage_that_is_refused_falls_back_to_a_cookie_and_then_to_memory
     page.close()
     (row,) = site.delivered("in memory")
     assert row["visitor_id"] not in (None, one["visitor_id"])
+
+
+def test_a_no_in_one_tab_holds_in_the_others_at_once(site: TrackedSite) -> None:
+    site.attributes = "data-consent"
+    first, second = site.open("/p/one"), site.open("/p/two")
+    first.evaluate("sluice.consent('granted')")
+    second.wait_for_function("localStorage.sluice_consent")
+    second.evaluate("sluice.track('unsent')")
+    site.wait_for_event(second, "unsent")
+    first.evaluate("sluice.consent('denied')")
+    second.wait_for_function("localStorage.sluice_consent === 'denied '")
+    bodies = collects(second)
+    second.wait_for_function("!localStorage.sluice_visitor")
+    second.evaluate("sluice.track('later', {}, true); sluice.flush()")
+    hide(second)
+    assert second.evaluate("Object.keys(localStorage)") == ["sluice_consent"]
+    assert bodies == []
+
+
+@pytest.mark.parametrize("word", ["reject", "Denied", "", "true"])
+def test_a_word_that_nobody_knows_is_no_consent(site: TrackedSite, word: str) -> None:
+    site.attributes = "data-consent"
+    page = site.open()
+    bodies = collects(page)
+    page.evaluate("word => sluice.consent(word)", word)
+    page.evaluate("sluice.track('own', {}, true)")
+    hide(page)
+    assert bodies == []
+    assert page.evaluate("Object.keys(localStorage)") == ["sluice_consent"]
+
+
+@pytest.mark.parametrize("no", ["sluice.optOut()", "sluice.consent('denied')"])
+def test_a_no_holds_where_storage_is_refused(site: TrackedSite, no: str) -> None:
+    site.context.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw Error('no') } })"
+    )
+    page = site.open()
+    site.wait_for_event(page, "page_view")
+    bodies = collects(page)
+    page.evaluate(f"sluice.track('unsent'); {no}; sluice.track('own', {{}}, true)")
+    site.go(page, "/p/two")
+    hide(page)
+    assert "sluice_visitor" not in page.evaluate("document.cookie")
+    assert bodies == []
+
+
+def test_what_a_full_storage_left_in_cookies_is_forgotten_too(site: TrackedSite) -> None:
+    site.context.add_init_script(
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }"
+    )
+    page = site.open()
+    site.wait_for_event(page, "page_view")
+    assert "sluice_visitor=" in page.evaluate("document.cookie")
+    page.evaluate("sluice.optOut()")
+    assert page.evaluate("document.cookie") == "sluice_opt_out=1"
+    page.evaluate("sluice.optIn()")
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_one_opt_out_holds_for_every_tracker_of_the_page(site: TrackedSite) -> None:
+    site.body = """<script async src="/js/tracking.js" data-name="other"></script>
+      <a href="#" data-sluice-opt-out>Do not measure my visit</a>"""
+    page = site.open()
+    page.wait_for_function("window.other && other.isLoaded !== undefined || window.other")
+    page.click("text=Do not measure")
+    bodies = collects(page)
+    page.evaluate("sluice.track('own', {}, true); other.track('own', {}, true)")
+    hide(page)
+    assert bodies == []
+
+
+def test_a_plugin_waits_for_consent_and_is_told_of_a_no(site: TrackedSite) -> None:
+    site.attributes = "data-consent"
+    site.head = """<script>window.sluice = function () {
+      (sluice.q = sluice.q || []).push(arguments) }; window.ran = [];
+      sluice("use", (_, host) => {
+        host.whenGranted(() => ran.push("granted"));
+        host.whenGranted(() => ran.push("explicitly"), true);
+        host.whenDenied(() => ran.push("denied"));
+      })</script>"""
+    page = site.open()
+    assert page.evaluate("ran") == []
+    page.evaluate("sluice.consent('granted')")
+    assert page.evaluate("ran") == ["granted", "explicitly"]
+    page.evaluate("sluice.consent('denied')")
+    assert page.evaluate("ran") == ["granted", "explicitly", "denied"]

@@ -24,7 +24,7 @@ export function makeEvent(eventType: string, properties: unknown, now: number, f
 }
 
 export function currentTitle(): string {
-  return redact(document.title.slice(0, MAX_TITLE_CHARS)).slice(0, MAX_TITLE_CHARS);
+  return redact(`${document.title}`.slice(0, 2 * MAX_TITLE_CHARS)).slice(0, MAX_TITLE_CHARS);
 }
 
 /** As JSON will have it, and as it is now: the page may go on changing its own object. */

@@ -1,4 +1,4 @@
-import { IGNORED, labelOf, selectorOf } from "./element";
+import { IGNORED, MASKED, labelOf, selectorOf } from "./element";
 import { listen } from "./guard";
 import { cleanUrl } from "./redact";
 
@@ -7,7 +7,7 @@ const LINK = "a[href],area[href]";
 const INTERACTIVE =
   LINK +
   ",button,input,select,textarea,label,summary,option," +
-  "[role=button],[role=link],[role=tab],[role=menuitem],[role=checkbox],[role=switch],[onclick]";
+  "[role=button],[role=link],[role=tab],[role=menuitem],[role=checkbox],[role=switch]";
 const FILE = /\.(pdf|zip|(doc|xls|ppt)x?|csv|txt|epub|dmg|exe|msi|apk|pkg|iso|gz|7z|rar|mp[34]|mov|avi|wav)$/i;
 
 /** Record every click, told about the nearest control around it; `leaves` where another site or a file follows. */
@@ -17,10 +17,12 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
     const path = event.composedPath().filter((node) => node instanceof Element);
     if (!path[0] || path.some((element) => element.matches(IGNORED))) return;
     const control = path.find((element) => element.matches(INTERACTIVE));
+    // The field that a label presses tells of the press.
+    if ((control as HTMLLabelElement | undefined)?.control) return;
     const target = control || path[0];
     const link = control?.closest(LINK) as HTMLAnchorElement | undefined;
     // An SVG link's href is an object; its attribute is text everywhere.
-    const href = link && (typeof link.href === "string" ? link.href : link.getAttribute("href")!);
+    const href = (link && (typeof link.href === "string" ? link.href : link.getAttribute("href"))) || undefined;
     const outbound = (/^http/.test(link?.protocol!) && link!.host !== location.host) || undefined;
     const download = link?.hasAttribute("download") || FILE.test(link?.pathname!) || undefined;
     const box = target.getBoundingClientRect();
@@ -30,8 +32,9 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
         selector: selectorOf(target),
         tag: target.localName,
         // Only controls have text worth telling: a click beside them would take the whole page's.
-        text: (control && labelOf(control)) || undefined,
-        href: href ? cleanUrl(href).slice(0, MAX_HREF_CHARS) : undefined,
+        text: (control && !path.some((element) => element.matches(MASKED)) && labelOf(control)) || undefined,
+        // Of other kinds (mailto, tel, data, …) nothing but the kind.
+        href: href && (/^(?!http)\w+:/.exec(href)?.[0] || cleanUrl(href).slice(0, MAX_HREF_CHARS)),
         outbound,
         download,
         // `detail` counts presses of a pointer: Enter on a button clicks with none, at 0/0.

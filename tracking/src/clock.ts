@@ -1,3 +1,5 @@
+import { guard } from "./guard";
+
 /** Time as the tracker sees it, so that tests can turn it by hand. */
 export interface Clock {
   now(): number;
@@ -8,7 +10,7 @@ export interface Clock {
 export const browserClock: Clock = {
   now: () => Date.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
+    const timer = setTimeout(guard(run), delayMs);
     return () => clearTimeout(timer);
   },
 };

@@ -7,11 +7,11 @@ export type Consent = "granted" | "denied" | "pending" | "unknown";
 export const CONSENT = "consent";
 
 /**
- * The state and the policy at first: what was said on a page before, else what the tag says:
- * "granted" and "denied" are that, anything else that somebody is still to be asked.
+ * The state and the policy: the answer that is remembered, else what the tag or the page says:
+ * "granted", "denied" and "unknown" are that, anything else that somebody is still to be asked.
  */
-export function firstConsent({ read }: Storage, tag: string | undefined): [Consent, string] {
-  const [state, ...policy] = read(CONSENT).split(" ");
-  const said = /^(granted|denied)$/.test(tag!) ? tag : isOn(tag) ? "pending" : "unknown";
-  return [(state || said) as Consent, policy.join(" ")];
+export function consentNow({ read }: Storage, said: string | undefined): [Consent, string] {
+  const [answer, ...policy] = read(CONSENT).split(" ");
+  const state = /^(granted|denied|unknown)$/.test(said!) ? said : isOn(said) ? "pending" : "unknown";
+  return [(answer || state) as Consent, policy.join(" ")];
 }

@@ -1,24 +1,35 @@
-import { redact } from "./redact";
+import { cleanUrl, redact } from "./redact";
 
 const MAX_STEPS = 5;
 const MAX_TEXT_CHARS = 100;
 const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
 export const HOLDS_INPUT = "input,select,textarea,option,[contenteditable]";
-const PRIVATE = HOLDS_INPUT + ",[data-sluice-mask]," + IGNORED;
+export const MASKED = "[data-sluice-mask]";
+export const PRIVATE = HOLDS_INPUT + "," + MASKED + "," + IGNORED;
 
 /** A short CSS path that finds the element again: from the nearest id, at most five steps. */
 export function selectorOf(element: Element): string {
   const steps: string[] = [];
   for (let at: Element | null = element; at && steps.length < MAX_STEPS; at = at.parentElement) {
     const id = at.getAttribute("id");
-    const alike = [...(at.parentElement || at).children].filter((other) => other.localName === at!.localName);
-    steps.unshift(
-      id ? "#" + CSS.escape(id) : at.localName + (alike[1] ? `:nth-of-type(${alike.indexOf(at) + 1})` : ""),
-    );
+    steps.unshift(id ? "#" + CSS.escape(id) : at.localName + placeOf(at));
     if (id) break;
   }
-  return steps.join(" > ");
+  return cleanUrl(steps.join(" > "));
+}
+
+/** Which of its kind it is, where there are several. */
+function placeOf(element: Element): string {
+  const before = countAlike(element, "previousElementSibling");
+  return before + countAlike(element, "nextElementSibling") ? `:nth-of-type(${before + 1})` : "";
+}
+
+// Not the parent's children: a form's are hidden by a field that is called so.
+function countAlike(element: Element, side: "previousElementSibling" | "nextElementSibling"): number {
+  let count = 0;
+  for (let other = element[side]; other; other = other[side]) if (other.localName === element.localName) count++;
+  return count;
 }
 
 /** Is the element, or one around it, marked to be left alone? */

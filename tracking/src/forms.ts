@@ -13,7 +13,7 @@ export function watchForms(record: (properties: { [name: string]: unknown }) => 
         form: attribute("id") || attribute("name"),
         action: cleanUrl(attribute("action") || ""),
         method: attribute("method"),
-        fields: form.elements.length,
+        fields: form.querySelectorAll("input,select,textarea,button").length,
       });
     }
   });

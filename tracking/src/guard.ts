@@ -12,6 +12,15 @@ export function guard<Run extends (...args: any[]) => any>(run: Run): Run {
   }) as Run;
 }
 
+/** What it returns; undefined where it throws, as browsers do that refuse to store. */
+export function attempt<Result>(run: () => Result): Result | undefined {
+  try {
+    return run();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Tell of the first error that was kept from the page; the second would say no more. */
 export function report(error: unknown): void {
   const told = tell;

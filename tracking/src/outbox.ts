@@ -1,5 +1,5 @@
 import type { Event } from "./event";
-import { listen } from "./guard";
+import { attempt, listen } from "./guard";
 import { uuidv4 } from "./ids";
 
 /**
@@ -9,20 +9,19 @@ import { uuidv4 } from "./ids";
  *
  * Each record belongs to the page that made it. A page holds a Web Lock as long as it lives; what
  * belongs to none is claimed by the next page, in one transaction, so that no two have it.
+ *
+ * Until something is put nothing is opened, and nothing of the browser's is touched.
  */
 export interface Outbox {
   put(event: Event): void;
   remove(events: Event[]): void;
   clear(): void;
-  /** Note what is on its way and may be cut off; `isWell` while the collector answers. */
-  leave(onTheWay: Event[], isWell: boolean): void;
+  /** The page may end: note what the database may not have yet. */
+  leave(): void;
   /** The page is seen again: what was noted is its own once more. */
   stay(): void;
-  /**
-   * What pages left that are no more. With `isWell` without what was on its way when this tab went
-   * from there to here: the collector answered before and answers now, so it has that.
-   */
-  claim(isWell: boolean): Promise<Event[]>;
+  /** What pages left that are no more. */
+  claim(): Promise<Event[]>;
 }
 
 interface Record {
@@ -30,56 +29,89 @@ interface Record {
   event: Event;
 }
 
-interface Note {
-  at: number;
-  isWell: boolean;
-  /** The first page of the tab that left a note. */
-  tab: string;
-  /** Ids of what is on its way. */
-  sent: string[];
-  /** What IndexedDB may not have yet. */
-  unsaved: Event[];
-}
-
-const NAVIGATION_MS = 3_000;
+export const MAX_KEPT = 1_000;
 const STORE = "events";
 
-export function createOutbox(name: string): Outbox {
+/** `drop` hears how many of the oldest had to go, where more than `MAX_KEPT` were left. */
+export function createOutbox(name: string, drop: (count: number) => void): Outbox {
   const page = name + "_" + uuidv4();
-  const beganAt = Date.now();
   const unsaved = new Map<string, Event>();
   let opened: Promise<IDBDatabase> | undefined;
   let release: (() => void) | undefined;
+  /** Resolves when the page goes on: a transaction would keep it out of the bfcache. */
+  let awake = Promise.resolve();
+  let wake = () => {};
   // https://developer.mozilla.org/docs/Web/API/Web_Locks_API : only on secure pages.
   const { locks } = navigator;
 
-  /** Do something in one transaction; rejects where the browser keeps no database for us. */
-  async function change(run: (store: IDBObjectStore) => void): Promise<void> {
-    opened ||= new Promise((resolve, reject) => {
+  function open(): Promise<IDBDatabase> {
+    return new Promise((resolve, reject) => {
       const request = indexedDB.open(name);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-      request.onsuccess = () => resolve(request.result);
       request.onerror = reject;
+      request.onsuccess = () => {
+        const { result } = request;
+        // Another page forgets everything.
+        result.onversionchange = () => ((opened = undefined), result.close());
+        resolve(result);
+      };
     });
-    const transaction = (await opened).transaction(STORE, "readwrite");
-    run(transaction.objectStore(STORE));
-    return new Promise((resolve, reject) => {
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = reject;
-    });
+  }
+
+  /** Do something in one transaction; resolves to whether it was done. */
+  async function change(run: (store: IDBObjectStore) => void): Promise<boolean> {
+    try {
+      await awake;
+      const isFirst = !opened;
+      opened ||= open();
+      const transaction = (await opened).transaction(STORE, "readwrite");
+      const store = transaction.objectStore(STORE);
+      if (isFirst) prune(store);
+      run(store);
+      return await new Promise((resolve) => {
+        transaction.oncomplete = () => resolve(true);
+        transaction.onabort = () => resolve(false);
+      });
+    } catch {
+      return false; // the browser keeps no database for us
+    }
+  }
+
+  /** The ids are ordered in time: the first are the oldest. */
+  function prune(store: IDBObjectStore): void {
+    const count = store.count();
+    count.onsuccess = () => {
+      const tooMany = count.result - MAX_KEPT;
+      if (tooMany < 1) return;
+      const oldest = store.getAllKeys(null, tooMany);
+      oldest.onsuccess = () => oldest.result.forEach((id) => store.delete(id));
+      drop(tooMany);
+    };
   }
 
   function hold(): void {
-    release ||= (locks?.request(page, () => new Promise<void>((resolve) => (release = resolve))), () => {});
+    if (release || !locks) return;
+    release = () => {};
+    locks.request(page, () => new Promise<void>((resolve) => (release = resolve))).catch(() => {});
   }
 
-  const notes = () =>
-    Object.keys(localStorage).filter((key) => key.startsWith(name + "_") && key.length === page.length);
+  /** What pages noted. */
+  function notes(): string[] {
+    return (
+      attempt(() => Object.keys(localStorage))?.filter((key) => key.startsWith(name + "_") && key.length === page.length) ||
+      []
+    );
+  }
+
+  function forget(key: string): void {
+    attempt(() => localStorage.removeItem(key));
+  }
 
   listen(window, "pagehide", () => {
-    // A page that holds a lock is not kept for the back button.
+    // A page that holds a lock is not kept for the back button either.
     release?.();
     release = undefined;
+    awake = new Promise((resolve) => (wake = resolve));
   });
 
   return {
@@ -87,55 +119,46 @@ export function createOutbox(name: string): Outbox {
       const id = event.eventId!;
       hold();
       unsaved.set(id, event);
-      change((store) => store.put({ page, event }, id)).then(
-        () => unsaved.delete(id),
-        () => {},
-      );
+      void change((store) => store.put({ page, event }, id)).then((isDone) => isDone && unsaved.delete(id));
     },
     remove(events) {
       const ids = idsOf(events);
       ids.forEach((id) => unsaved.delete(id));
-      if (opened) change((store) => ids.forEach((id) => store.delete(id))).catch(() => {});
+      if (opened) void change((store) => ids.forEach((id) => store.delete(id)));
     },
     clear() {
       unsaved.clear();
-      sessionStorage.removeItem(name);
-      notes().forEach((key) => localStorage.removeItem(key));
-      change((store) => store.clear()).catch(() => {});
+      notes().forEach(forget);
+      if (opened) void change((store) => store.clear());
+      else attempt(() => indexedDB.deleteDatabase(name));
     },
-    leave(onTheWay, isWell) {
-      // Where nothing may be kept, nothing was opened.
-      if (!opened) return;
-      const tab = (sessionStorage[name] ||= page);
-      const note: Note = { at: Date.now(), isWell, tab, sent: idsOf(onTheWay), unsaved: [...unsaved.values()] };
-      if (onTheWay[0] || unsaved.size) localStorage[page] = JSON.stringify(note);
-      else localStorage.removeItem(page);
+    leave() {
+      if (unsaved.size) attempt(() => (localStorage[page] = JSON.stringify([...unsaved.values()])));
+      else if (opened) forget(page);
     },
     stay() {
+      wake();
       if (!opened) return;
       hold();
-      localStorage.removeItem(page);
+      forget(page);
     },
-    async claim(isWell) {
+    async claim() {
       const alive = locks ? (await locks.query()).held!.map((lock) => lock.name) : [];
       const isLeft = (owner: string) => owner !== page && !alive.includes(owner);
       const found: { [id: string]: Event } = {};
-      const delivered = new Set<string>();
       for (const key of notes().filter(isLeft)) {
-        const note: Note = JSON.parse(localStorage[key]);
-        localStorage.removeItem(key);
-        note.unsaved.forEach((event) => (found[event.eventId!] = event));
-        const isBefore = note.tab === sessionStorage[name] && beganAt - note.at < NAVIGATION_MS;
-        if (isWell && note.isWell && isBefore) note.sent.forEach((id) => delivered.add(id));
+        const unsaved = attempt(() => JSON.parse(localStorage[key]) as Event[]);
+        forget(key);
+        unsaved?.forEach((event) => (found[event.eventId!] = event));
       }
       await change((store) => {
-        const all: IDBRequest<Record[]> = store.getAll();
+        const all: IDBRequest<Record[]> = store.getAll(null, MAX_KEPT);
         all.onsuccess = () => {
           all.result.forEach(({ page: owner, event }) => isLeft(owner) && (found[event.eventId!] = event));
-          for (const id in found) delivered.has(id) ? store.delete(id) : store.put({ page, event: found[id] }, id);
+          for (const id in found) store.put({ page, event: found[id] }, id);
         };
-      }).catch(() => {});
-      return Object.values(found).filter((event) => !delivered.has(event.eventId!));
+      });
+      return Object.values(found);
     },
   };
 }

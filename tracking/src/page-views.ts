@@ -8,10 +8,12 @@ export type RecordView = (referrer: string) => void;
 export function watchPageViews(record: RecordView): void {
   let viewedUrl = location.href;
   record(document.referrer);
-  whenAddressChanges(() => {
+  whenAddressChanges((isReplaced) => {
     const previousUrl = viewedUrl;
     viewedUrl = location.href;
-    if (viewedUrl !== previousUrl) record(previousUrl);
+    // Pages tidy up an address, or put each keystroke into it: with the same path it is the same view.
+    const isSameView = isReplaced && new URL(previousUrl).pathname === location.pathname;
+    if (viewedUrl !== previousUrl && !isSameView) record(previousUrl);
   });
   whenRestored(() => record(document.referrer));
 }

@@ -1,10 +1,10 @@
 // Bounded repetitions: a hostile text must not be tried from each of its characters to its end.
-const EMAIL = /[^\s@<>()"',;:=&?#/]{1,64}(@|%40)[^\s@%<>()"',;:=&?#/]{1,99}\.[^\s\d\W]{2,}/g;
+const EMAIL = /[^\s@<>()"',;:=&?#/]{1,64}(@|%(?:25)?40)[^\s@%<>()"',;:=&?#/]{1,99}\.[^\s\d\W]{2,}/g;
 const IBAN = /\b[A-Z]{2}\d\d(?: ?[A-Z\d]{4}){2,}[A-Z\d ]{0,10}/g;
 // Cards, phones, social security numbers: digits in one piece or in groups.
 const DIGITS = /\+?\d[\d .()/\xa0-]{5,40}\d(?![\d:])/g;
 const SECRET =
-  /([?&#;](?:[^=&#?;]{0,40}[_.[-])?(?:pass(?:word|wd|code)?|pwd|secret|\w{0,20}token|api_?key|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|\w{0,9}phone|tel|auth|s(?:ess(?:ion)?_?)?id|sig(?:nature)?)\]?=)[^&#;]+/gi;
+  /([?&#;](?:[^=&#?;]{0,40}(?:[_.[-]|%5B))?(?:pass(?:word|wd|code|phrase)?|pwd|secret|\w{0,20}token|api_?key|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|\w{0,9}phone|tel|auth|sid|\w{0,9}sess(?:ion)?_?id|sig(?:nature)?)(?:\]|%5D)?=)[^&#;]+/gi;
 
 // The contract's.
 export const MAX_URL_CHARS = 8_000;
@@ -26,5 +26,10 @@ export function redact(text: string): string {
 
 /** The address without e-mail addresses and without values whose parameter's name says "secret". */
 export function cleanUrl(address: string): string {
-  return address.replace(SECRET, "$1[redacted:secret]").replace(EMAIL, "[redacted:email]").slice(0, MAX_URL_CHARS);
+  return address
+    .slice(0, MAX_URL_CHARS)
+    .replace(/\/\/[^/@\s]{1,99}@/, "//")
+    .replace(SECRET, "$1[redacted:secret]")
+    .replace(EMAIL, "[redacted:email]")
+    .slice(0, MAX_URL_CHARS);
 }

@@ -1,4 +1,4 @@
-import { listen } from "./guard";
+import { guard, listen } from "./guard";
 
 const STEPS = [25, 50, 75, 100];
 
@@ -18,7 +18,7 @@ export function watchScroll(record: (percent: number) => void): () => void {
 
   listen(document, "scroll", () => {
     // In the next frame, where the layout is known: asked at once, it would be computed for us.
-    if (!isDue) requestAnimationFrame(look);
+    if (!isDue) requestAnimationFrame(guard(look));
     isDue = true;
   });
   return () => void (told = 0);

@@ -1,4 +1,4 @@
-import { HOLDS_INPUT, IGNORED } from "./element";
+import { HOLDS_INPUT, IGNORED, PRIVATE } from "./element";
 import { guard, listen } from "./guard";
 import { redact } from "./redact";
 
@@ -13,22 +13,31 @@ export function watchSelection(
   let last: string;
   let timer: ReturnType<typeof setTimeout>;
 
+  /** What is selected in a field was typed there, in a shadow root's too. */
+  function isTyped(event: UIEvent): boolean {
+    let focused = document.activeElement;
+    while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
+    return [...event.composedPath(), focused].some((node) => node instanceof Element && node.matches(HOLDS_INPUT));
+  }
+
   function tell(eventType: string): void {
     const selection = getSelection()!;
     const text = String(selection);
     const isTold = eventType === "text_select" && text === last;
     last = text;
-    // What is selected in a field was typed there.
-    const isPrivate =
-      document.activeElement?.matches(HOLDS_INPUT) || selection.anchorNode?.parentElement?.closest(IGNORED);
-    if (text && !isTold && !isPrivate) {
-      record(eventType, { length: text.length, text: withText ? redact(text.slice(0, MAX_TEXT_CHARS)) : undefined });
-    }
+    const touches = (kind: string) =>
+      selection.anchorNode?.parentElement?.closest(kind) ||
+      [...document.querySelectorAll(kind)].some((element) => selection.containsNode(element, true));
+    if (!text || isTold || touches(IGNORED)) return;
+    record(eventType, {
+      length: text.length,
+      text: withText && !touches(PRIVATE) ? redact(text.slice(0, MAX_TEXT_CHARS)) : undefined,
+    });
   }
 
-  listen(document, "selectionchange", () => {
+  listen(document, "selectionchange", (event: UIEvent) => {
     clearTimeout(timer);
-    timer = setTimeout(guard(tell), SETTLES_MS, "text_select");
+    if (!isTyped(event)) timer = setTimeout(guard(tell), SETTLES_MS, "text_select");
   });
-  listen(document, "copy", () => tell("copy"));
+  listen(document, "copy", (event: UIEvent) => isTyped(event) || tell("copy"));
 }

@@ -2,7 +2,8 @@ import type { Announce } from "./announce";
 import { retryDelayMs } from "./backoff";
 import type { Clock } from "./clock";
 import type { Event } from "./event";
-import { idsOf, type Outbox } from "./outbox";
+import { attempt, report } from "./guard";
+import { MAX_KEPT, idsOf, type Outbox } from "./outbox";
 import type { Outcome, Post } from "./transport";
 
 // Beacons and keepalive fetches of all scripts on the page share 64 KiB in flight.
@@ -11,7 +12,6 @@ export const MAX_KEEPALIVE_BYTES = 56 * 1024;
 /** Leaves room for what a page that closes meanwhile still has to say. */
 export const MAX_POST_BYTES = 32 * 1024;
 export const MAX_BODY_EVENTS = 100;
-export const MAX_QUEUED_EVENTS = 1_000;
 /** What the offline days of a phone may come to; the exporter remembers ids for as long. */
 export const MAX_AGE_MS = 72 * 60 * 60 * 1000;
 
@@ -37,7 +37,7 @@ export interface Sender {
   add(event: Event, isUrgent?: boolean, isKept?: boolean): void;
   /** Send what waits, unless a batch is under way or the collector is being left in peace. */
   flush(): void;
-  /** Try at once after an outage: the browser is online again, or the page is seen again. */
+  /** The page is seen again; or, to be tried at once, the browser is online again. */
   wake(isSeen?: boolean): void;
   /** Send what the browser takes: the page may be gone in a moment. */
   hide(): void;
@@ -57,7 +57,8 @@ export function createSender(options: SenderOptions): Sender {
   let isHidden = false;
   let isKeeping = false;
   let hasRecovered = false;
-  let hasFailed = false;
+  /** Raised by `discard`, so that what is claimed meanwhile does not come back. */
+  let generation = 0;
   /** In a row, and since when. */
   let failures = 0;
   let failingSince = 0;
@@ -93,10 +94,16 @@ export function createSender(options: SenderOptions): Sender {
     let body = "";
     let bytes = 0;
     for (; count; count >>= 1) {
-      body = makeBody(queue.slice(0, count));
+      body = attempt(() => makeBody(queue.slice(0, count))) || "";
       bytes = new Blob([body]).size;
       // One goes in any case while the page stays, however heavy.
-      if (bytes <= (isHidden ? room : postLimitBytes) || (count < 2 && !isHidden)) break;
+      const fits = bytes <= Math.min(postLimitBytes, isHidden ? room : postLimitBytes);
+      if (body && (fits || (count < 2 && !isHidden))) break;
+      if (!body && count < 2) {
+        // Nobody can write it down, and it must not hold up the others.
+        drop(queue.splice(0, 1), "refused", 0);
+        return send();
+      }
     }
     if (!count) return false;
     const batch = queue.splice(0, count);
@@ -118,8 +125,9 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   function settle(batch: Event[], { status, retryAfterMs, answer }: Outcome, bytes: number): void {
-    if (!status || status === 408 || status === 429 || status >= 500) {
-      hasFailed = true;
+    // A page of a proxy, or one to sign in, is no word of the collector's.
+    const isAccepted = status < 300 && (answer as { accepted?: unknown } | undefined)?.accepted !== undefined;
+    if (status < 400 ? !isAccepted : status === 408 || status === 429 || status >= 500) {
       if (!failures++) failingSince = clock.now();
       const retryInMs = retryDelayMs(failures, clock.now() - failingSince, retryAfterMs || 0, random());
       tellFailed(batch, "unavailable", status, retryInMs);
@@ -132,23 +140,25 @@ export function createSender(options: SenderOptions): Sender {
       isFlushDue = true;
       return enqueue(batch.concat(queue));
     }
-    if (status < 300) {
+    if (isAccepted) {
       announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
       outbox?.remove(batch);
     } else drop(batch, "refused", status);
     if (isKeeping && !hasRecovered) {
       hasRecovered = true;
-      void outbox!.claim(!hasFailed).then((left) => {
+      const claimedIn = generation;
+      outbox!.claim().then((left) => {
+        if (claimedIn !== generation) return;
         enqueue(left.concat(queue));
         proceed(!!left[0]);
-      });
+      }, report);
     }
   }
 
   /** Let these wait, bounded: the oldest make room. */
   function enqueue(all: Event[]): void {
     const oldest = clock.now() - MAX_AGE_MS;
-    queue = all.filter((event) => Date.parse(event.occurredAt as string) > oldest).slice(-MAX_QUEUED_EVENTS);
+    queue = all.filter((event) => Date.parse(event.occurredAt as string) > oldest).slice(-MAX_KEPT);
     if (all[queue.length]) drop(all.filter((event) => !queue.includes(event)), "overflow", 0);
   }
 
@@ -169,7 +179,7 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   function note(): void {
-    if (isHidden) outbox?.leave(onTheWay, !failures);
+    if (isHidden) outbox?.leave();
   }
 
   return {
@@ -192,14 +202,14 @@ export function createSender(options: SenderOptions): Sender {
       if (isSeen) {
         isHidden = false;
         outbox?.stay();
-      }
-      if (failures && !onTheWay.length) send();
+      } else if (failures && !onTheWay.length) send();
     },
     discard() {
-      outbox?.clear();
       queue = onTheWay = [];
+      generation++;
       failures = 0;
       cancelTimer();
+      outbox?.clear();
     },
     dropped: () => droppedTotal,
   };

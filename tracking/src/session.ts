@@ -13,9 +13,9 @@ export interface Session {
 /** What ends a session, beside a pause. */
 export interface SessionRules {
   idleMs: number;
-  atMidnight?: boolean;
-  /** The campaign of this page's address, where a new one is to begin a new session. */
+  /** Where a new one is to begin a session: the campaign of this page's address. */
   campaign?: string;
+  hasEnded?: (session: Session, lastAt: number, now: number) => boolean;
 }
 
 const SAVE_EVERY_MS = 5_000;
@@ -27,28 +27,38 @@ export function campaignOf(search: string): string {
   return [...new URLSearchParams(search)].filter(([name]) => CAMPAIGN.test(name)).sort() + "";
 }
 
+/** A session also ends at midnight, by the visitor's clock, or where a page has another campaign. */
+export function createEnd(atMidnight: boolean, campaign: string): SessionRules["hasEnded"] {
+  const day = (time: number) => new Date(time).toDateString();
+  // Asked once a page: of two tabs with campaigns of their own each would end the other's session.
+  let isAsked = !campaign;
+  return (session, lastAt, now) => {
+    const isNew = !isAsked && session.campaign !== campaign;
+    isAsked = true;
+    return isNew || (atMidnight && day(now) !== day(lastAt));
+  };
+}
+
 /** The session of an event happening at `now`: the stored one, or the next. */
 export function createTouch(
   { read, write }: Storage,
-  { idleMs, atMidnight, campaign }: SessionRules,
+  { idleMs, campaign, hasEnded }: SessionRules,
   newId: (now: number) => string,
 ): (now: number) => Session {
   let current: Session | undefined;
-  const day = (time: number) => new Date(time).toDateString();
 
   return (now) => {
     const stored = parseSession(read(SESSION));
     // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`.
-    const lastAt = stored && current && current.id === stored.id ? current.lastAt : stored && stored.lastAt;
+    const lastAt = stored && current && current.id === stored.id ? current.lastAt : stored?.lastAt;
     const goesOn =
       stored &&
       // The difference counts in both directions: a clock set back must not keep a session for ever.
       Math.abs(now - lastAt!) < idleMs &&
-      !(atMidnight && day(now) !== day(lastAt!)) &&
-      (!campaign || campaign === stored.campaign);
+      !hasEnded?.(stored, lastAt!, now);
     current = goesOn
       ? { ...stored, lastAt: now }
-      : { id: newId(now), lastAt: now, index: (stored ? stored.index : 0) + 1, campaign };
+      : { id: newId(now), lastAt: now, index: (stored?.index || 0) + 1, campaign };
     if (!goesOn || Math.abs(now - stored.lastAt) >= SAVE_EVERY_MS) write(SESSION, JSON.stringify(current));
     return current;
   };

@@ -1,3 +1,5 @@
+import { attempt } from "./guard";
+
 /** Small first-party values: localStorage, else a cookie, else this page's memory. Never throws. */
 export interface Storage {
   /** "" where there is none. */
@@ -12,37 +14,40 @@ const COOKIE_SECONDS = 400 * 24 * 60 * 60;
 /** While it is closed, nothing of the browser's is read or written. */
 export function browserStorage(prefix: string, isClosed: () => boolean): Storage {
   const memory: { [name: string]: string } = {};
+  let cookies: string | undefined;
+
+  function readCookie(name: string, isFresh: boolean): string {
+    // Where localStorage works, a cookie is only what a page found when it was full: read once.
+    if (isFresh || cookies === undefined) cookies = "; " + document.cookie;
+    return decodeURIComponent(cookies.split(`; ${name}=`)[1]!.split(";")[0]!);
+  }
+
+  function writeCookie(name: string, value: string): void {
+    attempt(() => {
+      document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
+    });
+    cookies = undefined;
+  }
+
   return {
     read(key) {
       const name = prefix + key;
-      const cookie = () => ("; " + document.cookie).split(`; ${name}=`)[1]!.split(";")[0]!;
-      return (
-        memory[name] ||
-        (!isClosed() && (attempt(() => localStorage[name]) || attempt(() => decodeURIComponent(cookie())))) ||
-        ""
-      );
+      if (memory[name] || isClosed()) return memory[name] || "";
+      // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
+      const stored = attempt(() => localStorage.getItem(name));
+      return stored || attempt(() => readCookie(name, stored === undefined)) || "";
     },
     write(key, value) {
       const name = prefix + key;
-      memory[name] = isClosed() ? value : "";
+      memory[name] = "";
       if (isClosed()) return;
-      try {
-        value ? (localStorage[name] = value) : localStorage.removeItem(name);
-      } catch {
-        memory[name] = value;
-        attempt(() => {
-          document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
-        });
-      }
+      const isStored = attempt(() => {
+        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
+        return true;
+      });
+      if (!isStored) memory[name] = value;
+      // It may be full, and have been before.
+      if (!isStored || !value) writeCookie(name, value);
     },
   };
-}
-
-// Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
-function attempt<Result>(touch: () => Result): Result | undefined {
-  try {
-    return touch();
-  } catch {
-    return undefined;
-  }
 }

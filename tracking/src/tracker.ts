@@ -4,7 +4,7 @@ import { MAX_NAME_CHARS, currentTitle, makeEvent } from "./capture";
 import { watchClicks } from "./clicks";
 import { browserClock } from "./clock";
 import { isOn, within, type Config } from "./config";
-import { CONSENT, firstConsent } from "./consent";
+import { CONSENT, consentNow } from "./consent";
 import { readContext } from "./context";
 import { watchEngagement } from "./engagement";
 import { fillEnvelope } from "./envelope";
@@ -21,7 +21,7 @@ import { cleanUrl, redact } from "./redact";
 import { watchScroll } from "./scroll";
 import { watchSelection } from "./selection";
 import { createSender } from "./sender";
-import { SESSION, campaignOf, createTouch } from "./session";
+import { SESSION, campaignOf, createEnd, createTouch } from "./session";
 import { browserStorage } from "./storage";
 import { createPost } from "./transport";
 import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
@@ -38,12 +38,15 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked(navigator);
   const storage = browserStorage(name + "_", isSignalled);
   const { read, write } = storage;
+  // An opt-out holds for every tracker of the page, whatever its name.
+  const shared = browserStorage("sluice_", isSignalled);
+  const campaign = isOn(data.sessionCampaign) ? campaignOf(location.search) : "";
   const touch = createTouch(
     storage,
     {
       idleMs: within(data.sessionMinutes, 30, 1, 1_440) * 60_000,
-      atMidnight: isOn(data.sessionMidnight),
-      campaign: isOn(data.sessionCampaign) ? campaignOf(location.search) : "",
+      campaign,
+      hasEnded: createEnd(isOn(data.sessionMidnight), campaign),
     },
     uuidv7,
   );
@@ -54,38 +57,41 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   const hidden: (() => void)[] = [];
   const viewed: (() => void)[] = [];
   const runAll = (runs: (() => void)[]) => runs.forEach((run) => run());
-  let [consent, policy] = firstConsent(storage, data.consent);
+  /** What was said on this page; what is remembered goes first, since another tab may have said it since. */
+  let said = data.consent;
   /** What waits for consent, and who signed in meanwhile. */
   let held: Event[] = [];
   let heldUser = "";
   let droppedTold = 0;
   let viewUrl = "";
 
-  const mayTell = () => consent !== "denied" && !isSignalled() && !read(OPT_OUT);
-  const mayKeep = () => consent !== "pending" && mayTell();
+  const consent = () => consentNow(storage, said);
+  const mayTell = () => !isSignalled() && !shared.read(OPT_OUT) && consent()[0] !== "denied";
+  const mayKeep = () => mayTell() && consent()[0] !== "pending";
 
   const sender = createSender({
     batchSize: within(data.batchSize, 20, 1, 100),
     flushMs: within(data.flushSeconds, 5, 0, 300) * 1_000,
     idleMs: within(data.idleSeconds, 60, 0, 300) * 1_000,
     post: createPost(endpoint),
-    outbox: createOutbox(name),
+    outbox: createOutbox(name, (count) => (droppedTold -= count)),
     clock: browserClock,
     makeBody: (events) =>
-      JSON.stringify(fillEnvelope(events, { siteId, ...readContext() }, new Date().toISOString())),
+      JSON.stringify(fillEnvelope(events, readContext(), new Date().toISOString())),
     announce,
     random: Math.random,
   });
 
   function tell(event: Event, isUrgent?: boolean): void {
     const session = touch(Date.parse(event.occurredAt as string));
+    const [state, policy] = consent();
     Object.assign(event, {
       visitorId: visitorIdOf(storage),
       sessionId: session.id,
       sessionIndex: session.index,
       userId: read(USER) || undefined,
       companyId: read(COMPANY) || undefined,
-      ...(consent === "granted" && { consent, consentPolicy: policy || undefined }),
+      ...(state === "granted" && { consent: state, consentPolicy: policy || undefined }),
     });
     sender.add(event, isUrgent || URGENT.test(event.eventType), true);
     announce("sluice:event", { event });
@@ -100,7 +106,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   ): Event | undefined {
     // Callers write JavaScript: a name may be anything.
     if (!eventType?.slice || !mayTell()) return undefined;
-    const event = makeEvent(eventType, properties, now(), fields);
+    const event = makeEvent(eventType, properties, now(), { siteId, ...fields });
     if (mayKeep()) tell(event, isUrgent);
     else if (data.beforeConsent === "cookieless") sender.add(event, isUrgent);
     else held = [...held, event].slice(-MAX_HELD);
@@ -117,9 +123,9 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     beginScroll();
     viewUrl = cleanUrl(location.href);
     const event = record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined });
-    setTimeout(() => {
+    browserClock.after(TITLE_SETTLES_MS, () => {
       if (event?.url === cleanUrl(location.href)) event.title = currentTitle();
-    }, TITLE_SETTLES_MS);
+    });
     runAll(viewed);
   }
 
@@ -143,8 +149,13 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     runAll(denied);
   }
 
+  /** Somebody may have said no in another tab, or while this page was in the back/forward cache. */
+  function heed(): void {
+    if (!isSignalled() && !mayTell()) stop();
+  }
+
   const commands: Commands = {
-    track: record as Commands["track"],
+    track: (eventType, properties, isUrgent) => void record(eventType, properties, isUrgent),
     page: (properties) => recordView(document.referrer, properties),
     identify(userId, traits) {
       if (signIn(userId)) record("identify", traits);
@@ -160,11 +171,12 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     reset: forget,
     consent(state, options) {
       if (isSignalled()) return;
-      consent = state;
-      policy = (options?.policy || "").slice(0, MAX_NAME_CHARS);
+      // A word that nobody knows is no consent.
+      said = /^(granted|pending|unknown)$/.test(state) ? state : "denied";
       // A visitor's own answer is kept, so that they need not be asked on every page.
-      write(CONSENT, state === "pending" ? "" : state + " " + policy);
-      if (state === "denied") stop();
+      const isAnswer = /ed$/.test(said);
+      write(CONSENT, isAnswer ? said + " " + (options?.policy || "").slice(0, MAX_NAME_CHARS) : "");
+      heed();
       if (!mayKeep()) return;
       if (heldUser) write(USER, heldUser);
       const events = held;
@@ -174,10 +186,10 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     },
     optOut() {
       if (isSignalled()) return;
+      shared.write(OPT_OUT, "1");
       stop();
-      write(OPT_OUT, "1");
     },
-    optIn: () => write(OPT_OUT, ""),
+    optIn: () => shared.write(OPT_OUT, ""),
     flush: sender.flush,
     use: (plugin) => use(plugin),
   };
@@ -189,7 +201,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     onHide: (run) => hidden.push(guard(run)),
     onView: (run) => viewed.push(guard(run)),
     whenGranted: (run, explicitly) =>
-      mayKeep() && (!explicitly || consent === "granted") ? run() : granted.push(guard(run)),
+      mayKeep() && (!explicitly || consent()[0] === "granted") ? run() : granted.push(guard(run)),
     whenDenied: (run) => denied.push(guard(run)),
     identity: () =>
       mayKeep() ? { visitorId: visitorIdOf(storage), sessionId: touch(now()).id } : undefined,
@@ -226,9 +238,14 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
       if (count) record("events_dropped", { count });
       sender.hide();
     });
-    whenSeen(() => sender.wake(true));
+    whenSeen(() => {
+      heed();
+      sender.wake(true);
+    });
+    listen(window, "storage", heed);
+    listen(document, "click", ({ target }) => target.closest("[data-sluice-opt-out]") && commands.optOut());
     listen(window, "online", () => sender.wake());
     replay();
-    whenIdle(() => data.plugins?.match(/[\w-]+/g)?.forEach(use));
+    whenIdle(() => data.plugins?.match(/[\w-]+/g)?.forEach((plugin) => guard(use)(plugin)));
   });
 }

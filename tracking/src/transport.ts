@@ -24,8 +24,9 @@ export function createPost(endpoint: string): Post {
   return async (body, keepalive, compressed) => {
     try {
       // Firefox knows keepalive since 133 only. A beacon has no answer: taken is all it can be.
-      if (keepalive && !("keepalive" in Request.prototype)) {
-        return { status: navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE })) ? 204 : 0 };
+      if (keepalive && !compressed && !("keepalive" in Request.prototype)) {
+        const isTaken = navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE }));
+        return { status: isTaken ? 204 : 0, answer: { accepted: null } };
       }
       const response = await fetch(endpoint, {
         method: "POST",
@@ -36,6 +37,8 @@ export function createPost(endpoint: string): Post {
         // All the collector needs is in the body: the site's cookies are none of its business,
         // and without credentials a collector on another origin may answer with plain CORS.
         credentials: "omit",
+        // Elsewhere the body would not arrive.
+        redirect: "error",
         signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT_MS),
       });
       return {

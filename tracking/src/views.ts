@@ -1,6 +1,6 @@
 /** The script `/js/views.js`: page views and nothing else, each sent as it happens. */
-import { currentTitle } from "./capture";
 import { readConfig } from "./config";
+import { consentNow } from "./consent";
 import { readContext } from "./context";
 import type { Event } from "./event";
 import { guard } from "./guard";
@@ -17,10 +17,11 @@ guard(() => {
   const { name, siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement | null, location);
   const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked(navigator);
   const storage = browserStorage(name + "_", isSignalled);
+  const shared = browserStorage("sluice_", isSignalled);
   const touch = createTouch(storage, { idleMs: 30 * 60_000 }, uuidv7);
 
   function record(referrer: string): void {
-    if (isSignalled() || storage.read(OPT_OUT)) return;
+    if (isSignalled() || shared.read(OPT_OUT) || !/gra|unk/.test(consentNow(storage, data.consent)[0])) return;
     const now = Date.now();
     const session = touch(now);
     const event: Event = {
@@ -29,7 +30,7 @@ guard(() => {
       occurredAt: now,
       sentAt: now,
       url: cleanUrl(location.href),
-      title: currentTitle(),
+      title: cleanUrl(`${document.title}`).slice(0, 1_000),
       referrer: cleanUrl(referrer) || undefined,
       siteId,
       visitorId: visitorIdOf(storage),
@@ -37,8 +38,8 @@ guard(() => {
       sessionIndex: session.index,
       ...readContext(),
     };
-    // Text, which needs no preflight; keepalive, so that leaving does not cut it off.
-    fetch(endpoint, { method: "POST", body: JSON.stringify(event), keepalive: true, credentials: "omit" }).catch(() => {});
+    // As text, which needs no preflight; leaving does not cut it off.
+    navigator.sendBeacon(endpoint, JSON.stringify(event));
   }
 
   whenActivated(() => watchPageViews(guard(record)));

@@ -43,7 +43,7 @@ export function settled(): Promise<void> {
 /** A collector reached by hand: answers as told, remembers every body. */
 export class HandCollector {
   readonly posts: { events: Event[]; keepalive: boolean; compressed: boolean }[] = [];
-  outcome: Outcome | (() => Promise<Outcome>) = { status: 200, answer: null };
+  outcome: Outcome | (() => Promise<Outcome>) = { status: 200, answer: { accepted: 1, rejected: 0 } };
 
   readonly post: Post = async (body, keepalive, compressed) => {
     this.posts.push({ events: JSON.parse(body), keepalive, compressed });
@@ -54,9 +54,9 @@ export class HandCollector {
 /** An outbox in memory; `left` is what an earlier page would have left. */
 export class MemoryOutbox implements Outbox {
   readonly kept = new Map<string, Event>();
-  readonly notes: { onTheWay: string[]; isWell: boolean }[] = [];
   left: Event[] = [];
-  claims: boolean[] = [];
+  claims = 0;
+  leaves = 0;
   put(event: Event): void {
     this.kept.set(event.eventId!, event);
   }
@@ -66,14 +66,12 @@ export class MemoryOutbox implements Outbox {
   clear(): void {
     this.kept.clear();
   }
-  leave(onTheWay: Event[], isWell: boolean): void {
-    this.notes.push({ onTheWay: onTheWay.map((event) => event.eventId!), isWell });
+  leave(): void {
+    this.leaves++;
   }
-  stay(): void {
-    this.notes.length = 0;
-  }
-  async claim(isWell: boolean): Promise<Event[]> {
-    this.claims.push(isWell);
+  stay(): void {}
+  async claim(): Promise<Event[]> {
+    this.claims++;
     this.left.forEach((event) => this.put(event));
     return this.left.splice(0);
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MAX_AGE_MS, MAX_KEEPALIVE_BYTES, MAX_POST_BYTES, MAX_QUEUED_EVENTS, createSender } from "../src/sender";
+import { MAX_AGE_MS, MAX_KEEPALIVE_BYTES, MAX_POST_BYTES, createSender } from "../src/sender";
+import { MAX_KEPT } from "../src/outbox";
 import type { Event } from "../src/event";
 import type { Outcome } from "../src/transport";
 import { HandClock, HandCollector, MemoryOutbox, anEvent, events as someEvents, recordAnnouncements, settled } from "./fakes";
@@ -168,13 +169,13 @@ test("a hiding page sends what the browser takes, each event once, and keeps the
   assert.ok(bytes <= MAX_KEEPALIVE_BYTES && bytes > MAX_KEEPALIVE_BYTES / 2, `${bytes}`);
   assert.ok(transport.posts.every(({ keepalive, compressed }) => keepalive && !compressed));
   assert.deepEqual(posted(), ids(all).slice(0, posted().length));
-  assert.deepEqual(outbox.notes.at(-1), { onTheWay: posted(), isWell: true });
+  assert.ok(outbox.leaves > 0);
   assert.equal(outbox.kept.size, 60);
   void clock;
   answer(ACCEPTED);
 });
 
-test("what is on its way when the page hides is noted, not repeated", async () => {
+test("what is on its way when the page hides is kept, and not repeated by this page", async () => {
   const { clock, transport, outbox, add, sender } = aSender({ batchSize: 2 });
   const answers: ((outcome: Outcome) => void)[] = [];
   transport.outcome = () => new Promise((resolve) => answers.push(resolve));
@@ -182,11 +183,10 @@ test("what is on its way when the page hides is noted, not repeated", async () =
   add(all);
   sender.hide();
   assert.deepEqual(transport.posts.map(({ events }) => events.length), [2, 1]);
-  assert.deepEqual(outbox.notes.at(-1)!.onTheWay, ids(all));
+  assert.deepEqual([...outbox.kept.keys()], ids(all));
   answers.forEach((answer) => answer(ACCEPTED));
   await clock.turn(60_000);
   assert.equal(transport.posts.length, 2);
-  assert.deepEqual(outbox.notes.at(-1)!.onTheWay, []);
   assert.equal(outbox.kept.size, 0);
 });
 
@@ -200,7 +200,7 @@ test("hiding in an outage sends nothing: what is kept is not lost", async () => 
   sender.hide();
   await settled();
   assert.equal(transport.posts.length, 1);
-  assert.deepEqual(outbox.notes.at(-1), { onTheWay: [], isWell: false });
+  assert.ok(outbox.leaves > 0);
   assert.deepEqual([...outbox.kept.keys()], ids(all));
   transport.outcome = ACCEPTED;
   transport.posts.length = 0;
@@ -218,20 +218,65 @@ test("what pages left goes once the collector has answered, before anything else
   add([second!]);
   await clock.turn(5_000);
   assert.deepEqual(posted(), ids([first!, ...left, second!]));
-  assert.deepEqual(outbox.claims, [true]);
+  assert.equal(outbox.claims, 1);
   assert.equal(outbox.kept.size, 0);
   void transport;
 });
 
-test("after a failure nothing that was on its way is believed to have come", async () => {
+test("nothing is claimed before the collector has answered", async () => {
   const { clock, transport, outbox, add } = aSender({ batchSize: 1 });
   transport.outcome = UNAVAILABLE;
   add(events(1));
   await settled();
-  assert.deepEqual(outbox.claims, []);
+  assert.equal(outbox.claims, 0);
   transport.outcome = ACCEPTED;
   await clock.turn(5_000);
-  assert.deepEqual(outbox.claims, [false]);
+  assert.equal(outbox.claims, 1);
+});
+
+test("what is claimed while everything is discarded does not come back", async () => {
+  const { clock, outbox, add, sender, posted } = aSender({ batchSize: 1 });
+  let claimed: (left: Event[]) => void = () => {};
+  outbox.claim = () => new Promise((resolve) => (claimed = resolve));
+  add(events(1));
+  await settled();
+  sender.discard();
+  claimed(events(2));
+  await clock.turn(60_000);
+  assert.equal(posted().length, 1);
+});
+
+for (const outcome of [{ status: 200, answer: "<html>" }, { status: 200 }, { status: 302 }, { status: 204 }]) {
+  test(`${JSON.stringify(outcome)} is nobody's word that events have arrived`, async () => {
+    const { clock, transport, outbox, add, announced } = aSender({ batchSize: 1 });
+    transport.outcome = outcome;
+    add(events(1));
+    await clock.turn(1_000);
+    assert.equal(announced("sluice:sent").length, 0);
+    assert.equal(outbox.kept.size, 1);
+    transport.outcome = ACCEPTED;
+    await clock.turn(10_000);
+    assert.equal(outbox.kept.size, 0);
+  });
+}
+
+test("an event that cannot be written down holds up no other", async () => {
+  const { clock, add, posted, announced } = aSender();
+  const all = events(5);
+  Object.defineProperty(all[2], "toJSON", { value: () => assert.fail("too deep") });
+  add(all);
+  await clock.turn(60_000);
+  assert.deepEqual(posted().sort(), ids(all.filter((_, i) => i !== 2)).sort());
+  assert.deepEqual(announced("sluice:failed").at(-1)!.eventIds, [all[2]!.eventId]);
+});
+
+test("a hidden page whose bodies are too large does not ask for ever", async () => {
+  const { clock, transport, add, sender } = aSender({ batchSize: 100 });
+  transport.outcome = { status: 413 };
+  add(events(64));
+  sender.hide();
+  await clock.turn(600_000);
+  assert.ok(transport.posts.length < 200, `${transport.posts.length}`);
 });
 
 test("an event stays in the outbox until the collector has answered for it", async () => {
@@ -277,11 +322,11 @@ test("a batch leaves after the idle time, though its first event may wait longer
 test("too many and too old make room, are counted, and leave the outbox", async () => {
   const { clock, transport, outbox, add, announced, sender } = aSender({ batchSize: 1 });
   transport.outcome = { status: 503, retryAfterMs: 3_600_000 };
-  const all = events(MAX_QUEUED_EVENTS + 5);
+  const all = events(MAX_KEPT + 5);
   add(all);
   await settled();
   assert.equal(sender.dropped(), 5);
-  assert.equal(outbox.kept.size, MAX_QUEUED_EVENTS);
+  assert.equal(outbox.kept.size, MAX_KEPT);
   const old = events(2, { occurredAt: new Date(clock.now() - MAX_AGE_MS - 1).toISOString() });
   add(old);
   assert.equal(sender.dropped(), 7);

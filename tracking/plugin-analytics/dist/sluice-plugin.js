@@ -36,11 +36,38 @@ function copyOf(properties) {
   }
 }
 
+// src/guard.ts
+var tell;
+function guard(run) {
+  return ((...args) => {
+    try {
+      return run(...args);
+    } catch (error) {
+      report(error);
+    }
+  });
+}
+function attempt(run) {
+  try {
+    return run();
+  } catch {
+    return void 0;
+  }
+}
+function report(error) {
+  const told = tell;
+  tell = void 0;
+  if (told) told(error);
+}
+function listen(target, type, run) {
+  target.addEventListener(type, guard(run), { capture: true, passive: true });
+}
+
 // src/clock.ts
 var browserClock = {
   now: () => Date.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
+    const timer = setTimeout(guard(run), delayMs);
     return () => clearTimeout(timer);
   }
 };
@@ -77,26 +104,6 @@ function fillEnvelope(events, context, sentAt) {
   return { ...context, ...shared, eventType: "batch", sentAt, events: events.map((event) => ({ ...event, ...unsaid })) };
 }
 
-// src/guard.ts
-var tell;
-function guard(run) {
-  return ((...args) => {
-    try {
-      return run(...args);
-    } catch (error) {
-      report(error);
-    }
-  });
-}
-function report(error) {
-  const told = tell;
-  tell = void 0;
-  if (told) told(error);
-}
-function listen(target, type, run) {
-  target.addEventListener(type, guard(run), { capture: true, passive: true });
-}
-
 // src/page-lifecycle.ts
 function whenHidden(run) {
   listen(document, "visibilitychange", () => document.hidden && run());
@@ -130,6 +137,7 @@ function parseRetryAfterMs(header, now) {
 }
 
 // src/outbox.ts
+var MAX_KEPT = 1e3;
 function idsOf(events) {
   return events.map((event) => event.eventId);
 }
@@ -138,7 +146,6 @@ function idsOf(events) {
 var MAX_KEEPALIVE_BYTES = 56 * 1024;
 var MAX_POST_BYTES = 32 * 1024;
 var MAX_BODY_EVENTS = 100;
-var MAX_QUEUED_EVENTS = 1e3;
 var MAX_AGE_MS = 72 * 60 * 60 * 1e3;
 function createSender(options) {
   const { batchSize, flushMs, idleMs, post, outbox, clock, makeBody, announce, random } = options;
@@ -150,7 +157,7 @@ function createSender(options) {
   let isHidden = false;
   let isKeeping = false;
   let hasRecovered = false;
-  let hasFailed = false;
+  let generation = 0;
   let failures = 0;
   let failingSince = 0;
   let droppedTotal = 0;
@@ -180,9 +187,14 @@ function createSender(options) {
     let body = "";
     let bytes = 0;
     for (; count; count >>= 1) {
-      body = makeBody(queue.slice(0, count));
+      body = attempt(() => makeBody(queue.slice(0, count))) || "";
       bytes = new Blob([body]).size;
-      if (bytes <= (isHidden ? room : postLimitBytes) || count < 2 && !isHidden) break;
+      const fits = bytes <= Math.min(postLimitBytes, isHidden ? room : postLimitBytes);
+      if (body && (fits || count < 2 && !isHidden)) break;
+      if (!body && count < 2) {
+        drop(queue.splice(0, 1), "refused", 0);
+        return send();
+      }
     }
     if (!count) return false;
     const batch = queue.splice(0, count);
@@ -200,8 +212,8 @@ function createSender(options) {
     return true;
   }
   function settle(batch, { status, retryAfterMs, answer }, bytes) {
-    if (!status || status === 408 || status === 429 || status >= 500) {
-      hasFailed = true;
+    const isAccepted = status < 300 && (answer == null ? void 0 : answer.accepted) !== void 0;
+    if (status < 400 ? !isAccepted : status === 408 || status === 429 || status >= 500) {
       if (!failures++) failingSince = clock.now();
       const retryInMs = retryDelayMs(failures, clock.now() - failingSince, retryAfterMs || 0, random());
       tellFailed(batch, "unavailable", status, retryInMs);
@@ -214,21 +226,23 @@ function createSender(options) {
       isFlushDue = true;
       return enqueue(batch.concat(queue));
     }
-    if (status < 300) {
+    if (isAccepted) {
       announce("sluice:sent", { eventIds: idsOf(batch), status, answer });
       outbox == null ? void 0 : outbox.remove(batch);
     } else drop(batch, "refused", status);
     if (isKeeping && !hasRecovered) {
       hasRecovered = true;
-      void outbox.claim(!hasFailed).then((left) => {
+      const claimedIn = generation;
+      outbox.claim().then((left) => {
+        if (claimedIn !== generation) return;
         enqueue(left.concat(queue));
         proceed(!!left[0]);
-      });
+      }, report);
     }
   }
   function enqueue(all) {
     const oldest = clock.now() - MAX_AGE_MS;
-    queue = all.filter((event) => Date.parse(event.occurredAt) > oldest).slice(-MAX_QUEUED_EVENTS);
+    queue = all.filter((event) => Date.parse(event.occurredAt) > oldest).slice(-MAX_KEPT);
     if (all[queue.length]) drop(all.filter((event) => !queue.includes(event)), "overflow", 0);
   }
   function drop(events, reason, status) {
@@ -241,7 +255,7 @@ function createSender(options) {
     announce("sluice:failed", { eventIds: idsOf(events), reason, status, retryInMs, droppedTotal });
   }
   function note() {
-    if (isHidden) outbox == null ? void 0 : outbox.leave(onTheWay, !failures);
+    if (isHidden) outbox == null ? void 0 : outbox.leave();
   }
   return {
     add(event, isUrgent, isKept) {
@@ -262,14 +276,14 @@ function createSender(options) {
       if (isSeen) {
         isHidden = false;
         outbox == null ? void 0 : outbox.stay();
-      }
-      if (failures && !onTheWay.length) send();
+      } else if (failures && !onTheWay.length) send();
     },
     discard() {
-      outbox == null ? void 0 : outbox.clear();
       queue = onTheWay = [];
+      generation++;
       failures = 0;
       cancelTimer();
+      outbox == null ? void 0 : outbox.clear();
     },
     dropped: () => droppedTotal
   };
@@ -278,15 +292,14 @@ function createSender(options) {
 // src/session.ts
 var SAVE_EVERY_MS = 5e3;
 var SESSION = "session";
-function createTouch({ read, write }, { idleMs, atMidnight, campaign }, newId) {
+function createTouch({ read, write }, { idleMs, campaign, hasEnded }, newId) {
   let current;
-  const day = (time) => new Date(time).toDateString();
   return (now) => {
     const stored = parseSession(read(SESSION));
-    const lastAt = stored && current && current.id === stored.id ? current.lastAt : stored && stored.lastAt;
+    const lastAt = stored && current && current.id === stored.id ? current.lastAt : stored == null ? void 0 : stored.lastAt;
     const goesOn = stored && // The difference counts in both directions: a clock set back must not keep a session for ever.
-    Math.abs(now - lastAt) < idleMs && !(atMidnight && day(now) !== day(lastAt)) && (!campaign || campaign === stored.campaign);
-    current = goesOn ? { ...stored, lastAt: now } : { id: newId(now), lastAt: now, index: (stored ? stored.index : 0) + 1, campaign };
+    Math.abs(now - lastAt) < idleMs && !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now));
+    current = goesOn ? { ...stored, lastAt: now } : { id: newId(now), lastAt: now, index: ((stored == null ? void 0 : stored.index) || 0) + 1, campaign };
     if (!goesOn || Math.abs(now - stored.lastAt) >= SAVE_EVERY_MS) write(SESSION, JSON.stringify(current));
     return current;
   };
@@ -304,33 +317,36 @@ function parseSession(text) {
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
 function browserStorage(prefix, isClosed) {
   const memory = {};
+  let cookies;
+  function readCookie(name, isFresh) {
+    if (isFresh || cookies === void 0) cookies = "; " + document.cookie;
+    return decodeURIComponent(cookies.split(`; ${name}=`)[1].split(";")[0]);
+  }
+  function writeCookie(name, value) {
+    attempt(() => {
+      document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
+    });
+    cookies = void 0;
+  }
   return {
     read(key) {
       const name = prefix + key;
-      const cookie = () => ("; " + document.cookie).split(`; ${name}=`)[1].split(";")[0];
-      return memory[name] || !isClosed() && (attempt(() => localStorage[name]) || attempt(() => decodeURIComponent(cookie()))) || "";
+      if (memory[name] || isClosed()) return memory[name] || "";
+      const stored = attempt(() => localStorage.getItem(name));
+      return stored || attempt(() => readCookie(name, stored === void 0)) || "";
     },
     write(key, value) {
       const name = prefix + key;
-      memory[name] = isClosed() ? value : "";
+      memory[name] = "";
       if (isClosed()) return;
-      try {
-        value ? localStorage[name] = value : localStorage.removeItem(name);
-      } catch {
-        memory[name] = value;
-        attempt(() => {
-          document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
-        });
-      }
+      const isStored = attempt(() => {
+        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
+        return true;
+      });
+      if (!isStored) memory[name] = value;
+      if (!isStored || !value) writeCookie(name, value);
     }
   };
-}
-function attempt(touch) {
-  try {
-    return touch();
-  } catch {
-    return void 0;
-  }
 }
 
 // src/transport.ts
@@ -340,8 +356,9 @@ var CONTENT_TYPE = "text/plain;charset=UTF-8";
 function createPost(endpoint) {
   return async (body, keepalive, compressed) => {
     try {
-      if (keepalive && !("keepalive" in Request.prototype)) {
-        return { status: navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE })) ? 204 : 0 };
+      if (keepalive && !compressed && !("keepalive" in Request.prototype)) {
+        const isTaken = navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE }));
+        return { status: isTaken ? 204 : 0, answer: { accepted: null } };
       }
       const response = await fetch(endpoint, {
         method: "POST",
@@ -352,6 +369,8 @@ function createPost(endpoint) {
         // All the collector needs is in the body: the site's cookies are none of its business,
         // and without credentials a collector on another origin may answer with plain CORS.
         credentials: "omit",
+        // Elsewhere the body would not arrive.
+        redirect: "error",
         signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT_MS)
       });
       return {

@@ -1,0 +1,88 @@
+"""Pages that come and go: the back/forward cache between tracked pages, and the build for views."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.chromium import open_browser
+from tests.browser.serving_pages import serving_pages
+from tests.conftest import ROOT
+from tests.system.running_collector import RunningCollector, running_collector
+
+RESTORED = "performance.getEntriesByType('navigation')[0].notRestoredReasons"
+
+
+@pytest.fixture
+def collector(database_url: str, tmp_path: Path) -> Iterator[RunningCollector]:
+    dist = str(ROOT / "tracking/dist")
+    with running_collector(database_url, tmp_path, TRACKER_DIR=dist) as collector:
+        yield collector
+
+
+@pytest.fixture
+def pages(collector: RunningCollector) -> Iterator[str]:
+    with serving_pages(collector.url) as url:
+        yield url
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+def is_loaded(page: Page) -> None:
+    page.wait_for_function("window.sluice && sluice.isLoaded")
+
+
+def test_the_tracker_keeps_no_page_out_of_the_back_forward_cache(
+    collector: RunningCollector, pages: str, browser: Browser
+) -> None:
+    page = browser.new_page()
+    page.goto(f"{pages}/tracked.html?one")
+    is_loaded(page)
+    page.click("h1")
+    page.evaluate("window.isSame = true")
+    page.evaluate("location.assign('/tracked.html?two')")
+    page.wait_for_url("**/tracked.html?two")
+    is_loaded(page)
+    page.wait_for_function("performance.now() > 1000")  # it is a page, and not passed through
+    page.go_back(wait_until="commit")
+    page.wait_for_url("**/tracked.html?one")
+    page.wait_for_function("window.isSame")
+    assert page.evaluate(RESTORED) is None
+    page.evaluate("sluice.track('after')")
+    page.close()
+    collector.wait_for_rows(8)
+    # Nobody learns whether what a leaving page sends arrives: the export drops what came twice.
+    once = {row["payload"]["eventId"]: row for row in collector.rows()}.values()
+    counted = Counter((row["event_type"], row["payload"]["url"][-3:]) for row in once)
+    assert counted["page_view", "one"] == 2
+    assert counted["page_view", "two"] == 1
+    assert counted["click", "one"] == counted["after", "one"] == 1
+
+
+def test_the_build_for_views_heeds_consent_and_the_opt_out(
+    collector: RunningCollector, pages: str, browser: Browser
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{pages}/views.html?pending")
+    page.evaluate("history.pushState({}, '', '?still-pending')")
+    assert page.evaluate("Object.keys(localStorage)") == []
+    page.evaluate("localStorage.sluice_consent = 'granted 2026-11'")
+    page.evaluate("history.pushState({}, '', '?granted')")
+    (row,) = collector.wait_for_rows(1)
+    assert row["payload"]["url"].endswith("?granted")
+    assert row["event_type"] == "page_view" and row["visitor_id"] and row["session_id"]
+    page.evaluate("localStorage.sluice_opt_out = '1'; history.pushState({}, '', '?out')")
+    page.evaluate("localStorage.removeItem('sluice_opt_out')")
+    page.evaluate("localStorage.sluice_consent = 'denied '; history.pushState({}, '', '?denied')")
+    page.evaluate("localStorage.sluice_consent = 'granted '; history.pushState({}, '', '?again')")
+    rows = collector.wait_for_rows(2)
+    assert [row["payload"]["url"].partition("?")[2] for row in rows] == ["granted", "again"]

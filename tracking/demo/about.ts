@@ -4,8 +4,12 @@ type Told = { [name: string]: any };
 
 /** What tells two events of a type apart, in a few words. */
 export function aboutOf(event: Event): string {
-  const { path = "", url = "" } = event;
-  return whatItTells(event) || path + (/[?#].*$/.exec(url)?.[0] ?? "");
+  return whatItTells(event) || addressOf(event);
+}
+
+/** Within its site. */
+function addressOf({ path = "", url = "" }: Event): string {
+  return url.replace(/^[a-z]+:\/\/[^/]*/, "") || path;
 }
 
 function whatItTells({ eventType, properties: told = {}, userId }: Event): string {
@@ -38,7 +42,7 @@ const SAYINGS = new Map<string, (told: Told, userId?: string) => string>(Object.
   resource_error: (t) => joined(t.tag, t.url && lastStep(t.url)),
   search: (t) => joined(`“${t.query}”`, t.results !== undefined && counted(t.results, "result")),
   search_failed: (t) => `“${t.query}”`,
-  heatmap: (t) => joined(counted(t.moves?.length, "move"), `seen down to ${t.scrollMax} of ${t.pageHeight} px`),
+  heatmap: (t) => joined(counted(t.moves?.length, "move"), `saw ${t.scrollMax} of ${t.pageHeight} px`),
   impression: (t) => joined(t.name || t.selector, inView(t)),
   widget_impression: (t) => joined(widget(t), inView(t)),
   widget_click: (t) => joined(widget(t), t.clickTarget),
@@ -80,8 +84,8 @@ function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(1)} s`;
 }
 
-function amount({ value, currency }: Told): string {
-  return value === undefined ? "" : [value, currency].filter(Boolean).join(" ");
+function amount({ value, price, currency }: Told): string {
+  return joined(value ?? price) && `${value ?? price} ${currency ?? ""}`.trim();
 }
 
 function lastStep(address: string): string {

@@ -3,12 +3,11 @@ import { openBucket, type Bucket } from "./bucket";
 import { showBucket } from "./bucket-list";
 import { el } from "./dom";
 import { showLive } from "./live-list";
+import { keepOpen, wasOpen } from "./open";
 import { makeNotice } from "./notice";
 import type { Trail } from "./trail";
 
 const POLL_MS = 5_000;
-const OPEN_KEY = "sluice_demo_panel";
-const WIDE = "(min-width: 1000px)";
 const STYLES = new URL("panel.css", (document.currentScript as HTMLScriptElement).src).href;
 
 function mountPanel(trail: Trail): void {
@@ -85,8 +84,12 @@ function mountPanel(trail: Trail): void {
     }
   }
 
-  launcher.addEventListener("click", () => remember(true, setOpen));
-  close.addEventListener("click", () => remember(false, setOpen));
+  const openOrClose = (open: boolean) => {
+    keepOpen(open);
+    setOpen(open);
+  };
+  launcher.addEventListener("click", () => openOrClose(true));
+  close.addEventListener("click", () => openOrClose(false));
   sendNow.addEventListener("click", () => (window as { sluice?: { flush?(): void } }).sluice?.flush?.());
   tabs.live.addEventListener("click", () => choose("live"));
   tabs.bucket.addEventListener("click", () => choose("bucket"));
@@ -111,16 +114,6 @@ function mountPanel(trail: Trail): void {
 
 function isOpen(): boolean {
   return document.documentElement.classList.contains("sl-open");
-}
-
-function wasOpen(): boolean {
-  const kept = sessionStorage.getItem(OPEN_KEY);
-  return kept === null ? matchMedia(WIDE).matches : kept === "open";
-}
-
-function remember(open: boolean, setOpen: (open: boolean) => void): void {
-  sessionStorage.setItem(OPEN_KEY, open ? "open" : "closed");
-  setOpen(open);
 }
 
 function counter(label: string): { box: HTMLElement; number: HTMLElement } {

@@ -13,7 +13,7 @@ const PAGES = [
   ["/", "Shop"],
   ["/lookbook.html", "Lookbook"],
   ["/about.html", "About"],
-  ["/captures.html", "Every capture"],
+  ["/captures.html", "Captures"],
   ["/replay.html", "Replay"],
 ];
 

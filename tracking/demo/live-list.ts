@@ -7,6 +7,7 @@ const STAGES: { [state in State]: { reached: number; word: string } } = {
   captured: { reached: 1, word: "captured" },
   retrying: { reached: 1, word: "trying again" },
   dropped: { reached: 1, word: "dropped" },
+  forgotten: { reached: 1, word: "forgotten" },
   handed_over: { reached: 2, word: "sent" },
   accepted: { reached: 2, word: "accepted" },
   delivered: { reached: 3, word: "in your bucket" },

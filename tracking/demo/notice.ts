@@ -1,13 +1,14 @@
 import { asksNotToBeTracked } from "../src/privacy-signals";
 import { el } from "./dom";
 
-/** Why nothing comes, where nothing does; hidden otherwise. `update` looks again. */
-export function makeNotice(): { element: HTMLElement; update(): void } {
+/** Why nothing comes, where nothing does; hidden otherwise. `update` looks again, and says whether it is so. */
+export function makeNotice(): { element: HTMLElement; update(): boolean } {
   const element = el("p", { class: "sl-notice", role: "status" });
-  function update(): void {
+  function update(): boolean {
     const why = reasonForSilence();
     element.hidden = !why;
     if (element.textContent !== why) element.textContent = why;
+    return !!why;
   }
   update();
   return { element, update };

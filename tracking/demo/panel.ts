@@ -52,7 +52,6 @@ function mountPanel(trail: Trail): void {
     counters.delivered.number.textContent = String(delivered);
     launcher.querySelector("span")!.textContent = `${steps.length} ${steps.length === 1 ? "event" : "events"}`;
     showLive(live, steps);
-    notice.update();
     if (bucket) showBucket(places, bucket, new Set(steps.map(({ event }) => event.eventId ?? "")));
   }
 
@@ -95,7 +94,7 @@ function mountPanel(trail: Trail): void {
   tabs.bucket.addEventListener("click", () => choose("bucket"));
   document.addEventListener("visibilitychange", () => void poll());
   // Consent and opting out announce nothing; they are a press away.
-  document.addEventListener("click", () => setTimeout(notice.update));
+  document.addEventListener("click", () => setTimeout(() => notice.update() && trail.forgetWaiting()));
 
   let isShowDue = false;
   trail.onChange(() => {

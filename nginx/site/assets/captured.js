@@ -5,37 +5,52 @@
  * would have no dead clicks.
  */
 const trail = window.sluiceTrail;
+let counts = new Map();
+let isCountDue = false;
 
 class CapturedType extends HTMLElement {
   connectedCallback() {
     const shadow = this.attachShadow({ mode: "open" });
     shadow.innerHTML = '<span part="type"><slot></slot><span></span></span>';
-    const [chip, count] = shadow.querySelectorAll("span");
-    const show = () => {
-      const times = countOf(this.textContent);
-      chip.part.toggle("captured", times > 0);
-      count.textContent = times ? ` ✓ ${times}` : "";
-    };
-    trail?.onChange(show);
-    show();
+    [this.chip, this.count] = shadow.querySelectorAll("span");
+    this.show();
+  }
+
+  show() {
+    const times = counts.get(this.textContent);
+    const text = times ? ` ✓ ${times}` : "";
+    if (this.count.textContent === text) return;
+    this.count.textContent = text;
+    this.chip.part.toggle("captured", !!times);
   }
 }
 
 class CapturedTotal extends HTMLElement {
   connectedCallback() {
-    const shadow = this.attachShadow({ mode: "open" });
+    this.attachShadow({ mode: "open" });
+    this.show();
+  }
+
+  show() {
     const types = [...document.querySelectorAll("captured-type")].map((element) => element.textContent);
-    const show = () => {
-      shadow.textContent = `${types.filter(countOf).length} of ${types.length} so far.`;
-    };
-    trail?.onChange(show);
-    show();
+    this.shadowRoot.textContent = `${types.filter((type) => counts.has(type)).length} of ${types.length} so far.`;
   }
 }
 
-function countOf(eventType) {
-  return trail?.steps().filter(({ event }) => event.eventType === eventType).length || 0;
+function count() {
+  isCountDue = false;
+  counts = new Map();
+  for (const { event } of trail.steps()) counts.set(event.eventType, (counts.get(event.eventType) || 0) + 1);
+  document.querySelectorAll("captured-type, captured-total").forEach((element) => element.show());
 }
 
 customElements.define("captured-type", CapturedType);
 customElements.define("captured-total", CapturedTotal);
+if (trail) {
+  count();
+  trail.onChange(() => {
+    // Once a task, however many events came in it.
+    if (!isCountDue) setTimeout(count);
+    isCountDue = true;
+  });
+}

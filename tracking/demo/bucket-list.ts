@@ -1,7 +1,8 @@
+import type { Event } from "../src/event";
+import { aboutOf } from "./about";
 import { bucketAddress, type Bucket, type Row } from "./bucket";
 import { el, showKeyed } from "./dom";
 import { asText, kilobytes, timeOfDay } from "./format";
-import { aboutOf } from "./live-list";
 
 export interface BucketPlaces {
   status: HTMLElement;
@@ -51,9 +52,9 @@ function makeRow(row: Row): HTMLElement {
       "summary",
       {},
       el("span", { class: "sl-type" }, String(row.event_type)),
-      el("span", { class: "sl-about" }, aboutOf(String(row.event_type), propertiesOf(row), text(row.path), text(row.url))),
-      el("span", { class: "sl-time" }, timeOfDay(row.received_at)),
       el("span", { class: "sl-own" }, "this tab"),
+      el("span", { class: "sl-about" }, aboutOf(eventOf(row))),
+      el("span", { class: "sl-time" }, timeOfDay(row.received_at)),
     ),
   );
   details.addEventListener("toggle", () => {
@@ -68,6 +69,16 @@ function columnsOf(row: Row): HTMLElement {
     if (value !== null && value !== undefined) list.append(el("dt", {}, column), el("dd", {}, asText(value)));
   }
   return list;
+}
+
+function eventOf(row: Row): Event {
+  return {
+    eventType: String(row.event_type),
+    properties: propertiesOf(row),
+    path: text(row.path),
+    url: text(row.url),
+    userId: text(row.user_id),
+  };
 }
 
 function propertiesOf(row: Row): { [name: string]: unknown } | undefined {

@@ -1,3 +1,4 @@
+import { aboutOf } from "./about";
 import { el, showKeyed } from "./dom";
 import { asText, timeOfDay } from "./format";
 import type { State, Step } from "./trail";
@@ -6,6 +7,7 @@ const STAGES: { [state in State]: { reached: number; word: string } } = {
   captured: { reached: 1, word: "captured" },
   retrying: { reached: 1, word: "trying again" },
   dropped: { reached: 1, word: "dropped" },
+  forgotten: { reached: 1, word: "forgotten" },
   handed_over: { reached: 2, word: "sent" },
   accepted: { reached: 2, word: "accepted" },
   delivered: { reached: 3, word: "in your bucket" },
@@ -21,9 +23,9 @@ function makeItem({ event }: Step): HTMLElement {
     "summary",
     {},
     el("span", { class: "sl-type" }, event.eventType),
-    el("span", { class: "sl-about" }, aboutOf(event.eventType, event.properties, event.path, event.url)),
-    el("span", { class: "sl-time" }, timeOfDay(event.occurredAt)),
     el("span", { class: "sl-state" }, el("i"), el("i"), el("i"), el("b")),
+    el("span", { class: "sl-about" }, aboutOf(event)),
+    el("span", { class: "sl-time" }, timeOfDay(event.occurredAt)),
   );
   const details = el("details", {}, summary);
   // Filled when unfolded: two hundred JSON texts nobody reads are not laid out.
@@ -49,21 +51,4 @@ function updateItem(item: HTMLElement, { state, note }: Step): void {
 
 function noteOf(details: HTMLElement): HTMLElement {
   return details.querySelector(".sl-note")!;
-}
-
-/** The one thing that tells two events of a kind apart. */
-export function aboutOf(
-  eventType: string,
-  properties: { [name: string]: unknown } | undefined,
-  path: string | undefined,
-  url: string | undefined,
-): string {
-  const told = properties ?? {};
-  const telling = [told.text, told.query, told.name, told.orderId, told.form, amountOf(told), told.selector].find(Boolean);
-  if (eventType !== "page_view" && telling) return String(telling);
-  return (path ?? "") + (url ? (/[?#].*$/.exec(url)?.[0] ?? "") : "");
-}
-
-function amountOf({ value, currency }: { [name: string]: unknown }): string | undefined {
-  return value === undefined ? undefined : [value, currency].filter(Boolean).join(" ");
 }

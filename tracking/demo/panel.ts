@@ -1,14 +1,14 @@
 /** The demo's drawer: what the tracker captured on this tab, and what of it is in the bucket. */
-import { asksNotToBeTracked } from "../src/privacy-signals";
 import { openBucket, type Bucket } from "./bucket";
 import { showBucket } from "./bucket-list";
 import { el } from "./dom";
 import { showLive } from "./live-list";
+import { keepOpen, wasOpen } from "./open";
+import { makeNotice } from "./notice";
 import type { Trail } from "./trail";
 
 const POLL_MS = 5_000;
-const OPEN_KEY = "sluice_demo_panel";
-const WIDE = "(min-width: 1000px)";
+const STYLES = new URL("panel.css", (document.currentScript as HTMLScriptElement).src).href;
 
 function mountPanel(trail: Trail): void {
   const live = el("ol", { class: "sl-list", id: "sl-live" });
@@ -21,8 +21,9 @@ function mountPanel(trail: Trail): void {
   const sendNow = el("button", { type: "button", class: "sl-send" }, "Send now");
   const close = el("button", { type: "button", class: "sl-close", "aria-label": "Close the event panel" }, "×");
   const tabs = { live: tab("live", "Live"), bucket: tab("bucket", "In your bucket") };
+  const notice = makeNotice();
   const panes = {
-    live: pane("live", notice(), el("p", { class: "sl-hint" }, "What you do on this site, as it happens. Unfold an event to see what is sent."), live),
+    live: pane("live", notice.element, el("p", { class: "sl-hint" }, "What you do on this site, as it happens. Unfold an event to see what is sent."), live),
     bucket: pane("bucket", places.status, places.files, places.rows),
   };
   const launcher = el("button", { type: "button", class: "sl-launcher", "aria-expanded": "false" }, el("i"), el("span"));
@@ -35,8 +36,8 @@ function mountPanel(trail: Trail): void {
     panes.live,
     panes.bucket,
   );
-  // Looking at the panel is no event of the shop.
-  document.body.append(el("div", { class: "sl-root", "data-sluice-ignore": "" }, launcher, drawer));
+  const root = el("div", { class: "sl-root", "data-sluice-ignore": "" }, launcher, drawer);
+  document.body.append(besideThePage(root));
 
   const reader = openBucket();
   let bucket: Bucket | undefined;
@@ -67,7 +68,9 @@ function mountPanel(trail: Trail): void {
   }
 
   function setOpen(open: boolean): void {
+    // The page makes room; the panel comes.
     document.documentElement.classList.toggle("sl-open", open);
+    root.classList.toggle("sl-open", open);
     launcher.setAttribute("aria-expanded", String(open));
     drawer.inert = !open;
     void poll();
@@ -80,12 +83,18 @@ function mountPanel(trail: Trail): void {
     }
   }
 
-  launcher.addEventListener("click", () => remember(true, setOpen));
-  close.addEventListener("click", () => remember(false, setOpen));
+  const openOrClose = (open: boolean) => {
+    keepOpen(open);
+    setOpen(open);
+  };
+  launcher.addEventListener("click", () => openOrClose(true));
+  close.addEventListener("click", () => openOrClose(false));
   sendNow.addEventListener("click", () => (window as { sluice?: { flush?(): void } }).sluice?.flush?.());
   tabs.live.addEventListener("click", () => choose("live"));
   tabs.bucket.addEventListener("click", () => choose("bucket"));
   document.addEventListener("visibilitychange", () => void poll());
+  // Consent and opting out announce nothing; they are a press away.
+  document.addEventListener("click", () => setTimeout(() => notice.update() && trail.forgetWaiting()));
 
   let isShowDue = false;
   trail.onChange(() => {
@@ -106,16 +115,6 @@ function isOpen(): boolean {
   return document.documentElement.classList.contains("sl-open");
 }
 
-function wasOpen(): boolean {
-  const kept = sessionStorage.getItem(OPEN_KEY);
-  return kept === null ? matchMedia(WIDE).matches : kept === "open";
-}
-
-function remember(open: boolean, setOpen: (open: boolean) => void): void {
-  sessionStorage.setItem(OPEN_KEY, open ? "open" : "closed");
-  setOpen(open);
-}
-
 function counter(label: string): { box: HTMLElement; number: HTMLElement } {
   const number = el("b", {}, "0");
   return { box: el("div", {}, number, el("span", {}, label)), number };
@@ -129,10 +128,16 @@ function pane(name: string, ...children: HTMLElement[]): HTMLElement {
   return el("section", { class: "sl-pane", role: "tabpanel", id: `sl-pane-${name}`, "aria-labelledby": `sl-tab-${name}` }, ...children);
 }
 
-function notice(): HTMLElement {
-  const isAsked = asksNotToBeTracked(navigator);
-  const text = "Your browser asks not to be tracked (Do Not Track or Global Privacy Control). The tracker obeys: nothing is captured, stored or sent.";
-  return el("p", { class: "sl-notice", ...(isAsked ? {} : { hidden: "" }) }, text);
+/**
+ * In a shadow root of its own, and marked: looking at the panel is no event of the shop, and that the
+ * panel tells of a click is not the page's answer to it, without which there would be no dead clicks.
+ */
+function besideThePage(root: HTMLElement): HTMLElement {
+  const host = el("div", { "data-sluice-ignore": "", hidden: "" });
+  const styles = el("link", { rel: "stylesheet", href: STYLES });
+  styles.addEventListener("load", () => (host.hidden = false));
+  host.attachShadow({ mode: "open" }).append(styles, root);
+  return host;
 }
 
 if (window.sluiceTrail) mountPanel(window.sluiceTrail);

@@ -2,7 +2,7 @@ import type { Announcements } from "../src/announce";
 import type { Event } from "../src/event";
 
 /** How far an event has come, as far as this page can know. */
-export type State = "captured" | "handed_over" | "retrying" | "dropped" | "accepted" | "delivered";
+export type State = "captured" | "handed_over" | "retrying" | "dropped" | "forgotten" | "accepted" | "delivered";
 
 export interface Step {
   event: Event;
@@ -15,6 +15,8 @@ export interface Step {
 export interface Trail {
   steps(): Step[];
   markDelivered(eventIds: Set<string>): void;
+  /** The visitor said no: the tracker has thrown away what waited, and announces nothing more. */
+  forgetWaiting(): void;
   onChange(run: () => void): void;
 }
 
@@ -68,6 +70,11 @@ export function recordTrail(): Trail {
       const arrived = steps.filter((step) => step.state !== "delivered" && eventIds.has(step.event.eventId ?? ""));
       arrived.forEach((step) => Object.assign(step, { state: "delivered", note: "read back from the Parquet file" }));
       if (arrived.length) changed();
+    },
+    forgetWaiting() {
+      const waiting = steps.filter(({ state }) => state === "captured" || state === "retrying");
+      waiting.forEach((step) => Object.assign(step, { state: "forgotten", note: "you said no before it was sent" }));
+      if (waiting.length) changed();
     },
     onChange: (run) => void listeners.push(run),
   };

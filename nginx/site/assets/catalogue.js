@@ -3,8 +3,10 @@ import { addToCart } from "./cart.js";
 import { toast } from "./chrome.js";
 import { findProducts, priceText } from "./products.js";
 import { track } from "./track.js";
+import { mark, variantOf } from "./variants.js";
 
 const TYPING_PAUSE_MS = 700;
+const INVITATIONS = { outdoors: "See them outdoors", lookbook: "Open the lookbook" };
 
 const form = document.querySelector("#search");
 const input = form.querySelector("input");
@@ -12,7 +14,8 @@ const grid = document.querySelector("#products");
 const count = document.querySelector("#count");
 
 let pause;
-let lastSearched = "";
+// What the address asks for is told by the tracker's plugin, what is typed here by this page.
+let lastSearched = new URLSearchParams(location.search).get("q")?.trim() ?? "";
 
 function show(query) {
   const found = findProducts(query);
@@ -20,6 +23,7 @@ function show(query) {
   count.textContent = query
     ? `${found.length} ${found.length === 1 ? "thing" : "things"} for “${query}”`
     : `${found.length} things, all of them repairable`;
+  count.setAttribute("data-sluice-results", found.length);
   return found;
 }
 
@@ -48,6 +52,7 @@ function searched() {
   if (!query || query === lastSearched) return;
   lastSearched = query;
   track("search", { query, results: found.length });
+  if (!found.length) track("search_failed", { query });
 }
 
 input.addEventListener("input", () => {
@@ -59,4 +64,10 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   searched();
 });
-show("");
+input.value = lastSearched;
+show(lastSearched);
+
+const invitation = document.querySelector("#invitation");
+const variant = variantOf("front-invitation", Object.keys(INVITATIONS));
+invitation.textContent = INVITATIONS[variant];
+mark(invitation, "front-invitation", variant);

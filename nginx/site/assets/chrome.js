@@ -13,6 +13,8 @@ const PAGES = [
   ["/", "Shop"],
   ["/lookbook.html", "Lookbook"],
   ["/about.html", "About"],
+  ["/captures.html", "Captures"],
+  ["/replay.html", "Replay"],
 ];
 
 class SiteHeader extends HTMLElement {

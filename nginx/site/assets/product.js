@@ -31,6 +31,7 @@ function showProduct() {
         <ul class="facts">${product.facts.map((fact) => `<li>${fact}</li>`).join("")}</ul>
       </div>
     </article>
+    ${product.sound ? `<section class="more"><h2>Hear it</h2><audio controls preload="metadata" src="${product.sound}" title="${product.name}"></audio></section>` : ""}
     <section class="more"><h2>Goes well with</h2><ul></ul></section>`;
   main.querySelector(".tile").append(productArt(product.id));
   main.querySelector("form").addEventListener("submit", (event) => {
@@ -41,11 +42,13 @@ function showProduct() {
   });
   const others = PRODUCTS.filter(({ id }) => id !== product.id);
   const from = PRODUCTS.indexOf(product);
-  main.querySelector(".more ul").append(...[0, 2, 4].map((step) => teaser(others[(from + step) % others.length])));
+  main.querySelector(".more ul").append(...[0, 2, 4].map((step, index) => teaser(others[(from + step) % others.length], index)));
 }
 
-function teaser(other) {
+function teaser(other, index) {
   const item = document.createElement("li");
+  // A recommendation: whether it was seen, and which one was followed.
+  Object.assign(item.dataset, { widgetTracking: "", mappingId: product.id, postId: other.id, widgetIndex: index + 1, rawModel: "goes-well-with" });
   item.innerHTML = `<a href="/product.html?id=${other.id}"><span class="tile ${other.tone}"></span><span>${other.name}</span><span class="price">${priceText(other.price)}</span></a>`;
   item.querySelector(".tile").append(productArt(other.id));
   return item;

@@ -16,6 +16,6 @@ export function identify(userId, traits) {
   window.sluice("identify", userId, traits);
 }
 
-export function command(name) {
-  window.sluice(name);
+export function command(...command) {
+  window.sluice(...command);
 }

@@ -79,8 +79,14 @@ const plugin: Plugin = (sluice, host) => {
     unanswered.clear();
     observer.disconnect();
   };
+  const isLeftAlone = (node: Node) => {
+    const element = node instanceof Element ? node : node.parentElement;
+    return !!element && host.isIgnored(element);
+  };
   const observer = new MutationObserver(
-    host.guard(() => {
+    host.guard((records: MutationRecord[]) => {
+      // What is to be left alone, a clock or a chat, answers nobody.
+      if (records.every(({ target: node }) => isLeftAlone(node))) return;
       wasAnswered = true;
       answered();
     }),

@@ -1,4 +1,4 @@
-import { IGNORED, MASKED, labelOf, selectorOf } from "./element";
+import { isIgnored, labelOf, selectorOf } from "./element";
 import { listen } from "./guard";
 import { cleanUrl } from "./redact";
 
@@ -15,7 +15,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
   function clicked(event: MouseEvent): void {
     // The composed path sees into open shadow roots, where `target` stops at the host.
     const path = event.composedPath().filter((node) => node instanceof Element);
-    if (!path[0] || path.some((element) => element.matches(IGNORED))) return;
+    if (!path[0] || isIgnored(path[0])) return;
     const control = path.find((element) => element.matches(INTERACTIVE));
     // The field that a label presses tells of the press.
     if ((control as HTMLLabelElement | undefined)?.control) return;
@@ -32,7 +32,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
         selector: selectorOf(target),
         tag: target.localName,
         // Only controls have text worth telling: a click beside them would take the whole page's.
-        text: (control && !path.some((element) => element.matches(MASKED)) && labelOf(control)) || undefined,
+        text: (control && labelOf(control)) || undefined,
         // Of other kinds (mailto, tel, data, …) nothing but the kind.
         href: href && (/^(?!http)\w+:/.exec(href)?.[0] || cleanUrl(href).slice(0, MAX_HREF_CHARS)),
         outbound,

@@ -5,8 +5,7 @@ const MAX_TEXT_CHARS = 100;
 const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
 export const HOLDS_INPUT = "input,select,textarea,option,[contenteditable]";
-export const MASKED = "[data-sluice-mask]";
-export const PRIVATE = HOLDS_INPUT + "," + MASKED + "," + IGNORED;
+export const PRIVATE = HOLDS_INPUT + ",[data-sluice-mask]," + IGNORED;
 
 /** A short CSS path that finds the element again: from the nearest id, at most five steps. */
 export function selectorOf(element: Element): string {
@@ -32,14 +31,20 @@ function countAlike(element: Element, side: "previousElementSibling" | "nextElem
   return count;
 }
 
+/** Is the element, or one around it, such a one? Seen from within open shadow roots, too. */
+function isWithin(element: Element, kind: string): boolean {
+  const { host } = element.getRootNode() as ShadowRoot;
+  return !!element.closest(kind) || (!!host && isWithin(host, kind));
+}
+
 /** Is the element, or one around it, marked to be left alone? */
 export function isIgnored(element: Element): boolean {
-  return !!element.closest(IGNORED);
+  return isWithin(element, IGNORED);
 }
 
 /** A control's label, redacted; never anything typed or chosen by the visitor, nor what is masked. */
 export function labelOf(element: Element): string {
-  if (element.closest(PRIVATE)) return "";
+  if (isWithin(element, PRIVATE)) return "";
   const text = (!element.querySelector(PRIVATE) && element.textContent) || element.getAttribute("aria-label") || "";
   return redact(text.slice(0, MAX_READ_CHARS).replace(/\s+/g, " ").trim()).slice(0, MAX_TEXT_CHARS);
 }

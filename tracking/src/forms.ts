@@ -1,4 +1,4 @@
-import { IGNORED, selectorOf } from "./element";
+import { isIgnored, selectorOf } from "./element";
 import { listen } from "./guard";
 import { cleanUrl } from "./redact";
 
@@ -7,7 +7,7 @@ export function watchForms(record: (properties: { [name: string]: unknown }) => 
   listen(document, "submit", ({ target: form }: { target: HTMLFormElement }) => {
     // Attributes: a field called "action" or "name" would stand in the property's place.
     const attribute = (name: string) => form.getAttribute(name) || undefined;
-    if (!form.closest(IGNORED)) {
+    if (!isIgnored(form)) {
       record({
         selector: selectorOf(form),
         form: attribute("id") || attribute("name"),

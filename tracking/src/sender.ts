@@ -55,6 +55,8 @@ export function createSender(options: SenderOptions): Sender {
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
+  let hiding: Promise<void>;
+  let tellHiding: () => void;
   let isKeeping = false;
   let hasRecovered = false;
   /** Raised by `discard`, so that what is claimed meanwhile does not come back. */
@@ -65,6 +67,12 @@ export function createSender(options: SenderOptions): Sender {
   let droppedTotal = 0;
   let dueAt = 0;
   let cancelTimer = () => {};
+
+  function show(): void {
+    isHidden = false;
+    hiding = new Promise((resolve) => (tellHiding = resolve));
+  }
+  show();
 
   function proceed(isUrgent?: boolean): void {
     // During an outage the retry timer is set already, and waits for the collector, not for us.
@@ -112,7 +120,7 @@ export function createSender(options: SenderOptions): Sender {
     const keepalive = !failures && bytes <= room;
     if (keepalive) keptAliveBytes += bytes;
     onTheWay = onTheWay.concat(batch);
-    void post(body, keepalive, !isHidden).then((outcome) => {
+    void post(body, keepalive, isHidden ? undefined : hiding).then((outcome) => {
       if (keepalive) keptAliveBytes -= bytes;
       // What was discarded meanwhile is not on its way any more, and does not come back.
       const isWanted = onTheWay.includes(batch[0]!);
@@ -194,13 +202,14 @@ export function createSender(options: SenderOptions): Sender {
     flush,
     hide() {
       isHidden = true;
+      tellHiding();
       // What is sent into a known outage is lost; what is kept is not.
       while (!failures && send());
       note();
     },
     wake(isSeen) {
       if (isSeen) {
-        isHidden = false;
+        show();
         outbox?.stay();
       } else if (failures && !onTheWay.length) send();
     },

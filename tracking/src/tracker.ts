@@ -228,7 +228,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
       listen(document, "visibilitychange", () => record("visibility_change", { state: document.visibilityState })),
     );
     unlessOff("focus", () =>
-      ["focus", "blur"].forEach((type) => listen(window, type, () => record("focus_change", { focused: type === "focus" }))),
+      ["focus", "blur"].forEach((type) => listen(window, type, ({ target }) => target === window && record("focus_change", { focused: type === "focus" }))),
     );
     whenHidden(() => {
       tellEngagement();

@@ -8,10 +8,10 @@ export interface Outcome {
 }
 
 /**
- * Send a body and learn what became of it; never rejects. With `keepalive` it outlives the page,
- * with `compressed` it is smaller but not yet on its way when this returns.
+ * Send a body and learn what became of it; never rejects. With `keepalive` it outlives the page.
+ * Compressing takes time, which it has until `hiding` resolves; without that it goes as it is, now.
  */
-export type Post = (body: string, keepalive: boolean, compressed: boolean) => Promise<Outcome>;
+export type Post = (body: string, keepalive: boolean, hiding?: Promise<void>) => Promise<Outcome>;
 
 const TIMEOUT_MS = 10_000;
 const WORTH_COMPRESSING_CHARS = 1_500;
@@ -21,17 +21,20 @@ const WORTH_COMPRESSING_CHARS = 1_500;
 const CONTENT_TYPE = "text/plain;charset=UTF-8";
 
 export function createPost(endpoint: string): Post {
-  return async (body, keepalive, compressed) => {
+  return async (body, keepalive, hiding) => {
     try {
       // Firefox knows keepalive since 133 only. A beacon has no answer: taken is all it can be.
-      if (keepalive && !compressed && !("keepalive" in Request.prototype)) {
+      if (keepalive && !hiding && !("keepalive" in Request.prototype)) {
         const isTaken = navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE }));
         return { status: isTaken ? 204 : 0, answer: { accepted: null } };
       }
       const response = await fetch(endpoint, {
         method: "POST",
         // The collector knows gzip by its first bytes; a header that said so would need a preflight.
-        body: compressed && body.length > WORTH_COMPRESSING_CHARS ? await gzip(body) : body,
+        body:
+          hiding && body.length > WORTH_COMPRESSING_CHARS
+            ? await Promise.race([gzip(body), hiding.then(() => body)])
+            : body,
         keepalive,
         headers: { "content-type": CONTENT_TYPE },
         // All the collector needs is in the body: the site's cookies are none of its business,

@@ -42,5 +42,5 @@ guard(() => {
     navigator.sendBeacon(endpoint, JSON.stringify(event));
   }
 
-  whenActivated(() => watchPageViews(guard(record)));
+  whenActivated(() => watchPageViews(record));
 })();

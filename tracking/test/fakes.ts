@@ -42,11 +42,11 @@ export function settled(): Promise<void> {
 
 /** A collector reached by hand: answers as told, remembers every body. */
 export class HandCollector {
-  readonly posts: { events: Event[]; keepalive: boolean; compressed: boolean }[] = [];
+  readonly posts: { events: Event[]; keepalive: boolean; mayCompress: boolean }[] = [];
   outcome: Outcome | (() => Promise<Outcome>) = { status: 200, answer: { accepted: 1, rejected: 0 } };
 
-  readonly post: Post = async (body, keepalive, compressed) => {
-    this.posts.push({ events: JSON.parse(body), keepalive, compressed });
+  readonly post: Post = async (body, keepalive, hiding) => {
+    this.posts.push({ events: JSON.parse(body), keepalive, mayCompress: !!hiding });
     return typeof this.outcome === "function" ? this.outcome() : this.outcome;
   };
 }

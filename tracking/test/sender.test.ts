@@ -167,7 +167,7 @@ test("a hiding page sends what the browser takes, each event once, and keeps the
   await settled();
   const bytes = transport.posts.reduce((sum, { events }) => sum + JSON.stringify(events).length, 0);
   assert.ok(bytes <= MAX_KEEPALIVE_BYTES && bytes > MAX_KEEPALIVE_BYTES / 2, `${bytes}`);
-  assert.ok(transport.posts.every(({ keepalive, compressed }) => keepalive && !compressed));
+  assert.ok(transport.posts.every(({ keepalive, mayCompress }) => keepalive && !mayCompress));
   assert.deepEqual(posted(), ids(all).slice(0, posted().length));
   assert.ok(outbox.leaves > 0);
   assert.equal(outbox.kept.size, 60);

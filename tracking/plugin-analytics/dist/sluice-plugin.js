@@ -155,6 +155,8 @@ function createSender(options) {
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
+  let hiding;
+  let tellHiding;
   let isKeeping = false;
   let hasRecovered = false;
   let generation = 0;
@@ -164,6 +166,11 @@ function createSender(options) {
   let dueAt = 0;
   let cancelTimer = () => {
   };
+  function show() {
+    isHidden = false;
+    hiding = new Promise((resolve) => tellHiding = resolve);
+  }
+  show();
   function proceed(isUrgent) {
     if (!queue.length || failures) return;
     if (isUrgent || queue.length >= batchSize) return flush();
@@ -201,7 +208,7 @@ function createSender(options) {
     const keepalive = !failures && bytes <= room;
     if (keepalive) keptAliveBytes += bytes;
     onTheWay = onTheWay.concat(batch);
-    void post(body, keepalive, !isHidden).then((outcome) => {
+    void post(body, keepalive, isHidden ? void 0 : hiding).then((outcome) => {
       if (keepalive) keptAliveBytes -= bytes;
       const isWanted = onTheWay.includes(batch[0]);
       onTheWay = onTheWay.filter((event) => !batch.includes(event));
@@ -269,12 +276,13 @@ function createSender(options) {
     flush,
     hide() {
       isHidden = true;
+      tellHiding();
       while (!failures && send()) ;
       note();
     },
     wake(isSeen) {
       if (isSeen) {
-        isHidden = false;
+        show();
         outbox == null ? void 0 : outbox.stay();
       } else if (failures && !onTheWay.length) send();
     },
@@ -354,16 +362,16 @@ var TIMEOUT_MS = 1e4;
 var WORTH_COMPRESSING_CHARS = 1500;
 var CONTENT_TYPE = "text/plain;charset=UTF-8";
 function createPost(endpoint) {
-  return async (body, keepalive, compressed) => {
+  return async (body, keepalive, hiding) => {
     try {
-      if (keepalive && !compressed && !("keepalive" in Request.prototype)) {
+      if (keepalive && !hiding && !("keepalive" in Request.prototype)) {
         const isTaken = navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE }));
         return { status: isTaken ? 204 : 0, answer: { accepted: null } };
       }
       const response = await fetch(endpoint, {
         method: "POST",
         // The collector knows gzip by its first bytes; a header that said so would need a preflight.
-        body: compressed && body.length > WORTH_COMPRESSING_CHARS ? await gzip(body) : body,
+        body: hiding && body.length > WORTH_COMPRESSING_CHARS ? await Promise.race([gzip(body), hiding.then(() => body)]) : body,
         keepalive,
         headers: { "content-type": CONTENT_TYPE },
         // All the collector needs is in the body: the site's cookies are none of its business,

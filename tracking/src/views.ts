@@ -14,14 +14,14 @@ import { browserStorage } from "./storage";
 import { OPT_OUT, visitorIdOf } from "./visitor";
 
 guard(() => {
-  const { name, siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement | null, location);
-  const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked(navigator);
-  const storage = browserStorage(name + "_", isSignalled);
-  const shared = browserStorage("sluice_", isSignalled);
+  const { siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement | null, location);
+  // As it is when the page begins: a signal that comes later is heard on the next.
+  if (data.respectDnt !== "false" && asksNotToBeTracked(navigator)) return;
+  const storage = browserStorage("sluice_", () => false);
   const touch = createTouch(storage, { idleMs: 30 * 60_000 }, uuidv7);
 
   function record(referrer: string): void {
-    if (isSignalled() || shared.read(OPT_OUT) || !/gra|unk/.test(consentNow(storage, data.consent)[0])) return;
+    if (storage.read(OPT_OUT) || !/gra|unk/.test(consentNow(storage, data.consent)[0])) return;
     const now = Date.now();
     const session = touch(now);
     const event: Event = {

@@ -16,10 +16,10 @@ define({
   getSelection: () => ({ isCollapsed: !isTextSelected }),
   getComputedStyle: () => ({ cursor }),
   MutationObserver: class {
-    constructor(private run: () => void) {}
+    constructor(private run: (records: { target: FakeElement }[]) => void) {}
     observe() {
       isObserving = true;
-      mutate = () => isObserving && this.run();
+      mutate = () => isObserving && this.run([{ target: new FakeElement() }]);
     }
     disconnect() {
       isObserving = false;

@@ -167,10 +167,11 @@ def _ddl(engine: Engine) -> str:
 
 
 TRACKER_FIELDS: Final = frozenset(
-    "eventId eventType occurredAt sentAt siteId source visitorId sessionId sessionIndex userId"
-    " companyId url title referrer language timezone screenWidth screenHeight viewportWidth"
-    " viewportHeight consent consentPolicy properties".split()
-)
+    ("eventId", "eventType", "occurredAt", "sentAt", "siteId", "source", "visitorId", "sessionId",
+     "sessionIndex", "userId", "companyId", "url", "title", "referrer", "language", "timezone",
+     "screenWidth", "screenHeight", "viewportWidth", "viewportHeight", "consent", "consentPolicy",
+     "properties")
+)  # fmt: skip
 """What the tracker fills, in the event or in its envelope."""
 
 _DATASETS_PAGE: Final = "docs/datasets.md"

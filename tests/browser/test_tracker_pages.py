@@ -15,6 +15,10 @@ from tests.conftest import ROOT
 from tests.system.running_collector import RunningCollector, running_collector
 from tests.system.running_stack import wait_until
 
+TELL_WHEN_RESTORED = """() => addEventListener("pageshow", ({ persisted }) =>
+  persisted && sluice.track("back", {}, true))"""
+
+
 @pytest.fixture
 def collector(database_url: str, tmp_path: Path) -> Iterator[RunningCollector]:
     dist = str(ROOT / "tracking/dist")
@@ -46,7 +50,7 @@ def test_the_tracker_keeps_no_page_out_of_the_back_forward_cache(
     is_loaded(page)
     page.click("h1")
     # The page tells itself: Playwright has lost it when it comes out of the cache.
-    page.evaluate("addEventListener('pageshow', e => e.persisted && sluice.track('back', {}, true))")
+    page.evaluate(TELL_WHEN_RESTORED)
     page.evaluate("location.assign('/tracked.html?two')")
     page.wait_for_url("**/tracked.html?two")
     is_loaded(page)

@@ -103,7 +103,7 @@ export function createSender(options: SenderOptions): Sender {
     let bytes = 0;
     for (; count; count >>= 1) {
       body = attempt(() => makeBody(queue.slice(0, count))) || "";
-      bytes = new Blob([body]).size;
+      bytes = byteLength(body);
       // One goes in any case while the page stays, however heavy.
       const fits = bytes <= Math.min(postLimitBytes, isHidden ? room : postLimitBytes);
       if (body && (fits || (count < 2 && !isHidden))) break;
@@ -222,4 +222,8 @@ export function createSender(options: SenderOptions): Sender {
     },
     dropped: () => droppedTotal,
   };
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
 }

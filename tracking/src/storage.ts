@@ -14,19 +14,9 @@ const COOKIE_SECONDS = 400 * 24 * 60 * 60;
 /** While it is closed, nothing of the browser's is read or written. */
 export function browserStorage(prefix: string, isClosed: () => boolean): Storage {
   const memory: { [name: string]: string } = {};
-  let cookies: string | undefined;
 
-  function readCookie(name: string, isFresh: boolean): string {
-    // Where localStorage works, a cookie is only what a page found when it was full: read once.
-    if (isFresh || cookies === undefined) cookies = "; " + document.cookie;
-    return decodeURIComponent(cookies.split(`; ${name}=`)[1]!.split(";")[0]!);
-  }
-
-  function writeCookie(name: string, value: string): void {
-    attempt(() => {
-      document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
-    });
-    cookies = undefined;
+  function readCookie(name: string): string {
+    return decodeURIComponent(("; " + document.cookie).split(`; ${name}=`)[1]!.split(";")[0]!);
   }
 
   return {
@@ -34,8 +24,9 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
       const name = prefix + key;
       if (memory[name] || isClosed()) return memory[name] || "";
       // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
-      const stored = attempt(() => localStorage.getItem(name));
-      return stored || attempt(() => readCookie(name, stored === undefined)) || "";
+      const known = attempt(() => localStorage);
+      // Reading a cookie takes milliseconds: where localStorage has the visitor, it has the rest, too.
+      return known?.getItem(name) || (!known?.[prefix + "visitor"] && attempt(() => readCookie(name))) || "";
     },
     write(key, value) {
       const name = prefix + key;
@@ -47,7 +38,11 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
       });
       if (!isStored) memory[name] = value;
       // It may be full, and have been before.
-      if (!isStored || !value) writeCookie(name, value);
+      if (!isStored || !value) {
+        attempt(() => {
+          document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
+        });
+      }
     },
   };
 }

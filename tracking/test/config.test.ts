@@ -21,7 +21,7 @@ test("attributes decide", () => {
 });
 
 test("under an alias the chunks are beside the script", () => {
-  const { folder, endpoint } = readConfig({ src: "https://shop.example/a/app.js", dataset: {} }, PAGE);
+  const { folder, endpoint } = readConfig({ src: "https://shop.example/a/app.js?v=1/2", dataset: {} }, PAGE);
   assert.deepEqual([folder, endpoint], ["https://shop.example/a/", "https://shop.example/collect"]);
 });
 

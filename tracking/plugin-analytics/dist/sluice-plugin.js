@@ -195,7 +195,7 @@ function createSender(options) {
     let bytes = 0;
     for (; count; count >>= 1) {
       body = attempt(() => makeBody(queue.slice(0, count))) || "";
-      bytes = new Blob([body]).size;
+      bytes = byteLength(body);
       const fits = bytes <= Math.min(postLimitBytes, isHidden ? room : postLimitBytes);
       if (body && (fits || count < 2 && !isHidden)) break;
       if (!body && count < 2) {
@@ -296,6 +296,9 @@ function createSender(options) {
     dropped: () => droppedTotal
   };
 }
+function byteLength(text) {
+  return new TextEncoder().encode(text).length;
+}
 
 // src/session.ts
 var SAVE_EVERY_MS = 5e3;
@@ -325,23 +328,15 @@ function parseSession(text) {
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
 function browserStorage(prefix, isClosed) {
   const memory = {};
-  let cookies;
-  function readCookie(name, isFresh) {
-    if (isFresh || cookies === void 0) cookies = "; " + document.cookie;
-    return decodeURIComponent(cookies.split(`; ${name}=`)[1].split(";")[0]);
-  }
-  function writeCookie(name, value) {
-    attempt(() => {
-      document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
-    });
-    cookies = void 0;
+  function readCookie(name) {
+    return decodeURIComponent(("; " + document.cookie).split(`; ${name}=`)[1].split(";")[0]);
   }
   return {
     read(key) {
       const name = prefix + key;
       if (memory[name] || isClosed()) return memory[name] || "";
-      const stored = attempt(() => localStorage.getItem(name));
-      return stored || attempt(() => readCookie(name, stored === void 0)) || "";
+      const known2 = attempt(() => localStorage);
+      return (known2 == null ? void 0 : known2.getItem(name)) || !(known2 == null ? void 0 : known2[prefix + "visitor"]) && attempt(() => readCookie(name)) || "";
     },
     write(key, value) {
       const name = prefix + key;
@@ -352,7 +347,11 @@ function browserStorage(prefix, isClosed) {
         return true;
       });
       if (!isStored) memory[name] = value;
-      if (!isStored || !value) writeCookie(name, value);
+      if (!isStored || !value) {
+        attempt(() => {
+          document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
+        });
+      }
     }
   };
 }

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.tracked_site import TrackedSite
+from tests.system.running_stack import wait_until
 
 STORED = """async () => ({
   local: Object.keys(localStorage), cookie: document.cookie,
@@ -153,11 +154,19 @@ def test_an_opt_out_forgets_everything_and_holds_on_the_next_page(site: TrackedS
     kept = """() => new Promise((resolve) => {
       const open = indexedDB.open("sluice");
       open.onsuccess = () => {
+        if (!open.result.objectStoreNames.length) {
+          open.result.close();
+          indexedDB.deleteDatabase("sluice").onsuccess = () => resolve(0);
+          return;
+        }
         const all = open.result.transaction("events").objectStore("events").count();
-        all.onsuccess = () => resolve(all.result);
+        all.onsuccess = () => {
+          open.result.close();
+          resolve(all.result);
+        };
       };
     })"""
-    assert page.evaluate(kept) == 0
+    wait_until(lambda: page.evaluate(kept) == 0, seconds=10, what="an empty database")
     assert bodies == []
     page.evaluate("sluice.optIn(); sluice.track('back')")
     page.close()

@@ -38,8 +38,8 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
   const unsaved = new Map<string, Event>();
   let opened: Promise<IDBDatabase> | undefined;
   let release: (() => void) | undefined;
-  /** Resolves when the page goes on: a transaction would keep it out of the bfcache. */
-  let awake = Promise.resolve();
+  /** While the page is left; resolves when it goes on. A lock or a transaction would keep it out of the bfcache. */
+  let awake: Promise<void> | undefined;
   let wake = () => {};
   // https://developer.mozilla.org/docs/Web/API/Web_Locks_API : only on secure pages.
   const { locks } = navigator;
@@ -90,7 +90,7 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
   }
 
   function hold(): void {
-    if (release || !locks) return;
+    if (release || !locks || awake) return;
     release = () => {};
     locks.request(page, () => new Promise<void>((resolve) => (release = resolve))).catch(() => {});
   }
@@ -108,7 +108,6 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
   }
 
   listen(window, "pagehide", () => {
-    // A page that holds a lock is not kept for the back button either.
     release?.();
     release = undefined;
     awake = new Promise((resolve) => (wake = resolve));
@@ -138,6 +137,7 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
     },
     stay() {
       wake();
+      awake = undefined;
       if (!opened) return;
       hold();
       forget(page);

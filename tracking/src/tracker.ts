@@ -246,6 +246,8 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     listen(document, "click", ({ target }) => target.closest("[data-sluice-opt-out]") && commands.optOut());
     listen(window, "online", () => sender.wake());
     replay();
+    // The page on which somebody said no may have been left before everything was forgotten.
+    whenIdle(heed);
     whenIdle(() => data.plugins?.match(/[\w-]+/g)?.forEach((plugin) => guard(use)(plugin)));
   });
 }

@@ -17,12 +17,15 @@ RECORDINGS_LOCK: Final = 7_261_019
 """The first of the lock's two numbers; the segment is the second."""
 
 _TAKE = text(f"SELECT pg_advisory_lock_shared({RECORDINGS_LOCK}, CAST(:segment_id AS integer))")
+_WAIT = text("SET LOCAL lock_timeout = '30s'")
 _LET_GO = text(f"SELECT pg_advisory_unlock_shared({RECORDINGS_LOCK}, CAST(:segment_id AS integer))")
 
 
 @contextmanager
 def hold_recordings(connection: Connection, segment_id: int) -> Iterator[None]:
     """While a delivery is committed: nobody erases the segment's chunks meanwhile."""
+    # An erasure takes moments; one that hangs must not hold up the events of the segment for ever.
+    connection.execute(_WAIT)
     connection.execute(_TAKE, {"segment_id": segment_id})
     connection.rollback()  # it is the session's, and lasts
     try:

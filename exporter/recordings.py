@@ -193,6 +193,8 @@ def _write_sessions(
         with open_lines(path) as lines:
             for chunk in its_chunks:
                 line = zlib.decompress(chunk.body, wbits=16 + zlib.MAX_WBITS)
+                # The collector writes one line; whatever it wrote, one chunk stays one.
+                line = line.rstrip(b"\n").replace(b"\n", b" ") + b"\n"
                 lines.write(line)
                 rows += 1
                 name = (chunk.recording_id, chunk.visitor_id)

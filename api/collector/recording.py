@@ -69,12 +69,6 @@ class _RecordedEvent(Struct, gc=False):
     timestamp: float
 
 
-class _RecordedData(Struct, gc=False):
-    """What a page showed of it."""
-
-    data: Raw = Raw(b"null")
-
-
 @dataclass(frozen=True, slots=True)
 class Judged:
     """An envelope that may be stored, and its chunk without a body."""
@@ -87,7 +81,6 @@ class Judged:
 
 _decode: Final = msgspec.json.Decoder(Envelope).decode
 _decode_event: Final = msgspec.json.Decoder(_RecordedEvent).decode
-_decode_data: Final = msgspec.json.Decoder(_RecordedData).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
@@ -162,16 +155,17 @@ def judge_envelope(envelope: Envelope, *, facts: RequestFacts, policy: Policy) -
 def pack_chunk(judged: Judged, redactor: Redactor | None) -> Chunk | Refused:
     """The chunk with its line, redacted and gzipped; takes long for a large one."""
     envelope, chunk, about = judged.envelope, judged.chunk, judged.event
-    events, redactions = envelope.events, 0
+    redactions = 0
     if redactor is not None:
         redactions += redactor.redact_event(about, site_id=chunk.site_id)
         chunk = replace(chunk, visitor_id=about.visitor_id or "", user_id=about.user_id)
-        try:
-            redacted = [_redact_event(raw, redactor, chunk.site_id) for raw in events]
-        except RecursionError:
-            return Refused(RefusalReason.TOO_DEEP, "nested deeper than can be read", field="events")
-        events = [raw for raw, _ in redacted]
-        redactions += sum([found for _, found in redacted])
+    events: list[dict[str, Any]] = []
+    for index, raw in enumerate(envelope.events):
+        written = _write_event(raw, redactor, chunk.site_id)
+        if isinstance(written, Refused):
+            return replace(written, field=f"events[{index}]")
+        events.append(written[0])
+        redactions += written[1]
     line = _encode(
         {
             "siteId": chunk.site_id,
@@ -193,17 +187,29 @@ def pack_chunk(judged: Judged, redactor: Redactor | None) -> Chunk | Refused:
     return replace(chunk, body=packer.compress(line + b"\n") + packer.flush())
 
 
-def _redact_event(raw: Raw, redactor: Redactor, site_id: str) -> tuple[Raw, int]:
-    # Not its time and kind, which are numbers that a player needs; they alone look suspect.
-    data = bytes(_decode_data(raw).data)
-    if not redactor.suspects(data):
-        return raw, 0
-    redacted, found = redactor.redact_value(_decode_any(data), site_id=site_id)
-    if not found:
-        return raw, 0
-    event: dict[str, Any] = _decode_any(raw)
-    event["data"] = redacted
-    return Raw(_encode(event)), found
+def _write_event(
+    raw: Raw, redactor: Redactor | None, site_id: str
+) -> tuple[dict[str, Any], int] | Refused:
+    """An event as it is stored, and how much of it was redacted.
+
+    Read and written anew, whatever is in it: a line of the file must be one line, in UTF-8, and
+    say each name once.
+    """
+    try:
+        event: dict[str, Any] = _decode_any(raw)
+        # Not its time and kind, which are numbers that a player needs; they alone look suspect.
+        kind = {name: event.pop(name) for name in ("type", "timestamp")}
+        content = _encode(event)
+        if b"\\u0000" in content:
+            return Refused(RefusalReason.NUL_CHARACTER, "text holds U+0000")
+        found = 0
+        if redactor is not None and redactor.suspects(content):
+            event, found = redactor.redact_value(event, site_id=site_id)
+    except RecursionError:
+        return Refused(RefusalReason.TOO_DEEP, "nested deeper than can be read")
+    except (msgspec.MsgspecError, ValueError, OverflowError) as exc:
+        return Refused(RefusalReason.INVALID_EVENT, f"no event of rrweb's: {exc}")
+    return kind | event, found
 
 
 def _find_times(envelope: Envelope) -> tuple[datetime, datetime] | Refused:

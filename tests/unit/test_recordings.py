@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from api.collector.acceptance import Policy
 from api.collector.recording import Envelope, decode_envelope, judge_envelope, pack_chunk
+from api.collector.redaction.detector import Detector
+from api.collector.redaction.redactor import Redactor
 from core.refusal import Refused
 from database.recording_counts import sum_chunks
 from database.recording_intake import read_ranges
@@ -51,6 +53,55 @@ def test_what_rrweb_recorded_is_kept_to_the_letter() -> None:
         {"type": 6, "timestamp": 1795256130125, "data": {"plugin": "x"}, "delay": -12},
     ]
     assert packed(an_envelope(events=events))["events"] == events
+
+
+def test_a_chunk_is_one_line_however_its_events_are_laid_out() -> None:
+    body = json.dumps(json.loads(an_envelope()), indent=2).replace("\n", "\r\n").encode()
+    envelope = decode_envelope(body)
+    assert isinstance(envelope, Envelope)
+    judged = judge_envelope(envelope, facts=FACTS, policy=POLICY)
+    assert not isinstance(judged, Refused)
+    chunk = pack_chunk(judged, None)
+    assert not isinstance(chunk, Refused)
+    line = gzip.decompress(chunk.body)
+    assert line.count(b"\n") == 1 and line.endswith(b"\n")
+    assert packed(body) == packed(an_envelope())
+
+
+MAIL = "bob@example.com"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type":3,"timestamp":1795256130123,"data":{},"extra":"bob@example.com"}',
+        '{"type":3,"timestamp":1795256130123,"data":{"v":"bob@example.com"},"data":{}}',
+        '{"type":3,"timestamp":1795256130123,"data":{"a":{"bob@example.com":1}}}',
+        '{"type":3,"timestamp":1795256130123,"extra":{"v":["bob@example.com"]},"data":[]}',
+    ],
+)
+def test_nothing_beside_the_data_escapes_redaction(event: str) -> None:
+    body = an_envelope(events=[0]).replace(b"[0]", b"[" + event.encode() + b"]")
+    envelope = decode_envelope(body)
+    assert isinstance(envelope, Envelope)
+    judged = judge_envelope(envelope, facts=FACTS, policy=POLICY)
+    assert not isinstance(judged, Refused)
+    chunk = pack_chunk(judged, Redactor(frozenset(Detector)))
+    assert not isinstance(chunk, Refused)
+    assert MAIL not in gzip.decompress(chunk.body).decode()
+
+
+@pytest.mark.parametrize("data", [b'"\xff\xfe"', b'"\xed\xa0\x80"', b"1e999", b'"a\\u0000b"'])
+def test_what_no_reader_could_read_is_refused(data: bytes) -> None:
+    event = b'[{"type":3,"timestamp":1795256130123,"data":' + data + b"}]"
+    envelope = decode_envelope(an_envelope(events=[0]).replace(b"[0]", event))
+    if isinstance(envelope, Refused):
+        return
+    judged = judge_envelope(envelope, facts=FACTS, policy=POLICY)
+    if isinstance(judged, Refused):
+        return
+    refused = pack_chunk(judged, None)
+    assert isinstance(refused, Refused) and refused.field == "events[0]"
 
 
 def test_the_same_chunk_gives_the_same_bytes() -> None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 def tracking(tmp_path: Path) -> Path:
     """The sources, and two plugins."""
     copy = tmp_path / "tracking"
-    for name in ("scripts", "src", "demo", "plugin-analytics/src"):
+    for name in ("scripts", "src", "demo", "licenses", "plugin-analytics/src"):
         shutil.copytree(ROOT / "tracking" / name, copy / name)
     (copy / "node_modules").symlink_to(MODULES)
     for name in ("package.json", "tsconfig.json"):
@@ -71,7 +71,8 @@ def test_all_that_is_served_is_there(tracking: Path) -> None:
         assert f"this is {name}".encode() in content
         assert (dist / f"{digit}.js").read_bytes() == content, "for builds that are gone"
     assert set(assets["assets"]) == {
-        "tracking.js", pinned, *assets["plugins"].values(),
+        "tracking.js", pinned, "views.js", assets["pinned"]["views.js"],
+        *assets["plugins"].values(),
     }  # fmt: skip
     for name, told in assets["assets"].items():
         content = (dist / name).read_bytes()

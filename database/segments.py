@@ -180,15 +180,22 @@ WHERE state = 'deduplicated' AND NOT EXISTS (
   SELECT FROM deliveries
   WHERE deliveries.segment_id = segments.segment_id AND deliveries.state <> 'delivered')
 """)
-_EXPIRED = text("""
+# An exporter of a release without recordings delivers a segment's events and leaves its chunks.
+_HAS_CHUNKS_LEFT = """EXISTS (
+  SELECT 1 FROM recording_ledger AS r WHERE r.segment_id = segments.segment_id
+  GROUP BY r.site_id
+  HAVING sum(CASE r.outcome WHEN 'stored' THEN r.chunks WHEN 'delivered' THEN -r.chunks
+             WHEN 'erased' THEN -r.chunks ELSE 0 END) > 0)"""
+_EXPIRED = text(f"""
 SELECT segment_id FROM segments
 WHERE state = 'exported' AND exported_at < now() - CAST(:retention AS interval)
+  AND NOT {_HAS_CHUNKS_LEFT}
 ORDER BY segment_id
-""")
-_MARK_DROPPED = text("""
+""")  # noqa: S608 - a constant
+_MARK_DROPPED = text(f"""
 UPDATE segments SET state = 'dropped', dropped_at = now()
-WHERE segment_id = :segment_id AND state = 'exported'
-""")
+WHERE segment_id = :segment_id AND state = 'exported' AND NOT {_HAS_CHUNKS_LEFT}
+""")  # noqa: S608 - a constant
 _FOLD_LEDGER = text("""
 WITH folded AS (DELETE FROM ledger WHERE segment_id = :segment_id RETURNING *)
 INSERT INTO ledger_totals

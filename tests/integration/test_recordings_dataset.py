@@ -409,3 +409,23 @@ def test_they_are_pulled_like_every_dataset(exporting: Exporting, tmp_path: Path
     assert sorted(index["site_id"].to_pylist()) == ["b.example", "shop.example"]
     with pytest.raises(PullError, match="no Parquet"):
         read_table(folder, dataset="replay")
+
+
+@pytest.mark.parametrize("knows_recordings", [True, False])
+def test_a_segment_whose_chunks_reached_no_bucket_is_not_dropped(
+    exporting: Exporting, knows_recordings: bool
+) -> None:
+    url, client = exporting.database_url, exporting.client
+    record(url, a_chunk(0))
+    write_now(url, an_event())
+    exporting.seal()
+    if not knows_recordings:  # an exporter of the release before delivers the events alone
+        without = client.datasets - {"replay", "replay_index"}
+        exporting.deliver(Sink(client.name, client.bucket, client.prefix, without))
+    exporting.deliver()
+    query(
+        url, "UPDATE segments SET exported_at = now() - interval '1 year' WHERE state = 'exported'"
+    )
+    exporting.exporter.drop_expired()
+    assert query(url, "SELECT count(*) FROM recording_chunks") == [(not knows_recordings,)]
+    assert counts(url)["pending"] == (not knows_recordings)

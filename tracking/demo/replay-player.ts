@@ -15,7 +15,7 @@ async function showList(): Promise<void> {
     const recordings = await listRecordings();
     status.textContent = recordings.length
       ? "Your browser reads the bucket itself; there is no server in between."
-      : "Nothing recorded yet, or not delivered yet: an export puts what was recorded into the bucket.";
+      : "Nothing recorded yet, or not delivered yet. Nobody is recorded before they agree: press Yes under Consent on the page Captures, look around, and wait for the next export, a minute at most.";
     list.replaceChildren(...recordings.map(entry));
   } catch (error) {
     status.textContent = `The bucket could not be read: ${error}`;

@@ -15,7 +15,7 @@ COLLECT: Final = "/collect"
 _TAKEN: Final = frozenset((
     "api", "assets", "beacon", "collect", "com.snowplowanalytics.snowplow", "demo", "docs",
     "downloads", "events", "export", "health", "i", "ice.png", "openapi.json", "pixel.gif",
-    "privacy", "redoc", "sites", "sourceConfig", "static-offline-docs", "v1",
+    "privacy", "recordings", "redoc", "sites", "sourceConfig", "static-offline-docs", "v1",
 ))  # fmt: skip
 """What the stack's own paths begin with (tests/unit/test_aliases.py)."""
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")

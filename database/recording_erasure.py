@@ -46,6 +46,14 @@ class ErasedChunks:
     removed: int = 0
 
 
+def _can_be_stored(name: str) -> bool:
+    """Whether PostgreSQL holds such a text; no chunk has a name that it does not."""
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+
+
 async def erase_chunks(
     engine: AsyncEngine, *, visitors: Sequence[str], users: Sequence[str]
 ) -> ErasedChunks:
@@ -53,7 +61,10 @@ async def erase_chunks(
 
     Raises FenceBusy when a delivery is being committed for too long.
     """
-    persons = {"visitors": list(visitors), "users": list(users)}
+    persons = {
+        "visitors": [one for one in visitors if _can_be_stored(one)],
+        "users": [one for one in users if _can_be_stored(one)],
+    }
     erased = removed = 0
     async with engine.connect() as connection:
         segments = list((await connection.execute(_FIND, persons)).scalars())

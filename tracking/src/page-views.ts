@@ -12,7 +12,8 @@ export function watchPageViews(record: RecordView): void {
     const previousUrl = viewedUrl;
     viewedUrl = location.href;
     // Pages tidy up an address, or put each keystroke into it: with the same path it is the same view.
-    const isSameView = isReplaced && new URL(previousUrl).pathname === location.pathname;
+    const pathOf = (address: string) => address.split(/[?#]/)[0];
+    const isSameView = isReplaced && pathOf(previousUrl) === pathOf(viewedUrl);
     if (viewedUrl !== previousUrl && !isSameView) record(previousUrl);
   });
   whenRestored(() => record(document.referrer));

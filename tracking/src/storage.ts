@@ -16,7 +16,7 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
   const memory: { [name: string]: string } = {};
 
   function readCookie(name: string): string {
-    return decodeURIComponent(("; " + document.cookie).split(`; ${name}=`)[1]!.split(";")[0]!);
+    return decodeURIComponent(`; ${document.cookie}; ${name}=`.split(`; ${name}=`)[1]!.split(";")[0]!);
   }
 
   return {
@@ -25,8 +25,10 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
       if (memory[name] || isClosed()) return memory[name] || "";
       // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
       const known = attempt(() => localStorage);
-      // Reading a cookie takes milliseconds: where localStorage has the visitor, it has the rest, too.
-      return known?.getItem(name) || (!known?.[prefix + "visitor"] && attempt(() => readCookie(name))) || "";
+      // Reading a cookie takes a millisecond. One is there where localStorage is not, or was full;
+      // where that has the visitor, it has the rest, too.
+      const isElsewhere = known?.length !== 0 && !known?.[prefix + "visitor"];
+      return known?.getItem(name) || (isElsewhere && attempt(() => readCookie(name))) || "";
     },
     write(key, value) {
       const name = prefix + key;

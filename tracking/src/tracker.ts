@@ -83,10 +83,11 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   });
 
   function tell(event: Event, isUrgent?: boolean): void {
+    const visitorId = visitorIdOf(storage);
     const session = touch(Date.parse(event.occurredAt as string));
     const [state, policy] = consent();
     Object.assign(event, {
-      visitorId: visitorIdOf(storage),
+      visitorId,
       sessionId: session.id,
       sessionIndex: session.index,
       userId: read(USER) || undefined,

@@ -23,6 +23,7 @@ guard(() => {
   function record(referrer: string): void {
     if (storage.read(OPT_OUT) || !/gra|unk/.test(consentNow(storage, data.consent)[0])) return;
     const now = Date.now();
+    const visitorId = visitorIdOf(storage);
     const session = touch(now);
     const event: Event = {
       eventId: uuidv7(now),
@@ -30,10 +31,10 @@ guard(() => {
       occurredAt: now,
       sentAt: now,
       url: cleanUrl(location.href),
-      title: cleanUrl(`${document.title}`).slice(0, 1_000),
+      title: cleanUrl(document.title + "").slice(0, 1_000),
       referrer: cleanUrl(referrer) || undefined,
       siteId,
-      visitorId: visitorIdOf(storage),
+      visitorId,
       sessionId: session.id,
       sessionIndex: session.index,
       ...readContext(),

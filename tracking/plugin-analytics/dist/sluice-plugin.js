@@ -13,9 +13,10 @@ function uuidv7(nowMs) {
   return time.slice(0, 8) + "-" + time.slice(8, 12) + "-7" + time.slice(12) + uuidv4().slice(18);
 }
 function uuidv4() {
+  const bytes = crypto.getRandomValues(new Uint8Array(36));
   return "10000000-1000-4000-8000-100000000000".replace(
     /[018]/g,
-    (digit) => (+digit ^ crypto.getRandomValues(new Uint8Array(1))[0] & 15 >> +digit / 4).toString(16)
+    (digit, at) => (+digit ^ bytes[at] & 15 >> +digit / 4).toString(16)
   );
 }
 
@@ -306,22 +307,20 @@ var SESSION = "session";
 function createTouch({ read, write }, { idleMs, campaign, hasEnded }, newId) {
   let current;
   return (now) => {
+    var _a;
     const stored = parseSession(read(SESSION));
-    const lastAt = stored && current && current.id === stored.id ? current.lastAt : stored == null ? void 0 : stored.lastAt;
+    const lastAt = (_a = (current == null ? void 0 : current.id) === (stored == null ? void 0 : stored.id) ? current : stored) == null ? void 0 : _a.lastAt;
     const goesOn = stored && // The difference counts in both directions: a clock set back must not keep a session for ever.
     Math.abs(now - lastAt) < idleMs && !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now));
     current = goesOn ? { ...stored, lastAt: now } : { id: newId(now), lastAt: now, index: ((stored == null ? void 0 : stored.index) || 0) + 1, campaign };
-    if (!goesOn || Math.abs(now - stored.lastAt) >= SAVE_EVERY_MS) write(SESSION, JSON.stringify(current));
+    const isSaved = goesOn && Math.abs(now - stored.lastAt) < SAVE_EVERY_MS;
+    if (!isSaved) write(SESSION, JSON.stringify(current));
     return current;
   };
 }
 function parseSession(text) {
-  try {
-    const session = JSON.parse(text);
-    return session.id && session.lastAt >= 0 && session.index > 0 ? session : void 0;
-  } catch {
-    return void 0;
-  }
+  const session = attempt(() => JSON.parse(text || "0"));
+  return (session == null ? void 0 : session.id) && session.lastAt >= 0 && session.index > 0 ? session : void 0;
 }
 
 // src/storage.ts
@@ -329,14 +328,15 @@ var COOKIE_SECONDS = 400 * 24 * 60 * 60;
 function browserStorage(prefix, isClosed) {
   const memory = {};
   function readCookie(name) {
-    return decodeURIComponent(("; " + document.cookie).split(`; ${name}=`)[1].split(";")[0]);
+    return decodeURIComponent(`; ${document.cookie}; ${name}=`.split(`; ${name}=`)[1].split(";")[0]);
   }
   return {
     read(key) {
       const name = prefix + key;
       if (memory[name] || isClosed()) return memory[name] || "";
       const known2 = attempt(() => localStorage);
-      return (known2 == null ? void 0 : known2.getItem(name)) || !(known2 == null ? void 0 : known2[prefix + "visitor"]) && attempt(() => readCookie(name)) || "";
+      const isElsewhere = (known2 == null ? void 0 : known2.length) !== 0 && !(known2 == null ? void 0 : known2[prefix + "visitor"]);
+      return (known2 == null ? void 0 : known2.getItem(name)) || isElsewhere && attempt(() => readCookie(name)) || "";
     },
     write(key, value) {
       const name = prefix + key;

@@ -74,7 +74,7 @@ def test_clicks_tell_what_was_clicked_and_nothing_private(site: TrackedSite) -> 
     assert shadow["text"] == "In the shadow"
     assert plain["selector"] == "#plain" and "text" not in plain
     assert key["text"] == "Buy now" and "x" not in key
-    assert call["text"] == "Call [redacted:number]"
+    assert call["text"] == "Call [redacted:phone]"
     assert "typed" not in str(clicks) and "Jane" not in str(clicks) and "Never" not in str(clicks)
 
 

@@ -54,8 +54,10 @@ def describe(status: dict[str, Any] | None) -> str:
         f"accepted {law['accepted']:,}",
         f"buffered {buffered:,}",
         f"exported {exported:,}",
-        f"last export {last}",
     ]
+    if law["duplicates"]:  # without it the others seem not to add up
+        parts.append(f"repeats left out {law['duplicates']:,}")
+    parts.append(f"last export {last}")
     if status["next_export_at"]:
         parts.append(f"next {_clock_time(status['next_export_at'])}")
     troubles = [f"{s['sink']}: {s['last_error']}" for s in status["sinks"] if s["last_error"]]

@@ -20,6 +20,8 @@ from api.collector.body import BodyLimits, SenderGone, read_body
 from api.http_protocol import PromptHttpProtocol
 from core.refusal import Refused
 
+pytestmark = pytest.mark.alone
+
 LIMITS = BodyLimits(max_body_bytes=100_000, max_decompressed_bytes=100_000, timeout_seconds=0.5)
 MUCH = b"x" * 20_000_000
 NO_BODY = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

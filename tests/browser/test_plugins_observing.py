@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import open_browser
 from tests.browser.observing_site import Site, serving_observed_pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,12 +37,6 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(dist: Path) -> Iterator[Site]:
     with serving_observed_pages(dist) as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import open_browser
 from tests.browser.plugin_site import Site, build_chunks, serving_plugins
 
 
@@ -28,12 +27,6 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(dist: Path) -> Iterator[Site]:
     with serving_plugins(dist) as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
-from tests.browser.chromium import open_browser
 from tests.browser.serving_pages import serving_pages
 from tests.system.running_stack import ROOT, RunningStack, wait_until
 
@@ -61,12 +60,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     stack.start()
     yield stack
     stack.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import open_browser
 from tests.browser.serving_pages import serving_pages
 from tests.system.running_collector import RunningCollector, running_collector
 
@@ -23,12 +22,6 @@ def collector(database_url: str, tmp_path: Path) -> Iterator[RunningCollector]:
 def pages(collector: RunningCollector) -> Iterator[str]:
     with serving_pages(collector.url) as url:
         yield url
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
 
 
 def test_a_widget_scripts_beacons_arrive_though_the_tab_is_closed(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import open_browser
 from tests.browser.serving_pages import serving_pages
 from tests.conftest import ROOT
 from tests.system.running_collector import RunningCollector, running_collector
@@ -32,16 +31,11 @@ def pages(collector: RunningCollector) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
 def is_loaded(page: Page) -> None:
     page.wait_for_function("window.sluice && sluice.isLoaded")
 
 
+@pytest.mark.chromium("Playwright switches the back/forward cache of the others off")
 def test_the_tracker_keeps_no_page_out_of_the_back_forward_cache(
     collector: RunningCollector, pages: str, browser: Browser
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import open_browser
+from tests.browser.engines import open_browser
 from tests.system.running_collector import RunningCollector, running_collector
 from tests.system.running_stack import ROOT
 from tests.tracker_dist import BUILD, TRACKER, describe, make_dist

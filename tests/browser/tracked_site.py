@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.dataset as ds
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
-from tests.browser.chromium import open_browser
+from tests.browser.engines import open_browser
 from tests.system.running_stack import RunningStack, wait_until
 
 _SITES = count(1)
@@ -108,12 +108,12 @@ class TrackedSite:
 
 
 @contextmanager
-def running_site_stack(folder: Path) -> Iterator[tuple[RunningStack, Browser]]:
+def running_site_stack(folder: Path, engine: str) -> Iterator[tuple[RunningStack, Browser]]:
     """A stack and a browser for the sites of one test file."""
     stack = RunningStack(folder / "data", settings={"EXPORT_INTERVAL": "1h"})
     stack.start()
     try:
-        with open_browser() as browser:
+        with open_browser(engine) as browser:
             yield stack, browser
     finally:
         stack.stop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import open_browser
+from tests.browser.engines import open_browser
 from tests.sdks.collector import Collector
 from tests.sdks.gate import Gate
 from tests.sdks.node import needs_node

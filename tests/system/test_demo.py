@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.chromium import open_browser
+from tests.browser.engines import open_browser
 from tests.system.running_stack import ROOT, RunningStack, wait_until
 
 INSTALL_SECONDS = 300

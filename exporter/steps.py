@@ -7,7 +7,6 @@ step a crash interrupts, the next call finds its work.
 from __future__ import annotations
 
 import logging
-import random
 import shutil
 import tempfile
 import time
@@ -58,6 +57,7 @@ from database.segments import (
 )
 from exporter.backfill import carry_out
 from exporter.backfill_source import NoSource
+from exporter.backoff import retry_after
 from exporter.dedup import find_duplicates
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
 from exporter.describe import describe_bucket
@@ -463,12 +463,6 @@ def open_staging(parent: Path, stack_id: UUID) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
-
-
-def retry_after(attempts: int, *, first: timedelta, longest: timedelta) -> timedelta:
-    """The first wait, doubled with each attempt up to the longest, with jitter of a quarter."""
-    seconds = min(first.total_seconds() * 2 ** min(attempts, 16), longest.total_seconds())
-    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
 
 
 def _facts(delivery: PendingDelivery, exc: Exception) -> dict[str, object]:

@@ -116,17 +116,6 @@ class LetterReplay:
             )
         return outcome
 
-    async def replay_all(self, wanted: LetterFilter) -> Replayed:
-        """Take in all that matches, a thousand at a time; raises as `replay_letters` does."""
-        total = part = await self.replay_letters(wanted)
-        while part.remaining and part.last:
-            part = await self.replay_letters(wanted, after=part.last)
-            total.letters += part.letters
-            total.events += part.events
-            total.refused += part.refused
-            total.remaining, total.last = part.remaining, part.last
-        return total
-
     async def replay_ids(self, ids: Sequence[UUID]) -> Replayed:
         """Take in these letters; raises as `replay_letters` does."""
         refusals: dict[UUID, str] = {}

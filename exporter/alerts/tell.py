@@ -8,7 +8,6 @@ time, for three days; then it is given up, and the log says so.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from sqlalchemy import Engine
 from core.clock import Clock
 from database.alerts import close_notices, due_notices, postpone_notices
 from exporter.alerts.notice import Channel, Kind
+from exporter.backoff import retry_after
 
 log = logging.getLogger("sluice.alerts")
 
@@ -67,7 +67,8 @@ def tell_due(
                 )
                 if late:
                     close_notices(connection, late, is_told=False, error=error, now=now)
-                again = now + retry_after(max(row.attempts for row in rows))
+                attempts = max(row.attempts for row in rows)
+                again = now + retry_after(attempts, first=FIRST_RETRY, longest=LONGEST_RETRY)
                 postpone_notices(connection, ids, error=error, next_attempt_at=again)
                 return
             close_notices(connection, ids, is_told=True, error=None, now=clock())
@@ -84,11 +85,3 @@ def tell_log(notices: Sequence[DueNotice]) -> None:
             extra={"kind": notice.body["type"], "what": data["message"]}
             | {name: data[name] for name in _LOGGED},
         )
-
-
-def retry_after(attempts: int) -> timedelta:
-    """10 s, doubled with each attempt up to an hour, with jitter of a quarter."""
-    seconds = min(
-        FIRST_RETRY.total_seconds() * 2 ** min(attempts, 16), LONGEST_RETRY.total_seconds()
-    )
-    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink, open_sinks, options_of
 from exporter.sinks.s3 import ObjectOptions, connect_s3
 
 SinkName = Literal["client", "metering"]
-
-SINK_NAMES: tuple[SinkName, ...] = get_args(SinkName)
 
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10

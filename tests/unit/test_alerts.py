@@ -28,8 +28,9 @@ from exporter.alerts.find import (
 from exporter.alerts.mail import compose
 from exporter.alerts.reconcile import CALM, TELL_AGAIN, OpenAlert, compare
 from exporter.alerts.settings import webhook_key
-from exporter.alerts.tell import DueNotice, retry_after
+from exporter.alerts.tell import FIRST_RETRY, LONGEST_RETRY, DueNotice
 from exporter.alerts.webhook import sign
+from exporter.backoff import retry_after
 from exporter.settings import ExporterSettings
 from tests.conftest import NOON
 
@@ -226,7 +227,8 @@ def test_what_becomes_part_of_one_for_all_sites_ends_without_a_word() -> None:
 
 
 def test_retries_come_later_each_time_and_are_bounded() -> None:
-    waits = [retry_after(n).total_seconds() for n in range(40)]
+    found = [retry_after(n, first=FIRST_RETRY, longest=LONGEST_RETRY) for n in range(40)]
+    waits = [wait.total_seconds() for wait in found]
     assert 7.5 <= waits[0] <= 12.5
     assert all(wait <= 4_500 for wait in waits)
     assert min(waits[12:]) >= 2_700

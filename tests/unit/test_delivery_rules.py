@@ -21,10 +21,10 @@ from core.manifest import (
     encode_json,
 )
 from database.deliveries import HourCount
+from exporter.backoff import retry_after
 from exporter.delivery import ConservationBroken, check_conservation
 from exporter.encode import EncodedFile
 from exporter.schedule import Schedule
-from exporter.steps import retry_after
 from tests.unit.rows import HOUR
 
 

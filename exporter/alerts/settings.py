@@ -44,7 +44,10 @@ class AlertSettings(CommonSettings):
         at_least=0,
     )
     alert_duplicates_percent: int = setting(
-        "Share of duplicates that is a spike; 0 for no such alert.", default=20, at_least=0
+        "Share of duplicates that is a spike, in percent; 0 for no such alert. A tracker sends what"
+        " a page said as it was left once more: up to half of short visits' events.",
+        default=60,
+        at_least=0,
     )
     alert_refusals_percent: int = setting(
         "Share of refused events that is a spike; 0 for no such alert.", default=20, at_least=0

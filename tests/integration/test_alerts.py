@@ -193,7 +193,7 @@ def test_a_spike_of_duplicates(exporting: Exporting, now: HandClock) -> None:
     url = exporting.database_url
     plant_hours(url, "shop.example", now)
     event = an_event()
-    write_now(url, *([event] * 60), *(an_event() for _ in range(60)))
+    write_now(url, *([event] * 100), *(an_event() for _ in range(20)))
     exporting.run()
     watch_of(exporting, now).look()
     assert open_alerts(url) == [("duplicate_spike", "shop.example")]

@@ -3,8 +3,8 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests wait more than they work: one process more than there are cores.
-TESTERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# Tests wait more than they work: one process more than there are cores, each with a PostgreSQL.
+TESTERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8)))
 
 .PHONY: demo test browser check lint types imports contract contract-fresh tracker tracker-fresh wordpress chaos fuzz readers bench soak clean help
 
@@ -16,8 +16,8 @@ demo: exporter/native/jsonb.so $(VENV)/.stack  ## run the whole stack on this ma
 
 test: exporter/native/jsonb.so $(VENV)/.dev tracking/node_modules/.ready tests/sdks/node_modules/.ready tracking/snippets/node_modules/.ready browser  ## every check and every test
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile
+	@$(BIN)/python -m pytest -m alone; alone=$$?; \
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile && exit $$alone
 
 browser: $(VENV)/.dev
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/browser/install.sh $(BIN)/playwright

@@ -256,7 +256,8 @@ _REFUSALS_REMEDY: Final = "GET /events/rejected says what was refused, and why."
 
 
 def _is_spike(share: float, usual: float, percent: int) -> bool:
-    return 100 * share >= percent and share >= SPIKE_FACTOR * usual
+    # Twice a share of over a half cannot be: then half of the way to all.
+    return 100 * share >= percent and share >= min(SPIKE_FACTOR * usual, (1 + usual) / 2)
 
 
 def _share(part: int, whole: int) -> float:

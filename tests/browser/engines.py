@@ -26,7 +26,8 @@ _ARGUMENTS: Final = [
 def installed_engines() -> list[str]:
     """The engines that tests can run in here (`playwright install firefox webkit` adds two)."""
     home = os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright"
-    others = [name for name in ("firefox", "webkit") if any(Path(home).glob(f"{name}-*"))]
+    done = "INSTALLATION_COMPLETE"  # as Playwright marks a folder that it has finished
+    others = [name for name in ("firefox", "webkit") if any(Path(home).glob(f"{name}-*/{done}"))]
     return [CHROMIUM, *others]
 
 

@@ -53,7 +53,8 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """One for each engine: their sessions have the same names."""
     stack = RunningStack(
         tmp_path_factory.mktemp("stack") / "data", settings={"EXPORT_INTERVAL": "1h"}
     )

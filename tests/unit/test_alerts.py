@@ -156,6 +156,9 @@ def test_a_spike_of_duplicates_and_what_is_none() -> None:
     assert spikes(duplicates=200) == [("duplicate_spike", "shop.example")]
     assert spikes(duplicates=199) == []
     assert spikes(duplicates=200, usual_duplicates=11_000) == []  # not twice what is usual
+    # What is usual may be the half of it, by a tracker's own repeats.
+    assert spikes(duplicates=740, usual_duplicates=50_000) == []
+    assert spikes(duplicates=760, usual_duplicates=50_000) == [("duplicate_spike", "shop.example")]
     assert spikes(accepted=99, duplicates=99) == []  # too few to say
 
 

@@ -27,8 +27,7 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
       const known = attempt(() => localStorage);
       // Reading a cookie takes a millisecond. One is there where localStorage is not, or was full;
       // where that has the visitor, it has the rest, too.
-      const isElsewhere = known?.length !== 0 && !known?.[prefix + "visitor"];
-      return known?.getItem(name) || (isElsewhere && attempt(() => readCookie(name))) || "";
+      return known?.getItem(name) || (!known?.[prefix + "visitor"] && attempt(() => readCookie(name))) || "";
     },
     write(key, value) {
       const name = prefix + key;

@@ -335,8 +335,7 @@ function browserStorage(prefix, isClosed) {
       const name = prefix + key;
       if (memory[name] || isClosed()) return memory[name] || "";
       const known2 = attempt(() => localStorage);
-      const isElsewhere = (known2 == null ? void 0 : known2.length) !== 0 && !(known2 == null ? void 0 : known2[prefix + "visitor"]);
-      return (known2 == null ? void 0 : known2.getItem(name)) || isElsewhere && attempt(() => readCookie(name)) || "";
+      return (known2 == null ? void 0 : known2.getItem(name)) || !(known2 == null ? void 0 : known2[prefix + "visitor"]) && attempt(() => readCookie(name)) || "";
     },
     write(key, value) {
       const name = prefix + key;

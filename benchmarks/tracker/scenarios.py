@@ -16,6 +16,7 @@ OUTAGE_SECONDS = 10.0
 BURST_EVENTS, BURST_BYTES = 60, 1_600
 KILLED_AFTER_SECONDS = 0.3
 AWAY_SECONDS = 2.0
+PRERENDER_TRIES = 4
 """What the browser itself sends again for a page that is gone, it has sent again by then."""
 HOURS_OFFLINE = 70
 
@@ -237,22 +238,27 @@ def prerendered(stage: Stage, name: str) -> list[Cell]:
     """Two pages are rendered before they are asked for, and one is asked for: one view of it."""
     cells = stage.cells(name)
     for visit in all_visits(cells):
-        asked, unasked = visit.new_view(), visit.new_view()
-        visit.expected[asked], visit.expected[unasked] = 1, 0
-        visit.lane.may_go.clear()
-        addresses = [f"/page?visit={view}" for view in (asked, unasked)]
-        with stage.unattended(
-            f"{visit.origin}/prerendering?next={asked[1:-1]}&next={unasked[1:-1]}"
-        ):
-            wait_for(visit.lane.has_seen(*addresses), seconds=5)
-            time.sleep(0.5)  # what a script would do too early, it has done by then
-            visit.lane.may_go.set()
-            was_prerendered = visit.lane.has_seen(f"/activated?visit={asked}")
-            wait_for(was_prerendered, seconds=5)
-            _count(cells, visit, "prerendered", was_prerendered())
-            wait_for(nothing_missing([visit]), seconds=SOON_SECONDS)
+        # Whether it renders ahead is the browser's to say, and on a busy machine it may not.
+        was_prerendered = any(_go_to_a_prerendered(stage, visit) for _ in range(PRERENDER_TRIES))
+        _count(cells, visit, "prerendered", was_prerendered)
     _wait_for_the_soon(cells)
     return cells
+
+
+def _go_to_a_prerendered(stage: Stage, visit: Visit) -> bool:
+    """Whether it was rendered before; a view of it is expected in any case."""
+    asked, unasked = visit.new_view(), visit.new_view()
+    visit.expected[asked], visit.expected[unasked] = 1, 0
+    visit.lane.may_go.clear()
+    addresses = [f"/page?visit={view}" for view in (asked, unasked)]
+    with stage.unattended(f"{visit.origin}/prerendering?next={asked[1:-1]}&next={unasked[1:-1]}"):
+        wait_for(visit.lane.has_seen(*addresses), seconds=5)
+        time.sleep(0.5)  # what a script would do too early, it has done by then
+        visit.lane.may_go.set()
+        was_prerendered = visit.lane.has_seen(f"/activated?visit={asked}")
+        wait_for(was_prerendered, seconds=5)
+        wait_for(nothing_missing([visit]), seconds=SOON_SECONDS)
+    return was_prerendered()
 
 
 SCENARIOS: dict[str, Scenario] = {

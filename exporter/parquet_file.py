@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-# Ids hardly repeat within a row group: a dictionary of them would only be tried and given up.
-_NO_DICTIONARY: Final = frozenset({"event_id", "received_at", "occurred_at", "device_occurred_at"})
+# These hardly repeat within a row group: a dictionary of them would only be tried and given up.
+_NO_DICTIONARY: Final = frozenset(
+    {"event_id", "received_at", "occurred_at", "device_occurred_at", "properties"}
+)
 BLOOM_COLUMNS: Final = ("visitor_id", "session_id")
 """What one visitor or one visit is looked up by; random, so that minima and maxima skip nothing."""
 _FALSE_POSITIVES: Final = 0.01

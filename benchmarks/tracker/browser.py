@@ -15,7 +15,7 @@ _USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
     " Chrome/156.0.0.0 Safari/537.36"
 )
-_ARGUMENTS = [
+_QUIET = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -23,17 +23,20 @@ _ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+)
+_AS_A_VISITOR = (
     "--disable-blink-features=AutomationControlled",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--ignore-certificate-errors",
     f"--user-agent={_USER_AGENT}",
-]
+)
 
 
-def _options() -> dict[str, Any]:
+def chromium_options(*more: str) -> dict[str, Any]:
+    """How Playwright begins a Chromium here: the system's where there is one, else its own."""
     return {
         "executable_path": shutil.which("chromium") or shutil.which("google-chrome"),
-        "args": _ARGUMENTS,
+        "args": [*_QUIET, *more],
         # Playwright switches the back/forward cache off; visitors have it.
         "ignore_default_args": ["--disable-back-forward-cache"],
     }
@@ -41,12 +44,12 @@ def _options() -> dict[str, Any]:
 
 def launch(playwright: Playwright) -> Browser:
     """A browser whose contexts are visitors."""
-    return playwright.chromium.launch(**_options())
+    return playwright.chromium.launch(**chromium_options(*_AS_A_VISITOR))
 
 
 def launch_with_profile(playwright: Playwright, folder: Path) -> BrowserContext:
     """A browser that keeps what it knows in a folder, and is one visitor."""
-    return playwright.chromium.launch_persistent_context(folder, **_options())
+    return playwright.chromium.launch_persistent_context(folder, **chromium_options(*_AS_A_VISITOR))
 
 
 def kill_browser(folder: Path) -> None:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks.tracker.browser import chromium_options
+
 CHROMIUM: Final = "chromium"
-_ARGUMENTS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def installed_engines() -> list[str]:
@@ -34,13 +26,7 @@ def installed_engines() -> list[str]:
 @contextmanager
 def open_browser(engine: str = CHROMIUM) -> Iterator[Browser]:
     """A headless browser; the back/forward cache works as it does for a person."""
-    options: dict[str, Any] = {}
-    if engine == CHROMIUM:  # the system's where there is one, else Playwright's own
-        options = {
-            "executable_path": shutil.which("chromium") or shutil.which("google-chrome"),
-            "args": _ARGUMENTS,
-            "ignore_default_args": ["--disable-back-forward-cache"],
-        }
+    options = chromium_options() if engine == CHROMIUM else {}
     with sync_playwright() as playwright:
         browser = getattr(playwright, engine).launch(**options)
         try:

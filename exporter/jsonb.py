@@ -4,8 +4,7 @@ PostgreSQL's text of a JSONB costs it more than the rest of a row together, and 
 parse it again. As it is stored, a document is a table: how many pairs, a 4-byte entry for each key
 and each value, then the bytes of all keys, then those of all values; strings are plain UTF-8
 (`src/include/utils/jsonb.h`; on disk since 9.4, and `pg_upgrade` depends on it).
-`native/jsonb.c` walks it; `make` compiles that with whatever C compiler there is. It is called by
-way of ctypes, which lets other threads run meanwhile.
+`native/jsonb.c` walks it.
 
 Whatever is stored in another way than the collector stores it raises `Unreadable`; the caller
 then asks PostgreSQL to pick the columns, as it does where nothing was compiled. Nothing is guessed.
@@ -15,18 +14,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from functools import cache
 from itertools import accumulate
-from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from core.event import ColumnType
+from exporter.native import Unreadable, load_native
 
-LIBRARY: Final = Path(__file__).with_name("native") / "jsonb.so"
 _FULL: Final = -2
 _KINDS: Final = {
     ColumnType.STRING: 0,
@@ -37,8 +34,6 @@ _KINDS: Final = {
 }
 # Of a batch's column: 5e-324 is 7 bytes when it is sent, 14 as it is stored, 326 as text.
 _MAX_TEXT_BYTES: Final = 128 << 20
-_INTERFACE: Final = 1  # `jsonb_interface` in the compiled part
-
 
 _ARROW: Final = {
     ColumnType.STRING: pa.string(),
@@ -49,100 +44,75 @@ _ARROW: Final = {
 }
 
 
-class Unreadable(Exception):
-    """A document that is not laid out, or not typed, as expected."""
+class Documents(NamedTuple):
+    """JSONB objects as bytes: where each begins in `data`, and where it ends."""
+
+    data: npt.NDArray[np.uint8]
+    begins: npt.NDArray[np.int32]
+    ends: npt.NDArray[np.int32]
 
 
-@cache
-def _load() -> ctypes.CDLL:
-    """The compiled part; raises OSError where there is none, or one of another machine or age."""
-    library = ctypes.CDLL(str(LIBRARY))
-    try:
-        interface = ctypes.c_int.in_dll(library, "jsonb_interface").value
-    except ValueError as exc:
-        raise OSError(f"{LIBRARY} is something else") from exc
-    if interface != _INTERFACE:
-        raise OSError(f"{LIBRARY} was compiled from another release: `make {LIBRARY}` again")
-    for name, result, arguments in (
-        ("find_values", ctypes.c_int, "pppnppipp"),
-        ("read_columns", None, "ppnpn"),
-    ):
-        function = getattr(library, name)
-        function.restype = result
-        kinds = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "i": ctypes.c_int32}
-        function.argtypes = [kinds[letter] for letter in arguments]
-    return library
+class DocumentReader:
+    """Reads columns of some top-level fields; one thread at a time."""
 
+    def __init__(self, fields: Mapping[str, ColumnType]) -> None:
+        self._fields = fields
+        names = [name.encode() for name in fields]
+        self._names = b"".join(names)
+        self._name_cuts = np.array([0, *accumulate(map(len, names))], np.int32)
+        self._found = np.empty(0, np.uint64)  # kept: the kernel would clear it for each batch
 
-def is_compiled() -> bool:
-    """Whether documents can be read here."""
-    try:
-        _load()
-    except OSError:
-        return False
-    return True
+    def read(
+        self, documents: Documents, chosen: npt.NDArray[np.int64] | slice = slice(None)
+    ) -> dict[str, pa.Array]:
+        """The columns of the documents chosen, or of all; null where one has no such field, or
+        null.
 
+        JSON fields come as PostgreSQL's text of them. Raises Unreadable.
+        """
+        begins, ends = documents.begins[chosen], documents.ends[chosen]
+        rows, data = len(begins), documents.data.ctypes.data
+        sizes = self._find_values(data, begins, ends)
+        columns = [
+            _Column(kind, field, rows, size)
+            for field, (kind, size) in enumerate(zip(self._fields.values(), sizes, strict=True))
+            if size >= 0
+        ]
+        waiting = columns
+        while waiting:
+            structs = (_Struct * len(waiting))(*(column.begin() for column in waiting))
+            load_native().read_columns(data, self._found.ctypes.data, rows, structs, len(waiting))
+            for column, read in zip(waiting, structs, strict=True):
+                column.end(read)
+            waiting = [column for column in waiting if column.array is None]
+        arrays = {column.field: column.array for column in columns}
+        return {
+            name: arrays[field] if field in arrays else pa.nulls(rows, _ARROW[kind])
+            for field, (name, kind) in enumerate(self._fields.items())
+        }
 
-def read_documents(
-    documents: pa.Array,
-    fields: Mapping[str, ColumnType],
-    *,
-    chosen: npt.NDArray[np.int64] | slice = slice(None),
-) -> dict[str, pa.Array]:
-    """Columns of some top-level fields; null where a document has none, or null.
-
-    `documents` are JSONB objects as bytes, of which those `chosen` are read, or all. JSON fields
-    come as PostgreSQL's text of them. Raises Unreadable.
-    """
-    documents = documents.cast(pa.binary())
-    if documents.null_count:
-        raise Unreadable("a row without a document")
-    cuts = np.frombuffer(documents.buffers()[1], np.int32)[documents.offset :]
-    cuts = cuts[: len(documents) + 1]
-    begins, ends = cuts[:-1][chosen], cuts[1:][chosen]
-    rows = len(begins)
-    data = _address(documents.buffers()[2])
-    found, sizes = _find_values(data, begins, ends, list(fields))
-    columns = [
-        _Column(kind, field, rows, size)
-        for field, (kind, size) in enumerate(zip(fields.values(), sizes, strict=True))
-        if size >= 0
-    ]
-    waiting = columns
-    while waiting:
-        structs = (_Struct * len(waiting))(*(column.begin() for column in waiting))
-        _load().read_columns(data, found.ctypes.data, rows, structs, len(waiting))
-        for column, read in zip(waiting, structs, strict=True):
-            column.end(read)
-        waiting = [column for column in waiting if column.array is None]
-    arrays = {column.field: column.array for column in columns}
-    return {
-        name: arrays[field] if field in arrays else pa.nulls(rows, _ARROW[kind])
-        for field, (name, kind) in enumerate(fields.items())
-    }
-
-
-def _find_values(
-    data: int, begins: npt.NDArray[np.int32], ends: npt.NDArray[np.int32], names: list[str]
-) -> tuple[npt.NDArray[np.uint64], list[int]]:
-    """Where each field's values stand, and the bytes of them; -1 of a field that no row has."""
-    found = np.empty((len(names), len(begins)), np.uint64)
-    sizes = np.full(len(names), -1, np.int64)
-    encoded = [name.encode() for name in names]
-    name_cuts = np.array([0, *accumulate(map(len, encoded))], np.int32)
-    if len(begins) and _load().find_values(
-        data,
-        begins.ctypes.data,
-        ends.ctypes.data,
-        len(begins),
-        b"".join(encoded),
-        name_cuts.ctypes.data,
-        len(names),
-        found.ctypes.data,
-        sizes.ctypes.data,
-    ):
-        raise Unreadable("a document that is laid out in another way")
-    return found, sizes.tolist()
+    def _find_values(
+        self, data: int, begins: npt.NDArray[np.int32], ends: npt.NDArray[np.int32]
+    ) -> list[int]:
+        """Learn where each field's values stand; the bytes of them, -1 of one that no row has."""
+        fields, rows = len(self._fields), len(begins)
+        if len(self._found) < fields * rows:
+            self._found = np.empty(fields * rows, np.uint64)
+        sizes = np.full(fields, -1, np.int64)
+        if rows and load_native().find_values(
+            data,
+            begins.ctypes.data,
+            ends.ctypes.data,
+            rows,
+            self._names,
+            self._name_cuts.ctypes.data,
+            fields,
+            self._found.ctypes.data,
+            sizes.ctypes.data,
+        ):
+            raise Unreadable("a document that is laid out in another way")
+        found: list[int] = sizes.tolist()
+        return found
 
 
 class _Struct(ctypes.Structure):
@@ -217,10 +187,6 @@ def _bits(rows: int) -> pa.Buffer:
     bits = pa.allocate_buffer(size)
     ctypes.memset(bits.address, 0, size)
     return bits
-
-
-def _address(buffer: pa.Buffer | None) -> int:
-    return int(buffer.address) if buffer is not None else 0
 
 
 def _instants(strings: pa.Array) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Stream a sealed segment out of PostgreSQL as Arrow.
+"""Stream a sealed segment out of PostgreSQL, as Arrow.
 
 A sealed segment is immutable, so one sequential scan always gives the same rows in the same
 order: a row's number in that order is its name.
@@ -12,11 +12,14 @@ by PostgreSQL; a test holds the two against each other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import adbc_driver_postgresql
+import numpy as np
+import numpy.typing as npt
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from adbc_driver_manager import AdbcConnection, AdbcStatement
@@ -24,8 +27,10 @@ from adbc_driver_manager import AdbcConnection, AdbcStatement
 from core.event import COLUMNS, SCHEMA_VERSION, Column, ColumnType
 from database.tables import segment_table
 from exporter.arrow_schema import IDENTITIES_SCHEMA, ROW_SCHEMA
+from exporter.copy_rows import BUFFERS, CopiedRows, copy_rows
 from exporter.dedup import NO_MARKS, Marks, drop_duplicates, rows_to_keep
-from exporter.jsonb import Unreadable, is_compiled, read_documents
+from exporter.jsonb import DocumentReader, Documents
+from exporter.native import Unreadable, is_compiled
 from exporter.read_ahead import read_ahead
 
 log = logging.getLogger("sluice.exporter")
@@ -77,9 +82,10 @@ _DOCUMENT_FIELDS: Final = {
     if c.payload_name and c.name not in _BESIDE_DOCUMENTS
 }
 _STORED_ROWS: Final = "SELECT payload::bytea AS document, " + ", ".join(_BESIDE_DOCUMENTS)
+_STORED_WIDTHS: Final = (None, 8, 8)
 _HAS_CAST: Final = """
-SELECT count(*) FROM pg_cast WHERE castsource = 'jsonb'::regtype
-  AND casttarget = 'bytea'::regtype AND castmethod = 'b'
+SELECT EXISTS (SELECT FROM pg_cast WHERE castsource = 'jsonb'::regtype
+  AND casttarget = 'bytea'::regtype AND castmethod = 'b')
 """
 # An object, its strings (in UTF-8) and its numbers, as this machine's PostgreSQL lays them out.
 _PROBE: Final = """SELECT '{"a": 1, "bb": "cé"}'::jsonb::bytea"""
@@ -89,7 +95,10 @@ _PROBE_LAYOUT: Final = bytes.fromhex(
 _SELECT_LINKS: Final = (
     "SELECT site_id, visitor_id, user_id, event_type, linked_at, segment_id FROM identity_links"
 )
-_SELECT_IDS: Final = "SELECT event_id, ctid"
+_ID_WIDTHS: Final = {"event_id": 16, "ctid": 6}
+_SELECT_IDS: Final = "SELECT " + ", ".join(_ID_WIDTHS)
+_YEAR_2000: Final = 946_684_800_000_000  # microseconds
+_NO_INSTANT: Final = 1 << 62  # and beyond: "infinity" is the largest number there is
 
 
 @contextmanager
@@ -105,84 +114,101 @@ def _stream_rows(
     database_url: str, table: str, is_duplicate: Marks
 ) -> Generator[pa.RecordBatch, None, None]:
     read = 0
-    with _connect(database_url) as connection:
-        if _gives_documents(connection):
-            try:
-                with (
-                    _run(connection, f"{_STORED_ROWS} FROM {table}") as stored,
-                    # PostgreSQL works meanwhile. Documents are read where rows are used: in the
-                    # other thread they would have to change the processor's cache once more.
-                    read_ahead(stored) as waiting,
-                ):
-                    for count, rows in _read_stored(waiting, is_duplicate):
-                        read += count
-                        yield rows
-                        del rows
-            except Unreadable as exc:
-                log.warning("PostgreSQL picks the columns", extra={"row": read, "error": str(exc)})
-            else:
-                return
+    if _can_read_documents(database_url):
+        try:
+            with _copy(database_url, f"{_STORED_ROWS} FROM {table}", _STORED_WIDTHS) as stored:
+                for count, rows in _read_stored(stored, is_duplicate):
+                    read += count
+                    yield rows
+                    del rows  # nothing is held while the next is made: they are large
+        except Unreadable as exc:
+            log.warning("PostgreSQL picks the columns", extra={"row": read, "error": str(exc)})
+        else:
+            return
     with _stream(database_url, f"{_PICKED_ROWS} FROM {table} OFFSET {read:d}") as picked:
-        rows = (batch.cast(ROW_SCHEMA) for batch in picked)
-        yield from drop_duplicates(rows, is_duplicate[read:])
+        batches = (batch.cast(ROW_SCHEMA) for batch in picked)
+        yield from drop_duplicates(batches, is_duplicate[read:])
 
 
 def _read_stored(
-    stored: Iterable[pa.RecordBatch], is_duplicate: Marks
+    stored: Iterable[CopiedRows], is_duplicate: Marks
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Batches of rows, and how many rows of the table each was read from."""
+    reader = DocumentReader(dict(_DOCUMENT_FIELDS.values()))
     read = 0
-    for batch in stored:
-        count = batch.num_rows
-        rows = _read_documents(batch, is_duplicate[read : read + count])
+    for rows in stored:
+        count = len(rows.begins)
+        kept = _read_documents(reader, rows, is_duplicate[read : read + count])
         read += count
-        del batch  # nothing is held while the next is made: they are large
-        yield count, rows
-        del rows
+        yield count, kept
+        del kept
 
 
-def _gives_documents(connection: AdbcConnection) -> bool:
+def _can_read_documents(database_url: str) -> bool:
     if not is_compiled():
         log.warning(
-            "exporter/native/jsonb.so is missing or of another release (make compiles it):"
+            "exporter/native/rows.so is missing or of another release (make compiles it):"
             " PostgreSQL picks the columns, slowly"
         )
         return False
-    (casts,) = _ask(connection, _HAS_CAST)
-    return casts != 0 and _ask(connection, _PROBE) == [_PROBE_LAYOUT]
+    with psycopg.connect(database_url) as connection:
+        (has_cast,) = connection.execute(_HAS_CAST).fetchone() or (False,)
+        return has_cast and connection.execute(_PROBE).fetchone() == (_PROBE_LAYOUT,)
 
 
-def _read_documents(batch: pa.RecordBatch, is_duplicate: Marks) -> pa.RecordBatch:
-    documents = batch.column("document")
-    chosen = rows_to_keep(is_duplicate, batch.num_rows)
-    # Copied in any case: a column that came with the documents would hold all their memory.
-    batch = batch.select(_BESIDE_DOCUMENTS).take(pa.array(chosen))
-    values = read_documents(documents, dict(_DOCUMENT_FIELDS.values()), chosen=chosen)
+def _read_documents(
+    reader: DocumentReader, rows: CopiedRows, is_duplicate: Marks
+) -> pa.RecordBatch:
+    chosen = rows_to_keep(is_duplicate, len(rows.begins))
+    values = reader.read(Documents(rows.data, rows.begins, rows.ends), chosen)
+    beside = dict(zip(_BESIDE_DOCUMENTS, rows.fixed, strict=True))
     columns = []
     for column in COLUMNS:
         if column.name in _DOCUMENT_FIELDS:
             array = values[_DOCUMENT_FIELDS[column.name][0]]
             if column.name in _WHEN_ABSENT:
                 array = pc.fill_null(array, _WHEN_ABSENT[column.name])
-        elif column.name in _BESIDE_DOCUMENTS:
-            array = batch.column(column.name)
+        elif column.name in beside:
+            array = _instants(beside[column.name][chosen])
         elif column.name == "schema_version":
-            array = pa.repeat(SCHEMA_VERSION, batch.num_rows)
+            array = pa.repeat(SCHEMA_VERSION, len(chosen))
         else:  # derived from the others, later
-            array = pa.nulls(batch.num_rows)
+            array = pa.nulls(len(chosen))
         kind = ROW_SCHEMA.field(column.name).type
         columns.append(array if array.type == kind else array.cast(kind))
     return pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
 
 
+def _instants(sent: npt.NDArray[np.uint8]) -> pa.Array:
+    """`timestamptz` as it is sent: microseconds since 2000, most significant byte first."""
+    since_2000 = sent.view(">i8").ravel().astype(np.int64)
+    if not (np.abs(since_2000) < _NO_INSTANT).all():
+        raise Unreadable("a time without end")
+    return pa.array(since_2000 + _YEAR_2000, pa.timestamp("us", tz="UTC"))
+
+
 @contextmanager
 def stream_ids(database_url: str, segment_id: int) -> Iterator[Iterator[pa.RecordBatch]]:
     """Batches of `event_id` (16 bytes) and `ctid` (6, `tid` as sent), in physical order."""
-    with (
-        _stream(database_url, f"{_SELECT_IDS} FROM {segment_table(segment_id)}") as stored,
-        read_ahead(stored) as batches,
-    ):
-        yield batches
+    query = f"{_SELECT_IDS} FROM {segment_table(segment_id)}"
+    if is_compiled():
+        with _copy(database_url, query, tuple(_ID_WIDTHS.values())) as copied:
+            yield map(_copy_ids, copied)
+    else:
+        with _stream(database_url, query) as batches:
+            yield batches
+
+
+def _copy_ids(rows: CopiedRows) -> pa.RecordBatch:
+    """For longer than the buffers hold them."""
+    return pa.record_batch(
+        {
+            name: pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(width), len(field), [None, pa.py_buffer(field.tobytes())]
+            )
+            for (name, width), field in zip(_ID_WIDTHS.items(), rows.fixed, strict=True)
+        }
+    )
 
 
 @contextmanager
@@ -208,6 +234,25 @@ def _stream(database_url: str, query: str) -> Iterator[Iterator[pa.RecordBatch]]
 
 
 @contextmanager
+def _copy(
+    database_url: str, query: str, widths: Sequence[int | None]
+) -> Iterator[Iterator[CopiedRows]]:
+    """PostgreSQL works, and sends, while the rows before are used.
+
+    Documents are read where rows are used: in the other thread they would have to change the
+    processor's cache once more.
+    """
+    with closing(psycopg.connect(database_url, autocommit=True)) as connection:
+        for statement in _SCAN_SETTINGS:
+            connection.execute(statement)
+        with (
+            copy_rows(connection, query, widths, buffer_bytes=_BATCH_BYTES) as copied,
+            read_ahead(copied, depth=BUFFERS - 2) as waiting,  # one is filled, one in use
+        ):
+            yield waiting
+
+
+@contextmanager
 def _connect(database_url: str) -> Iterator[AdbcConnection]:
     # ADBC's lower interface: its DBAPI loads pandas and more, 80 MB that nobody here needs.
     with adbc_driver_postgresql.connect(database_url) as database, AdbcConnection(database) as one:
@@ -226,9 +271,3 @@ def _run(connection: AdbcConnection, query: str) -> Iterator[Iterator[pa.RecordB
         stream, _ = statement.execute_query()
         with pa.RecordBatchReader._import_from_c(stream.address) as reader:
             yield iter(reader)
-
-
-def _ask(connection: AdbcConnection, query: str) -> list[Any]:
-    """One column of a short answer."""
-    with _run(connection, query) as batches:
-        return [value for batch in batches for value in batch.column(0).to_pylist()]

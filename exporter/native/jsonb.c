@@ -35,8 +35,9 @@
 
 enum { UNREADABLE = -1, FULL = -2 };
 
-/* Another number for another signature or structure: jsonb.py calls only what it knows. */
-const int jsonb_interface = 1;
+/* Another number for another signature or structure in this library: only what is known is
+   called. */
+const int native_interface = 2;
 
 static uint32_t word(const uint8_t *at)
 {

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import exporter.jsonb as jsonb
+import exporter.native as native
 import exporter.stream as stream
 from core.event import COLUMNS, ColumnType
 from exporter.arrow_schema import ROW_SCHEMA
 from exporter.dedup import NO_MARKS, Marks, mark_rows
-from exporter.jsonb import Unreadable, is_compiled, read_documents
+from exporter.jsonb import DocumentReader, Documents
+from exporter.native import Unreadable, is_compiled
 from tests.conftest import an_event
 from tests.integration.building import query, write_now
 
@@ -87,7 +91,9 @@ def connection(read_database_url: str) -> Any:
         yield connection
 
 
-def pick(connection: psycopg.Connection, documents: list[Any]) -> tuple[pa.Array, list[list[Any]]]:
+def pick(
+    connection: psycopg.Connection, documents: list[Any]
+) -> tuple[list[bytes], list[list[Any]]]:
     """Documents as they are stored, and each field as PostgreSQL picks it."""
     picks = ", ".join(CASTS[kind].format(name) for name, kind in KINDS.items())
     cursor = connection.execute(
@@ -95,7 +101,13 @@ def pick(connection: psycopg.Connection, documents: list[Any]) -> tuple[pa.Array
         ([json.dumps(d) for d in documents],),
     )
     rows = cursor.fetchall()
-    return pa.array([row[0] for row in rows], pa.binary()), [list(row[1:]) for row in rows]
+    return [row[0] for row in rows], [list(row[1:]) for row in rows]
+
+
+def read(stored: Sequence[bytes], kinds: dict[str, ColumnType]) -> dict[str, pa.Array]:
+    cuts = np.array([0, *accumulate(map(len, stored))], np.int32)
+    data = np.frombuffer(b"".join(stored) or b"-", np.uint8)
+    return DocumentReader(kinds).read(Documents(data, cuts[:-1], cuts[1:]))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -108,7 +120,7 @@ def test_documents_are_read_as_postgresql_picks_them(
     connection: psycopg.Connection, documents: list[dict[str, Any]]
 ) -> None:
     stored, picked = pick(connection, documents)
-    columns = read_documents(stored, KINDS)
+    columns = read(stored, KINDS)
     for place, (name, column) in enumerate(columns.items()):
         column.validate(full=True)
         assert column.to_pylist() == [row[place] for row in picked], name
@@ -138,10 +150,10 @@ def test_what_is_stored_in_another_way_is_refused_and_never_guessed(
             strict=True,
         )
         with pytest.raises(Unreadable):
-            read_documents(pa.array(stored, pa.binary()), KINDS)
+            read(stored, KINDS)
         return
     try:
-        columns = read_documents(stored, KINDS)
+        columns = read(stored, KINDS)
     except Unreadable:
         return
     for place, column in enumerate(columns.values()):
@@ -151,7 +163,7 @@ def test_what_is_stored_in_another_way_is_refused_and_never_guessed(
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
 def test_bytes_that_are_no_documents_are_refused(documents: list[bytes]) -> None:
     try:
-        columns = read_documents(pa.array(documents, pa.binary()), {"s": ColumnType.STRING})
+        columns = read(documents, {"s": ColumnType.STRING})
     except Unreadable:
         return
     assert all(len(column) == len(documents) for column in columns.values())
@@ -222,28 +234,28 @@ def test_text_far_longer_than_what_is_stored_is_left_to_postgresql(
 ) -> None:
     numbers = ", ".join(["5e-324"] * 4_000)
     stored, _ = pick(connection, [json.loads(f'{{"properties": {{"n": [{numbers}]}}}}')])
-    document = stored[0].as_py()
-    column = read_documents(pa.array([document] * 3, pa.binary()), KINDS)["properties"]
+    (document,) = stored
+    column = read([document] * 3, KINDS)["properties"]
     assert len(column[2].as_py()) > 4_000 * 326
     with pytest.raises(Unreadable, match="so many digits"):
-        read_documents(pa.array([document] * 200, pa.binary()), KINDS)
+        read([document] * 200, KINDS)
 
 
 def test_a_compiled_part_of_another_release_is_not_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tmp_path / "jsonb.so"
+    other = tmp_path / "rows.so"
     source = tmp_path / "other.c"
-    monkeypatch.setattr(jsonb, "LIBRARY", other)
-    for text in ("const int jsonb_interface = 7;", "int something_else;"):
+    monkeypatch.setattr(native, "LIBRARY", other)
+    for text in ("const int native_interface = 7;", "int something_else;"):
         source.write_text(text)
         subprocess.run(["cc", "-shared", "-fPIC", "-o", other, source], check=True)
-        jsonb._load.cache_clear()
-        assert not jsonb.is_compiled()
+        native.load_native.cache_clear()
+        assert not native.is_compiled()
         other.unlink()
     monkeypatch.undo()
-    jsonb._load.cache_clear()
-    assert jsonb.is_compiled()
+    native.load_native.cache_clear()
+    assert native.is_compiled()
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])

@@ -50,8 +50,8 @@ tracker-fresh: tracking/node_modules/.ready
 wordpress:  ## pack the WordPress plugin: tracking/wordpress/sluice.zip
 	@$(PYTHON) tracking/wordpress/pack.py
 
-chaos: exporter/native/rows.so $(VENV)/.dev  ## the crash tests, for longer
-	CHAOS_KILLS=20 CHAOS_OUTAGES=100 CHAOS_FAULTS=200 CHAOS_FAULT_PAIRS=100 CHAOS_STEPS=100 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py tests/system/test_faulty_bucket.py -q -s
+chaos: exporter/native/rows.so $(VENV)/.dev  ## the crash tests, for longer (an hour and a half)
+	CHAOS_KILLS=20 CHAOS_OUTAGES=100 CHAOS_FAULTS=200 CHAOS_FAULT_PAIRS=100 CHAOS_STEPS=100 CHAOS_DENIED_SECONDS=3600 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py tests/system/test_faulty_bucket.py -q -s
 
 fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from tests.system.running_stack import RunningStack, wait_until
 FAULTS = int(os.environ.get("CHAOS_FAULTS", "10"))
 STEPS = int(os.environ.get("CHAOS_STEPS", "3"))
 PAIRS = int(os.environ.get("CHAOS_FAULT_PAIRS", "6"))
+DENIED_SECONDS = float(os.environ.get("CHAOS_DENIED_SECONDS", "5"))
 SEED = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(2**32))))
 
 PREFIXES = {"client": "analytics", "metering": "clients/demo"}
@@ -203,6 +205,7 @@ def test_each_fault_at_each_request_is_made_good(field: Field) -> None:
     field.check(told)
 
 
+@pytest.mark.timeout(240 + 3 * DENIED_SECONDS)
 def test_a_bucket_that_denies_access_stops_alone_and_goes_on_by_itself(field: Field) -> None:
     told = field.told()
     field.stack.wait_until_delivered()
@@ -221,13 +224,23 @@ def test_a_bucket_that_denies_access_stops_alone_and_goes_on_by_itself(field: Fi
     assert "docs/buckets.md" in client["last_error"], "what to do about it"
     assert client["circuit"] == "open"
     assert client["pending"] == 3
+    denied_until = time.monotonic() + DENIED_SECONDS
+    while time.monotonic() < denied_until:
+        told |= field.told()
+        time.sleep(min(5, DENIED_SECONDS / 5))  # what is sent meanwhile, now and then
+    client = wait_until(stopped, seconds=60, what="the client's sink alone to be stopped still")
+    assert client["pending"] > 3
     field.proxy.choose = lambda _: Fault.NONE
 
     def goes_on() -> bool:
         sinks = field.stack.get("/export/status")["sinks"]
         return all(sink["state"] == "ok" and sink["pending"] == 0 for sink in sinks)
 
-    wait_until(goes_on, seconds=60, what="a probe to close the circuit, and the backlog to go")
+    wait_until(
+        goes_on,
+        seconds=60 + DENIED_SECONDS,
+        what="a probe to close the circuit, and the backlog to go",
+    )
     field.check(told)
 
 

@@ -17,6 +17,7 @@ from exporter.doctor.check import Finding, Outcome
 from exporter.doctor.probe import checks_of, examine_sink
 from exporter.doctor.target import Target, targets_of
 from exporter.settings import ExporterSettings
+from tests.conftest import S3_KEYS, S3_REGION, needs_own_s3
 from tests.integration.bucket_gate import DENIED, Asked, Rule, Told, gate, policy_of_the_docs
 from tests.integration.certificate import server_context
 from tests.integration.test_buckets import unprivileged
@@ -38,9 +39,9 @@ def the_target(address: str, **variables: str) -> Target:
             "DATABASE_URL": "postgresql://nowhere/sluice",
             "CLIENT_S3_BUCKET": address,
             "METERING_S3_BUCKET": "file:///nowhere",
-            "CLIENT_S3_REGION": "eu-central-1",
-            "CLIENT_S3_ACCESS_KEY_ID": "test-key-1234",
-            "CLIENT_S3_SECRET_ACCESS_KEY": "test-secret",
+            "CLIENT_S3_REGION": S3_REGION,
+            "CLIENT_S3_ACCESS_KEY_ID": S3_KEYS["access_key_id"],
+            "CLIENT_S3_SECRET_ACCESS_KEY": S3_KEYS["secret_access_key"],
         }
         | {f"CLIENT_S3_{name}": value for name, value in variables.items()},
     )
@@ -75,7 +76,7 @@ def test_a_bucket_with_the_policy_of_the_docs_passes_every_step(
     for step in DENIALS:
         assert found[step].outcome is Outcome.PASSED
     assert "it is used again" in found["remove the probe"].seen
-    assert found["credentials"].seen.endswith("…1234")
+    assert found["credentials"].seen.endswith("…" + S3_KEYS["access_key_id"][-4:])
     assert keys_of(s3_client, s3_bucket) == [PROBE]
 
 
@@ -237,7 +238,7 @@ def test_a_bucket_in_another_region_that_says_so(s3_endpoint: str, s3_bucket: st
 
     found = through(s3_endpoint, s3_bucket, rule)
     assert failed(found) == ["region"]
-    assert found["region"].seen == "the bucket is in us-west-2, the settings say eu-central-1"
+    assert found["region"].seen == f"the bucket is in us-west-2, the settings say {S3_REGION}"
     assert found["region"].remedy == "Set CLIENT_S3_REGION=us-west-2."
 
 
@@ -367,6 +368,7 @@ def test_a_clock_that_is_a_little_off_passes(s3_endpoint: str, s3_bucket: str) -
     assert found["clock"].outcome is Outcome.PASSED
 
 
+@needs_own_s3
 def test_encryption_by_kms_is_looked_for(s3_endpoint: str, s3_bucket: str) -> None:
     asked_for = {"ENCRYPTION": "aws:kms", "KMS_KEY_ID": "1234abcd"}
     with gate(s3_endpoint, policy_of_the_docs("analytics")) as url:

@@ -58,7 +58,7 @@ fuzz: $(VENV)/.dev  ## 50,000 mutated requests
 
 readers: exporter/native/rows.so $(VENV)/.dev  ## the recipes for readers of a bucket, ClickHouse's too (installs 181 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/readers.txt
-	$(BIN)/python -m pytest tests/integration/test_recipes.py tests/integration/test_described_bucket.py
+	$(BIN)/python -m pytest tests/integration/test_recipes.py tests/integration/test_described_bucket.py tests/system/test_outside_readers.py
 
 bench: bench-collect bench-redaction bench-export  ## every benchmark, one JSON line a result
 

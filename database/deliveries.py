@@ -118,7 +118,7 @@ _BEGIN_ATTEMPT = text("""
 UPDATE deliveries SET started_at = now(), attempts = attempts + 1,
   -- A stopped sink that is tried again stays stopped, and health red, until it works.
   state = CASE state WHEN 'stopped' THEN state ELSE 'running' END
-WHERE segment_id = :segment_id AND sink = :sink
+WHERE segment_id = :segment_id AND sink = :sink AND state <> 'delivered'
 """)
 _MARK_DELIVERED = text("""
 UPDATE deliveries SET state = 'delivered', delivered_at = now(), last_error = NULL,
@@ -144,7 +144,7 @@ UPDATE deliveries SET receipt_at = now() WHERE segment_id = :segment_id AND sink
 _MARK_FAILED = text("""
 UPDATE deliveries SET state = :state, last_error = :error,
   next_attempt_at = now() + CAST(:wait AS interval)
-WHERE segment_id = :segment_id AND sink = :sink
+WHERE segment_id = :segment_id AND sink = :sink AND state <> 'delivered'
 """)
 _RESUME = text("""
 UPDATE deliveries SET state = 'pending', next_attempt_at = now()
@@ -309,26 +309,24 @@ def mark_failed(
 ) -> None:
     """Note a failure, and when to try again: in `retry_in`, or `probe_in` with an open circuit.
 
-    A stopped sink is one that somebody has to mend.
+    A stopped sink is one that somebody has to mend. What is delivered stays so: it is, where the
+    commit's answer was lost.
     """
     with connection.begin():
-        note_failure(
-            connection,
-            delivery.sink,
-            delivery.segment_id,
-            error=error,
-            is_permanent=stopped,
-            probe_in=probe_in,
-        )
-        connection.execute(
-            _MARK_FAILED,
-            _name(delivery)
-            | {
-                "state": "stopped" if stopped else "pending",
-                "error": error,
-                "wait": retry_in,
-            },
-        )
+        failed = {
+            "state": "stopped" if stopped else "pending",
+            "error": error,
+            "wait": retry_in,
+        }
+        if connection.execute(_MARK_FAILED, _name(delivery) | failed).rowcount:
+            note_failure(
+                connection,
+                delivery.sink,
+                delivery.segment_id,
+                error=error,
+                is_permanent=stopped,
+                probe_in=probe_in,
+            )
 
 
 def resume_deliveries(connection: Connection, *, interrupted: bool) -> None:

@@ -2,40 +2,31 @@
 
 A `COPY` is read from libpq, and so by ADBC, one row at a time: each is allocated, freed and copied
 into a column that grows, in memory that the kernel clears page by page. Here what the connection
-receives goes into a few buffers that are used again and again, and `native/copy.c` finds the rows
-in them: 0.57 µs of processor time a row of 900 bytes instead of 0.9, most of it the kernel's.
-
-Once the query is sent libpq takes no part any more: its socket is read as it is. An encrypted
-connection is libpq's alone; then each row's message is made again of what it gives.
+receives (`copy_source.py`) goes into a few buffers that are used again and again, and
+`native/copy.c` finds the rows in them: 0.57 µs of processor time a row of 900 bytes instead of
+0.9, most of it the kernel's.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
-import socket
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
 from itertools import cycle
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
+from exporter.copy_source import END, Source
 from exporter.native import Unreadable, load_native
 
 BUFFERS: Final = 3
-"""What was given is overwritten when as many more have been asked for, less one."""
+"""Rows stay until so many more batches have been asked for."""
 
 _HEAD: Final = 5  # of a message: what it is, and its size
 _SMALLEST_FIELD: Final = 4
 _SMALLEST_ROW: Final = _HEAD + 2
-_READY: Final = b"Z\0\0\0\5"  # and a byte more: in a transaction or not
-_END: Final = b"c\0\0\0\4" + _READY + b"I"
-_IS_ENCRYPTED: Final = """
-SELECT EXISTS (SELECT FROM pg_stat_gssapi WHERE pid = pg_backend_pid() AND encrypted)
-"""
 
 Offsets = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
@@ -51,58 +42,44 @@ class CopiedRows(NamedTuple):
     """For each field of one width, in order, an array of rows and bytes."""
 
 
-class _Source(Protocol):
-    def recv_into(self, buffer: memoryview, /) -> int: ...
-
-
-@contextmanager
-def copy_rows(
-    connection: psycopg.Connection,
-    query: str,
-    widths: Sequence[int | None],
-    *,
-    buffer_bytes: int,
-) -> Iterator[Iterator[CopiedRows]]:
-    """Send a query, and give its rows as they come, about `buffer_bytes` of them at a time.
+def read_rows(
+    source: Source, widths: Sequence[int | None], *, buffer_bytes: int
+) -> Generator[CopiedRows, None, None]:
+    """The rows of a `COPY (…) TO STDOUT (FORMAT binary)`, about `buffer_bytes` of them at a time.
 
     `widths` are those of the fields in bytes; one at most is None, of any width. No field is null.
-    Raises Unreadable for other fields, and what PostgreSQL answers with as a psycopg.Error. The
-    connection is of no use afterwards, but to be closed.
+    Raises Unreadable for other fields, and what PostgreSQL answers with as a psycopg.Error.
     """
-    copy = f"COPY ({query}) TO STDOUT (FORMAT binary)"
-    with closing(_open_source(connection, copy)) as source:
-        yield _rows(source, widths, buffer_bytes)
-
-
-def _rows(
-    source: _Source, widths: Sequence[int | None], buffer_bytes: int
-) -> Generator[CopiedRows, None, None]:
+    buffers = cycle([_Buffer(widths) for _ in range(BUFFERS)])
+    buffer = next(buffers)
     rest, wanted = b"", 0
-    for buffer in cycle([_Buffer(widths) for _ in range(BUFFERS)]):
-        held = len(rest)
-        view = buffer.hold(rest, max(buffer_bytes, wanted, held + _HEAD))
-        size = _receive(source, view, held)
-        rows, reach, wanted = buffer.read(size)
-        rest = bytes(view[reach:size])
-        if rows:
-            yield buffer.rows(rows)
-        if 0 < wanted <= len(rest):  # a message that ends it is there: nothing may come any more
+    while True:
+        view = buffer.hold(rest, max(buffer_bytes, wanted, len(rest) + _HEAD))
+        size = _receive(source, buffer, view, len(rest))
+        is_lost = size == len(rest)
+        is_over = buffer.read(size)
+        rest, wanted = bytes(view[buffer.reach : size]), buffer.wanted
+        if buffer.count:
+            yield buffer.rows()
+            buffer = next(buffers)  # not before: what was given last may still be in use
+        if is_over:
             if rest[:1] == b"E":
                 raise _error_of(rest[_HEAD:wanted])
             return
-        if size == held:
+        if is_lost:
             raise psycopg.OperationalError("the connection is lost")
 
 
-def _receive(source: _Source, view: memoryview, size: int) -> int:
-    """Receive until a buffer is full, or nothing more will come; how much it holds then.
-
-    A row that ends as the last message does makes it stop too early, which costs nothing.
-    """
+def _receive(source: Source, buffer: _Buffer, view: memoryview, size: int) -> int:
+    """Receive until a buffer is full, or nothing more will come; how much it holds then."""
     while size < len(view):
-        received = source.recv_into(view[size:])
+        received = source.receive(view[size:])
         size += received
-        if not received or bytes(view[max(size - len(_READY) - 1, 0) : size - 1]) == _READY:
+        if not received:
+            break
+        # A row may look like it: only where a message begins is it the end.
+        looks_over = bytes(view[max(size - len(END) - 1, 0) : size - 1]) == END
+        if looks_over and buffer.read(size):
             break
     return size
 
@@ -114,6 +91,7 @@ class _Buffer:
         self._field_bytes = [width or 0 for width in widths]
         self._widths = np.array([-1 if width is None else width for width in widths], np.int32)
         self._reach = (ctypes.c_int64 * 2)()
+        self.count = 0
         self._allocate(0)
 
     def _allocate(self, size: int) -> None:
@@ -132,26 +110,44 @@ class _Buffer:
             self._ends.ctypes.data,
         )
 
+    @property
+    def reach(self) -> int:
+        """Where the rows end."""
+        return self._reach[0]
+
+    @property
+    def wanted(self) -> int:
+        """Bytes of the message there; 0 while that is not known."""
+        return self._reach[1]
+
     def hold(self, rest: bytes, size: int) -> memoryview:
         """Room for so many bytes, which begin with those."""
         if len(self._data) != size:
             self._allocate(size)
+        self.count = 0
+        self._reach[0] = self._reach[1] = 0
         view = self._data.data
         view[: len(rest)] = rest
         return view
 
-    def read(self, size: int) -> tuple[int, int, int]:
-        """How many rows there are, where they end, and the size of the message there."""
-        rows = load_native().read_messages(
-            self._data.ctypes.data, size, self._most, ctypes.addressof(self._target), self._reach
+    def read(self, size: int) -> bool:
+        """Find the rows in what is there, going on behind those found; whether it is the end."""
+        count = load_native().read_messages(
+            self._data.ctypes.data,
+            size,
+            self._most,
+            ctypes.addressof(self._target),
+            self.count,
+            self._reach,
         )
-        if rows < 0:
+        if count < 0:
             raise Unreadable("rows of other fields than were asked for")
-        return rows, self._reach[0], self._reach[1]
+        self.count = count
+        return 0 < self.wanted <= size - self.reach
 
-    def rows(self, count: int) -> CopiedRows:
-        fixed = [out[:count] for out in self._fixed if out.shape[1]]
-        return CopiedRows(self._data, self._begins[:count], self._ends[:count], fixed)
+    def rows(self) -> CopiedRows:
+        fixed = [out[: self.count] for out in self._fixed if out.shape[1]]
+        return CopiedRows(self._data, self._begins[: self.count], self._ends[: self.count], fixed)
 
 
 class _Target(ctypes.Structure):
@@ -164,45 +160,6 @@ class _Target(ctypes.Structure):
         ("begins", ctypes.c_void_p),
         ("ends", ctypes.c_void_p),
     )
-
-
-def _open_source(connection: psycopg.Connection, copy: str) -> Any:
-    pgconn = connection.pgconn
-    (is_encrypted,) = connection.execute(_IS_ENCRYPTED).fetchone() or (True,)
-    if is_encrypted or pgconn.ssl_in_use:
-        return _Messages(connection, copy)
-    pgconn.send_query(copy.encode())
-    while pgconn.flush():
-        pass  # a query of a few hundred bytes: the socket has room for it
-    source = socket.socket(fileno=os.dup(pgconn.socket))
-    source.setblocking(True)
-    return source
-
-
-class _Messages:
-    """The messages of a COPY, made again of what libpq gives."""
-
-    def __init__(self, connection: psycopg.Connection, copy: str) -> None:
-        self._messages = self._make(connection, copy)
-        self._waiting = memoryview(b"")
-
-    def recv_into(self, buffer: memoryview, /) -> int:
-        if not self._waiting:
-            self._waiting = memoryview(next(self._messages, b""))
-        taken = min(len(self._waiting), len(buffer))
-        buffer[:taken] = self._waiting[:taken]
-        self._waiting = self._waiting[taken:]
-        return taken
-
-    def close(self) -> None:
-        self._messages.close()
-
-    @staticmethod
-    def _make(connection: psycopg.Connection, copy: str) -> Generator[bytes, None, None]:
-        with connection.cursor().copy(copy) as rows:
-            for row in rows:
-                yield b"d" + (4 + len(row)).to_bytes(4, "big") + bytes(row)
-        yield _END
 
 
 def _error_of(content: bytes) -> psycopg.Error:

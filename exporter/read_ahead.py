@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -15,11 +15,14 @@ _END: Final = object()
 
 
 @contextmanager
-def read_ahead(items: Iterable[Item], *, depth: int = 1) -> Iterator[Iterator[Item]]:
+def read_ahead(
+    items: Iterable[Item], *, depth: int = 1, stop: Callable[[], None] = lambda: None
+) -> Iterator[Iterator[Item]]:
     """The same items in the same order, `depth` of them made before they are asked for.
 
-    What making them raises is raised where they are asked for. Left early, it waits until the
-    thread has made the item it is at: nothing of `items` is in use afterwards.
+    What making them raises is raised where they are asked for. Left early, it calls `stop`, which
+    may make the item that is being made fail, and waits for it: nothing of `items` is in use
+    afterwards.
     """
     made: Queue[object] = Queue(depth)
     left = Event()
@@ -50,7 +53,7 @@ def read_ahead(items: Iterable[Item], *, depth: int = 1) -> Iterator[Iterator[It
             yield held.pop()  # type: ignore[misc]  # and not held by the frame of this generator
             held.append(made.get())
         if failures:
-            raise failures[0]
+            raise failures.pop()  # or it would hold itself, and with it all that was being made
 
     thread = Thread(target=make, name="read ahead", daemon=True)
     thread.start()
@@ -58,6 +61,8 @@ def read_ahead(items: Iterable[Item], *, depth: int = 1) -> Iterator[Iterator[It
         yield take()
     finally:
         left.set()
+        if thread.is_alive():
+            stop()
         while thread.is_alive():
             try:
                 made.get_nowait()

@@ -27,7 +27,8 @@ from adbc_driver_manager import AdbcConnection, AdbcStatement
 from core.event import COLUMNS, SCHEMA_VERSION, Column, ColumnType
 from database.tables import segment_table
 from exporter.arrow_schema import IDENTITIES_SCHEMA, ROW_SCHEMA
-from exporter.copy_rows import BUFFERS, CopiedRows, copy_rows
+from exporter.copy_rows import BUFFERS, CopiedRows, read_rows
+from exporter.copy_source import open_source
 from exporter.dedup import NO_MARKS, Marks, drop_duplicates, rows_to_keep
 from exporter.jsonb import DocumentReader, Documents
 from exporter.native import Unreadable, is_compiled
@@ -151,7 +152,7 @@ def _can_read_documents(database_url: str) -> bool:
             " PostgreSQL picks the columns, slowly"
         )
         return False
-    with psycopg.connect(database_url) as connection:
+    with _connect_psycopg(database_url) as connection:
         (has_cast,) = connection.execute(_HAS_CAST).fetchone() or (False,)
         return has_cast and connection.execute(_PROBE).fetchone() == (_PROBE_LAYOUT,)
 
@@ -182,7 +183,7 @@ def _read_documents(
 def _instants(sent: npt.NDArray[np.uint8]) -> pa.Array:
     """`timestamptz` as it is sent: microseconds since 2000, most significant byte first."""
     since_2000 = sent.view(">i8").ravel().astype(np.int64)
-    if not (np.abs(since_2000) < _NO_INSTANT).all():
+    if not ((since_2000 > -_NO_INSTANT) & (since_2000 < _NO_INSTANT)).all():
         raise Unreadable("a time without end")
     return pa.array(since_2000 + _YEAR_2000, pa.timestamp("us", tz="UTC"))
 
@@ -242,14 +243,21 @@ def _copy(
     Documents are read where rows are used: in the other thread they would have to change the
     processor's cache once more.
     """
-    with closing(psycopg.connect(database_url, autocommit=True)) as connection:
+    copy = f"COPY ({query}) TO STDOUT (FORMAT binary)"
+    with closing(_connect_psycopg(database_url)) as connection:
         for statement in _SCAN_SETTINGS:
             connection.execute(statement)
-        with (
-            copy_rows(connection, query, widths, buffer_bytes=_BATCH_BYTES) as copied,
-            read_ahead(copied, depth=BUFFERS - 2) as waiting,  # one is filled, one in use
-        ):
-            yield waiting
+        with closing(open_source(connection, copy)) as source:
+            rows = read_rows(source, widths, buffer_bytes=_BATCH_BYTES)
+            # One buffer is filled, one waits, and one is in use.
+            with read_ahead(rows, depth=BUFFERS - 2, stop=source.stop) as waiting:
+                yield waiting
+
+
+def _connect_psycopg(database_url: str) -> psycopg.Connection:
+    return psycopg.connect(
+        database_url, autocommit=True, connect_timeout=10, application_name="sluice exporter"
+    )
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 LIBRARY: Final = Path(__file__).with_name("rows.so")
-_INTERFACE: Final = 2  # `native_interface` in the compiled part
+_INTERFACE: Final = 3  # `native_interface` in the compiled part
 _FUNCTIONS: Final = (
     ("find_values", ctypes.c_int, "pppnppipp"),
     ("read_columns", None, "ppnpn"),
-    ("read_messages", ctypes.c_int64, "pnnpp"),
+    ("read_messages", ctypes.c_int64, "pnnpnp"),
 )
 _KINDS: Final = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "i": ctypes.c_int32}
 
@@ -36,7 +36,7 @@ def load_native() -> ctypes.CDLL:
     if interface != _INTERFACE:
         raise OSError(f"{LIBRARY} was compiled from another release: `make {LIBRARY}` again")
     for name, result, arguments in _FUNCTIONS:
-        function = getattr(library, name)
+        function = getattr(library, name)  # which the interface's number stands for
         function.restype = result
         function.argtypes = [_KINDS[letter] for letter in arguments]
     return library

@@ -12,6 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#define HEAD 5
+#define LONGEST (1 << 30) /* PostgreSQL makes none that is longer */
+
 enum { UNREADABLE = -1 };
 
 static const char SIGNATURE[] = "PGCOPY\n\377\r\n"; /* and a zero */
@@ -78,28 +81,29 @@ static int read_row(struct span content, const uint8_t *data, const struct targe
     return content.at == content.end ? 0 : UNREADABLE;
 }
 
-/* Reads messages up to the first that is not there as a whole, that says of an error or that the
-   server is ready ('E', 'Z'), or behind `most` rows. How many rows there are, or UNREADABLE;
-   `reach` is told where reading ended, and how many bytes the next message has there, as far as
-   that is known. `size` is below 2 GiB. */
+/* Reads on from reach[0], with `rows` read before, up to the first message that is not there as a
+   whole, that says of an error or that the server is ready ('E', 'Z'), or behind `most` rows. How
+   many rows there are, or UNREADABLE; reach[0] is where reading ended, reach[1] how many bytes the
+   message there has, or 0 where that is not known. */
 int64_t read_messages(const uint8_t *data, int64_t size, int64_t most, const struct target *target,
-                      int64_t *reach)
+                      int64_t rows, int64_t *reach)
 {
-    int64_t at = 0, rows = 0, wanted = 0;
-    while (rows < most && size - at >= 5) {
+    int64_t at = reach[0], wanted = 0;
+    while (rows < most && size - at >= HEAD) {
         uint8_t kind = data[at];
         wanted = 1 + (int64_t)big_word(data + at + 1);
-        if (wanted < 5)
+        if (wanted < HEAD || wanted > LONGEST)
             return UNREADABLE;
         if (wanted > size - at || kind == 'E' || kind == 'Z')
             break;
-        struct span content = {data + at + 5, data + at + wanted};
+        struct span content = {data + at + HEAD, data + at + wanted};
         if (kind == 'd') {
             if (skip_header(&content))
                 return UNREADABLE;
             if (!is_trailer(content) && read_row(content, data, target, rows++))
                 return UNREADABLE;
-        }
+        } else if (!strchr("HcCNSA", kind))
+            return UNREADABLE;
         at += wanted;
         wanted = 0;
     }

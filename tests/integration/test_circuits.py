@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from database.deliveries import PendingDelivery
+from database.segments import mark_exported
+from exporter import delivery
 from exporter.sinks.sink import Bucket, SinkRefused, SinkUnavailable
 from tests.conftest import an_event
 from tests.integration.building import Exporting, query, serving, write_now
@@ -395,3 +398,24 @@ async def test_the_delivery_under_way_is_shown(moody: tuple[Exporting, Moody]) -
     assert shown[1]["estimated_seconds_left"] > 0
     assert after["sinks"][0]["current_run"] is None
     assert 0 < after["disk"]["free_bytes"] < after["disk"]["total_bytes"]
+
+
+def test_a_commit_whose_answer_was_lost_is_no_failure(
+    database_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporting = Exporting(database_url, engine, tmp_path / "buckets")
+    commit = delivery.mark_delivered
+
+    def lose_the_answer(connection: Connection, pending: PendingDelivery, **named: Any) -> None:
+        commit(connection, pending, **named)
+        with engine.connect() as other:  # the job of the other sink does so each second
+            mark_exported(other)
+        raise ConnectionError("the answer to COMMIT was lost")
+
+    monkeypatch.setattr(delivery, "mark_delivered", lose_the_answer)
+    for _ in range(2):
+        write_now(database_url, an_event())
+        exporting.run()
+    states = "SELECT DISTINCT d.state, s.state FROM deliveries d JOIN segments s USING (segment_id)"
+    assert query(database_url, states) == [("delivered", "exported")]
+    assert query(database_url, "SELECT count(*) FROM deliveries") == [(4,)]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import exporter.copy_rows as module
-from exporter.copy_rows import CopiedRows, copy_rows
+from exporter.copy_rows import BUFFERS, CopiedRows, read_rows
+from exporter.copy_source import Source, _LibpqSource, open_source
 from exporter.native import Unreadable, is_compiled
+from exporter.read_ahead import read_ahead
 
 if not is_compiled():
     pytest.skip("no C compiler here: ADBC reads the rows", allow_module_level=True)
@@ -43,32 +44,31 @@ def read(
     widths: tuple[int | None, ...] = (None, 8),
     *,
     buffer_bytes: int = 4_096,
+    open_source: Callable[[psycopg.Connection, str], Source] = open_source,
 ) -> list[tuple[bytes, ...]]:
     """Every row: the field of any width, then the others."""
     found: list[tuple[bytes, ...]] = []
-    with copy_rows(connection, query, widths, buffer_bytes=buffer_bytes) as batches:
-        for rows in batches:
+    with closing(open_source(connection, copy(query))) as source:
+        for rows in read_rows(source, widths, buffer_bytes=buffer_bytes):
             fixed = [[bytes(field) for field in column] for column in rows.fixed]
             found += zip(texts_of(rows), *fixed, strict=True)
     return found
 
 
-def through_libpq(connection: psycopg.Connection, copy: str) -> Any:
-    return module._Messages(connection, copy)
+def copy(query: str) -> str:
+    return f"COPY ({query}) TO STDOUT (FORMAT binary)"
 
 
 @pytest.mark.parametrize("buffer_bytes", [1, 100, 4_096, 1 << 20])
-@pytest.mark.parametrize("source", [module._open_source, through_libpq])
+@pytest.mark.parametrize("source", [open_source, _LibpqSource])
 def test_rows_are_those_that_a_cursor_reads(
     connection: psycopg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
-    source: Callable[..., Any],
+    source: Callable[[psycopg.Connection, str], Source],
     buffer_bytes: int,
 ) -> None:
     cursor = connection.execute(f"SELECT t.c, timestamptz_send(t.at) FROM ({ROWS}) AS t (c, at)")
     expected = cursor.fetchall()
-    monkeypatch.setattr(module, "_open_source", source)
-    assert read(connection, buffer_bytes=buffer_bytes) == expected
+    assert read(connection, buffer_bytes=buffer_bytes, open_source=source) == expected
 
 
 def test_a_query_without_rows_has_none(connection: psycopg.Connection) -> None:
@@ -109,7 +109,8 @@ def test_a_connection_that_is_ended_in_the_middle_is_told(
     connection: psycopg.Connection, read_database_url: str
 ) -> None:
     pid = connection.info.backend_pid
-    with copy_rows(connection, ENDLESS, (None, 8), buffer_bytes=4_096) as batches:
+    with closing(open_source(connection, copy(ENDLESS))) as source:
+        batches = read_rows(source, (None, 8), buffer_bytes=4_096)
         next(batches)
         with psycopg.connect(read_database_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -117,17 +118,19 @@ def test_a_connection_that_is_ended_in_the_middle_is_told(
             list(batches)
 
 
-def test_one_may_leave_early_and_postgresql_ends_the_query(
-    connection: psycopg.Connection, read_database_url: str
+@pytest.mark.parametrize("open_one", [open_source, _LibpqSource])
+@pytest.mark.parametrize("query", [ENDLESS, f"{ENDLESS}, pg_sleep(3600)"])
+def test_one_may_leave_early_and_nobody_waits_for_postgresql(
+    connection: psycopg.Connection,
+    open_one: Callable[[psycopg.Connection, str], Source],
+    query: str,
 ) -> None:
-    pid = connection.info.backend_pid
-    with copy_rows(connection, ENDLESS, (None, 8), buffer_bytes=4_096) as batches:
-        next(batches)
-    connection.close()
-    with psycopg.connect(read_database_url, autocommit=True) as other:
-        is_there = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)"
-        while other.execute(is_there, (pid,)).fetchone() == (True,):
+    begun = time.monotonic()
+    with closing(open_one(connection, copy(query))) as source:
+        rows = read_rows(source, (None, 8), buffer_bytes=1 << 20)
+        with read_ahead(rows, stop=source.stop):
             pass
+    assert time.monotonic() - begun < 60  # it would have been an hour
 
 
 class InPieces:
@@ -136,10 +139,14 @@ class InPieces:
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         self._data, self._sizes = data, sizes * len(data)
 
-    def recv_into(self, buffer: memoryview, /) -> int:
+    def receive(self, buffer: memoryview) -> int:
         size = min(self._sizes.pop() if self._sizes else 0, len(buffer), len(self._data))
         buffer[:size], self._data = self._data[:size], self._data[size:]
         return size
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def message(kind: bytes, content: bytes) -> bytes:
@@ -174,12 +181,12 @@ def test_messages_come_in_any_pieces(
     end = [message(b"d", b"\xff\xff"), message(b"c", b""), message(b"C", b"COPY 1\0"), READY]
     notice = [message(b"N", b"Mnote\0\0")]
     data = b"".join([message(b"H", b"\1\0\1\0\1"), *rows[:3], *notice, *rows[3:], *end])
-    found = [
-        text
-        for batch in module._rows(InPieces(data, sizes), (None,), buffer_bytes)
-        for text in texts_of(batch)
-    ]
-    assert found == contents
+    given: list[tuple[CopiedRows, list[bytes]]] = []
+    for batch in read_rows(InPieces(data, sizes), (None,), buffer_bytes=buffer_bytes):
+        given.append((batch, texts_of(batch)))
+        for earlier, texts in given[-BUFFERS:]:  # which may still be in use
+            assert texts_of(earlier) == texts
+    assert [text for _, texts in given for text in texts] == contents
 
 
 @settings(deadline=None)
@@ -192,5 +199,5 @@ def test_messages_come_in_any_pieces(
 )
 def test_bytes_that_are_no_messages_end_in_an_error(pieces: list[bytes]) -> None:
     with pytest.raises((Unreadable, psycopg.Error)):
-        for _ in module._rows(InPieces(b"".join(pieces), [7]), (None, 8), 100):
+        for _ in read_rows(InPieces(b"".join(pieces), [7]), (None, 8), buffer_bytes=100):
             pass

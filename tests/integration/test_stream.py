@@ -275,3 +275,16 @@ def test_duplicates_are_left_out_wherever_they_stand(
 def test_every_column_that_is_stored_is_read() -> None:
     stored = {c.name for c in COLUMNS if c.payload_name} | stream._TABLE_COLUMNS
     assert {*stream._DOCUMENT_FIELDS, *stream._BESIDE_DOCUMENTS} == stored
+
+
+@pytest.mark.parametrize("instant", ["infinity", "-infinity"])
+def test_a_time_without_end_is_refused(database_url: str, instant: str) -> None:
+    write_now(database_url, an_event())
+    query(database_url, f"UPDATE events_log SET occurred_at = '{instant}'")
+    with (
+        stream._copy(
+            database_url, f"{stream._STORED_ROWS} FROM events_log_1", (None, 8, 8)
+        ) as rows,
+        pytest.raises(Unreadable, match="without end"),
+    ):
+        list(stream._read_stored(rows, NO_MARKS))

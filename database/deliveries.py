@@ -141,6 +141,7 @@ ORDER BY d.segment_id LIMIT 1
 _MARK_RECEIPT = text("""
 UPDATE deliveries SET receipt_at = now() WHERE segment_id = :segment_id AND sink = :sink
 """)
+_LOCK_SINK = text("SELECT FROM sinks WHERE sink = :sink FOR NO KEY UPDATE")
 _MARK_FAILED = text("""
 UPDATE deliveries SET state = :state, last_error = :error,
   next_attempt_at = now() + CAST(:wait AS interval)
@@ -313,6 +314,7 @@ def mark_failed(
     commit's answer was lost.
     """
     with connection.begin():
+        connection.execute(_LOCK_SINK, {"sink": delivery.sink})  # before its delivery, as others do
         failed = {
             "state": "stopped" if stopped else "pending",
             "error": error,

@@ -20,8 +20,8 @@ def read_ahead(
 ) -> Iterator[Iterator[Item]]:
     """The same items in the same order, `depth` of them made before they are asked for.
 
-    What making them raises is raised where they are asked for. Left early, it calls `stop`, which
-    may make the item that is being made fail, and waits for it: nothing of `items` is in use
+    What making them raises is raised where they are asked for. Left early, it calls `stop` until
+    the item that is being made is there, or has failed for it: nothing of `items` is in use
     afterwards.
     """
     made: Queue[object] = Queue(depth)
@@ -61,9 +61,8 @@ def read_ahead(
         yield take()
     finally:
         left.set()
-        if thread.is_alive():
-            stop()
         while thread.is_alive():
+            stop()
             try:
                 made.get_nowait()
             except Empty:

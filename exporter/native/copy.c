@@ -102,7 +102,7 @@ int64_t read_messages(const uint8_t *data, int64_t size, int64_t most, const str
                 return UNREADABLE;
             if (!is_trailer(content) && read_row(content, data, target, rows++))
                 return UNREADABLE;
-        } else if (!strchr("HcCNSA", kind))
+        } else if (!kind || !strchr("HcCNSA", kind))
             return UNREADABLE;
         at += wanted;
         wanted = 0;

@@ -6,16 +6,16 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
-from database.deliveries import PendingDelivery
+from database.deliveries import PendingDelivery, mark_delivered, mark_failed
 from database.segments import mark_exported
-from exporter import delivery
 from exporter.sinks.sink import Bucket, SinkRefused, SinkUnavailable
 from tests.conftest import an_event
 from tests.integration.building import Exporting, query, serving, write_now
@@ -404,18 +404,48 @@ def test_a_commit_whose_answer_was_lost_is_no_failure(
     database_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exporting = Exporting(database_url, engine, tmp_path / "buckets")
-    commit = delivery.mark_delivered
 
     def lose_the_answer(connection: Connection, pending: PendingDelivery, **named: Any) -> None:
-        commit(connection, pending, **named)
+        mark_delivered(connection, pending, **named)
         with engine.connect() as other:  # the job of the other sink does so each second
             mark_exported(other)
         raise ConnectionError("the answer to COMMIT was lost")
 
-    monkeypatch.setattr(delivery, "mark_delivered", lose_the_answer)
+    monkeypatch.setattr("exporter.delivery.mark_delivered", lose_the_answer)
     for _ in range(2):
         write_now(database_url, an_event())
         exporting.run()
     states = "SELECT DISTINCT d.state, s.state FROM deliveries d JOIN segments s USING (segment_id)"
     assert query(database_url, states) == [("delivered", "exported")]
     assert query(database_url, "SELECT count(*) FROM deliveries") == [(4,)]
+
+
+def test_a_failure_and_a_resume_at_once_wait_for_each_other(
+    moody: tuple[Exporting, Moody], engine: Engine
+) -> None:
+    exporting, bucket = moody
+    bucket.error = SinkRefused("AccessDenied. Grant it.")
+    segment_id = exporting.run().segment_id
+    now = datetime.now(UTC)
+    failed = PendingDelivery(segment_id, "client", now, now, 1, None)
+
+    def fail() -> None:
+        with engine.connect() as connection:
+            mark_failed(
+                connection,
+                failed,
+                error="no",
+                retry_in=timedelta(seconds=1),
+                probe_in=timedelta(seconds=1),
+                stopped=True,
+            )
+
+    with engine.connect() as resuming, ThreadPoolExecutor(1) as other:
+        with resuming.begin():
+            resuming.execute(text("UPDATE sinks SET probe_at = now() WHERE sink = 'client'"))
+            failing = other.submit(fail)
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while query(exporting.database_url, waits) == [(0,)]:
+                assert not failing.done()
+            resuming.execute(text("UPDATE deliveries SET next_attempt_at = now()"))
+        failing.result()

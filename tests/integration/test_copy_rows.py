@@ -166,6 +166,13 @@ CONTENT = st.sampled_from([READY, message(b"E", b"Mno\0\0"), b"", b"\xff\xff"]) 
 )
 
 
+@pytest.mark.parametrize("kind", [b"\0", b"D", b"G", b"t"])
+def test_a_message_of_another_kind_is_refused(kind: bytes) -> None:
+    data = message(b"H", b"\1\0\1\0\1") + message(kind, b"") + message(b"c", b"") + READY
+    with pytest.raises(Unreadable):
+        list(read_rows(InPieces(data, [9]), (None,), buffer_bytes=64))
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(CONTENT, max_size=20),

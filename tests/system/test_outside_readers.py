@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import polars as pl
 import pytest
 
 from tests.system.load import Load
-from tests.system.running_stack import RunningStack
+from tests.system.running_stack import RunningStack, wait_until
 
 Read = Callable[[Path], list[str]]
 
@@ -81,7 +80,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     stack.start()
     load = Load(stack)
     load.start()
-    time.sleep(5)  # of load, over a few windows
+    wait_until(
+        lambda: stack.get("/export/status")["sinks"][0]["exported"] > 500,
+        seconds=60,
+        what="a window to be delivered while the next fills",
+    )
     load.finish()
     again = [{"eventId": i, "eventType": "click"} for i in sorted(load.told)[:20]]
     stack.post("/collect", {"eventType": "batch", "siteId": "shop.example", "events": again})

@@ -9,6 +9,7 @@ import sys
 import uvicorn
 
 from api.app import Application, create_app
+from api.collector.recent_ids import share_recent_ids
 from api.http_protocol import PromptHttpProtocol
 from api.settings import ApiSettings
 from api.workers import Workers, bind, cores
@@ -60,6 +61,7 @@ def main() -> None:
         if config.workers == 1:
             uvicorn.Server(config).run([bind(config)])
             return
+        share_recent_ids()
         workers = Workers(config)
     except OSError as exc:
         sys.exit(f"Cannot listen on {settings.api_host}:{settings.api_port}: {exc.strerror}.")

@@ -41,6 +41,7 @@ from api.collector.letter_quota import LetterQuota
 from api.collector.letter_replay import LetterReplay
 from api.collector.plan_in_force import PlanInForce
 from api.collector.policy_of import policy_of, recording_redactor_of
+from api.collector.recent_ids import RecentIds
 from api.collector.recording_endpoint import (
     MAX_BODY_BYTES,
     MAX_DECOMPRESSED_BYTES,
@@ -114,6 +115,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> Application:
         commit_timeout_seconds=commit_timeout,
         rule_book=rule_book,
         spool=spool,
+        recent_ids=RecentIds.of_stack(),
     )
     loop_watch = LoopWatch()
     replay = None

@@ -78,6 +78,11 @@ def _text(value: str) -> bytes:
     return _LENGTH.pack(len(encoded)) + encoded
 
 
+def event_id_of(row: bytes) -> bytes:
+    """The first field of an encoded row: the UUID's 16 bytes."""
+    return row[4:20]
+
+
 def encode_row_head(segment_id: int, received_us: int) -> bytes:
     """What stands before each row: the part that is known only under the fence."""
     return _ROW_HEAD.pack(_ROW_FIELDS, 8, segment_id, 8, received_us - _EPOCH_2000_US)

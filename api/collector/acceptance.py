@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import compress
 from pathlib import Path
 from traceback import extract_tb
 from typing import Final
@@ -23,6 +24,7 @@ from api.collector.dialects.dialect import DecodedBody, status_of
 from api.collector.geo import Place, nowhere
 from api.collector.identity import DEFAULT_IDENTITY_EVENTS, links_of, parse_identity_events
 from api.collector.plan_in_force import PlanInForce
+from api.collector.recent_ids import RecentIds
 from api.collector.redaction import Redactor
 from api.collector.rules import SITES_NOT_LEARNT, Rules
 from api.collector.sender import IpMode
@@ -56,7 +58,7 @@ from database.intake_batch import (
     LedgerKey,
     NewSite,
 )
-from database.row import encode_row
+from database.row import encode_row, event_id_of
 
 Step = Callable[[Draft], Refused | None]
 
@@ -340,8 +342,17 @@ def refuse_request(refused: Refused, *, site_id: str, events: int = 1) -> Accept
     )
 
 
-def intake_of(acceptances: Iterable[Acceptance], sites: SiteRules = SITES_NOT_LEARNT) -> Intake:
-    """What one transaction writes for some requests."""
+def intake_of(
+    acceptances: Iterable[Acceptance],
+    sites: SiteRules = SITES_NOT_LEARNT,
+    *,
+    stored: RecentIds | None = None,
+) -> Intake:
+    """What one transaction writes for some requests.
+
+    Of an event whose id is known to be `stored` no row: it is counted as accepted, and as a
+    duplicate.
+    """
     intake = Intake(rows=[], counts={}, letters=[], sites=[], links=[])
     accepted = list[AcceptedEvent]()
     for acceptance in acceptances:
@@ -351,9 +362,21 @@ def intake_of(acceptances: Iterable[Acceptance], sites: SiteRules = SITES_NOT_LE
         intake.links += acceptance.links
         if acceptance.refused:
             _count_refused(acceptance, intake, sites)
-    intake.rows = [event.row for event in accepted]
     _count_accepted(accepted, intake)
+    if stored is not None:
+        accepted = _leave_out_repeats(accepted, intake, stored)
+    intake.rows = [event.row for event in accepted]
     return intake
+
+
+def _leave_out_repeats(
+    accepted: Sequence[AcceptedEvent], intake: Intake, stored: RecentIds
+) -> list[AcceptedEvent]:
+    """Those that are not known to be stored; the others are counted."""
+    known = stored.know([event_id_of(event.row) for event in accepted])
+    for event in compress(accepted, known):
+        intake.add(LedgerKey(event.site_id, event.event_type, "duplicate"), LedgerCount(1, 0))
+    return [event for event, is_known in zip(accepted, known, strict=True) if not is_known]
 
 
 def _count_accepted(accepted: Sequence[AcceptedEvent], intake: Intake) -> None:

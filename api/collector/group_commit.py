@@ -5,7 +5,8 @@ Order of effects, and what a crash after each leaves behind:
 1. A request's rows wait in memory, unacknowledged. (Gone: nobody was promised anything.)
 2. One transaction writes the rows and counts of every waiting request. (Written, and not told:
    the sender repeats it, the exporter drops the repeat by its ids.)
-3. Only after its commit is any of them answered.
+3. Only after its commit are its ids remembered, so that a repeat that comes soon takes no row
+   (`recent_ids.py`), and is any of them answered. (Not remembered: a repeat takes a row.)
 
 A transaction in which PostgreSQL refuses a row is split in half, and again, until the event that
 it refuses stands alone. One whose events were judged by rules that have changed meanwhile is
@@ -42,6 +43,7 @@ from api.collector.deadline import in_time
 from api.collector.judge_again import is_much, settle
 from api.collector.poison import find_poison
 from api.collector.probe import until_writable
+from api.collector.recent_ids import RecentIds
 from api.collector.rules import RuleBook
 from api.collector.spool import InDoubt, Spool, SpoolEntry
 from api.collector.waiting import Done, QueueFull, Waiting, WaitingQueue, answer
@@ -50,6 +52,7 @@ from database.intake import Committed, StaleRules
 from database.intake_batch import Intake
 from database.intake_rules import StoredRules
 from database.letter import MAX_LETTERS, letter_of_row
+from database.row import event_id_of
 
 __all__ = ["BufferUnavailable", "Failing", "GroupCommit", "QueueFull"]
 
@@ -122,12 +125,15 @@ class GroupCommit:
         commit_timeout_seconds: float,
         rule_book: RuleBook | None = None,
         spool: AsyncSpool | None = None,
+        recent_ids: RecentIds | None = None,
     ) -> None:
-        """Without a rule book what was accepted is written, whatever the rules are by then."""
+        """Without a rule book what was accepted is written, whatever the rules are by then; without
+        recent ids every repeat is."""
         self._connect = connect
         self._rule_book = rule_book
         self._commit_timeout_seconds = commit_timeout_seconds
         self._spool = spool
+        self._recent_ids = recent_ids
         self._waiting = WaitingQueue(max_bytes=max_queue_bytes, max_group_bytes=max_commit_bytes)
         self._work = asyncio.Event()
         self._wanted = 1
@@ -275,6 +281,8 @@ class GroupCommit:
             group = [*group, *self._waiting.take_all()]
         log.warning("group commit failed", extra={"requests": len(group), "error": brief(exc)})
         in_doubt, self._in_doubt = self._in_doubt, None
+        if self._recent_ids is not None:
+            self._recent_ids.forget()
         await self._disconnect()
         self._note_failure(exc)
         if self._spool is None:
@@ -298,6 +306,7 @@ class GroupCommit:
             self._refuse(everybody, exc)
         else:
             self.refusing = None
+            self._remember(*intakes)
             answer(everybody)
 
     def _refuse(self, group: list[Waiting], exc: Exception) -> None:
@@ -355,19 +364,25 @@ class GroupCommit:
         else:
             raise StaleRules
         self._note_success()
+        self._remember(intake)
         if group:
             log.info("Bulk inserted %d events", len(intake.rows), extra={"requests": len(group)})
 
     async def _judged(self, group: list[Acceptance]) -> tuple[Intake, int | None]:
         """What is to be written by the newest rules that are known, and their version."""
         if self._rule_book is None:
-            return intake_of(group), None
+            return intake_of(group, stored=self._recent_ids), None
         rules = self._rule_book.rules
         if is_much(group, rules):
             await asyncio.to_thread(settle, group, rules)
         else:
             settle(group, rules)
-        return intake_of(group, rules.sites), rules.version
+        return intake_of(group, rules.sites, stored=self._recent_ids), rules.version
+
+    def _remember(self, *intakes: Intake) -> None:
+        """Their rows are durable."""
+        if self._recent_ids is not None:
+            self._recent_ids.add(event_id_of(row) for intake in intakes for row in intake.rows)
 
     async def _learn_rules(self, connection: Connection) -> None:
         if self._rule_book is not None:

@@ -1,0 +1,72 @@
+"""The ids that were made durable lately: what is sent again soon after is not stored again.
+
+A page that is left cannot learn that its last batch has arrived, so the next page sends it once
+more; nor can a sender whose answer was lost. The exporter drops such repeats by their ids, always;
+those that this knows never take room in the buffer in the first place.
+
+An id gets in once its row is durable, so leaving a row out for it loses nothing; an id that is
+forgotten costs a row, no more. Each has one place, by its checksum, where the next that belongs
+there replaces it: bounded, and as good as the last million ids. The collector's processes share
+one memory without a lock: what one reads while another writes there is of two random ids, and so
+no third one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+SLOTS: Final = 1 << 20
+_ID_BYTES: Final = 16
+_BYTES: Final = SLOTS * _ID_BYTES
+_PLACES: Final = _BYTES - _ID_BYTES  # as a mask: where an id may begin
+_EMPTY: Final = bytes(_ID_BYTES)
+_SHARED: Final = "SLUICE_RECENT_IDS"
+"""Where the processes find the memory that their supervisor made."""
+
+
+class RecentIds:
+    """A set of ids of 16 bytes that forgets."""
+
+    def __init__(self, memory: mmap.mmap | None = None) -> None:
+        self._memory = memory or mmap.mmap(-1, _BYTES)
+
+    @classmethod
+    def of_stack(cls) -> RecentIds:
+        """The one of all processes of this collector; where they share none, of this one."""
+        try:
+            with Path(os.environ[_SHARED]).open("r+b") as shared:
+                return cls(mmap.mmap(shared.fileno(), _BYTES))
+        except (KeyError, OSError, ValueError):
+            return cls()
+
+    def know(self, event_ids: Iterable[bytes]) -> list[bool]:
+        """Of each whether it is known, as of now: other processes add to it meanwhile."""
+        memory = self._memory
+        return [
+            memory[(at := crc32(one) & _PLACES) : at + _ID_BYTES] == one != _EMPTY
+            for one in event_ids
+        ]
+
+    def add(self, event_ids: Iterable[bytes]) -> None:
+        """Remember ids whose rows are durable."""
+        memory = self._memory
+        for one in event_ids:
+            at = crc32(one) & _PLACES
+            memory[at : at + _ID_BYTES] = one
+
+    def forget(self) -> None:
+        """Know none, in any process: a database that was away may come back as an older one."""
+        self._memory[:] = bytes(_BYTES)
+
+
+def share_recent_ids() -> None:
+    """Make the memory for the processes that this one starts; they find it as long as it lives."""
+    if hasattr(os, "memfd_create"):  # elsewhere each process remembers its own
+        memory = os.memfd_create("recent ids")
+        os.ftruncate(memory, _BYTES)
+        os.environ[_SHARED] = f"/proc/{os.getpid()}/fd/{memory}"

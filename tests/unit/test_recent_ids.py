@@ -1,0 +1,133 @@
+"""What a collector remembers of the ids it has stored, and what it leaves out for it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from api.collector.acceptance import Acceptance
+from api.collector.group_commit import BufferUnavailable, GroupCommit
+from api.collector.recent_ids import SLOTS, RecentIds, share_recent_ids
+from core.event_id import make_event_id
+from database.intake_batch import LedgerKey
+from tests.conftest import a_batch, an_event
+from tests.unit.accepting import accept
+from tests.unit.fake_buffer import FakeBuffer
+
+ACCEPTED = LedgerKey("shop.example", "click", "accepted")
+REPEATED = LedgerKey("shop.example", "click", "duplicate")
+
+
+def clicks(*event_ids: str) -> Acceptance:
+    return accept(a_batch(*[an_event(eventType="click", eventId=one) for one in event_ids]))
+
+
+def new_ids(number: int) -> list[str]:
+    return [str(make_event_id()) for _ in range(number)]
+
+
+def test_what_was_added_is_known_and_nothing_else() -> None:
+    ids = RecentIds()
+    added = [uuid4().bytes for _ in range(1_000)]
+    ids.add(added)
+    assert sum(ids.know(added)) >= 990  # a few share a place
+    assert not any(ids.know(uuid4().bytes for _ in range(1_000)))
+    ids.forget()
+    assert not any(ids.know(added))
+
+
+def test_an_empty_place_is_no_id() -> None:
+    assert RecentIds().know([bytes(16)]) == [False]
+
+
+def test_of_more_ids_than_there_is_room_for_older_ones_are_forgotten() -> None:
+    ids = RecentIds()
+    first, rest = uuid4().bytes, (uuid4().bytes for _ in range(SLOTS))
+    ids.add([first])
+    ids.add(rest)
+    last = uuid4().bytes
+    ids.add([last])
+    assert ids.know([last]) == [True]
+
+
+def test_ids_of_one_shape_have_places_of_their_own() -> None:
+    """Of a UUIDv1 the end is the same in all that one machine makes."""
+    ids, end = RecentIds(), uuid4().bytes[8:]
+    added = [number.to_bytes(8, "big") + end for number in range(1, 1_000)]
+    ids.add(added)
+    assert sum(ids.know(added)) >= 980
+
+
+def _add_in_another_process(event_id: bytes) -> None:
+    RecentIds.of_stack().add([event_id])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc here to share by")
+def test_processes_of_one_supervisor_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLUICE_RECENT_IDS", raising=False)
+    event_id = uuid4().bytes
+    assert RecentIds.of_stack().know([event_id]) == [False]
+    share_recent_ids()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_add_in_another_process, args=(event_id,)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert RecentIds.of_stack().know([event_id]) == [True]
+
+
+def test_a_supervisor_that_is_gone_leaves_each_process_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLUICE_RECENT_IDS", "/proc/1/fd/987654")
+    assert RecentIds.of_stack().know([uuid4().bytes]) == [False]
+
+
+async def _commit(buffer: FakeBuffer, ids: RecentIds, *groups: Acceptance) -> None:
+    group_commit = GroupCommit(
+        buffer.connect,
+        max_queue_bytes=10_000_000,
+        max_commit_bytes=10_000_000,
+        commit_timeout_seconds=30,
+        recent_ids=ids,
+    )
+    group_commit.start()
+    try:
+        for acceptance in groups:
+            await group_commit.commit(acceptance)
+    finally:
+        await group_commit.close()
+
+
+async def test_a_repeat_is_counted_and_takes_no_row() -> None:
+    buffer, (first, second, third) = FakeBuffer(), new_ids(3)
+    repeat = clicks(first, second, third)
+    await _commit(buffer, RecentIds(), clicks(first, second), repeat)
+    assert buffer.commits == [2, 1]
+    assert buffer.counts == {ACCEPTED: 5, REPEATED: 2}
+    assert len(repeat.accepted) == 3, "the sender is told what it would be told otherwise"
+
+
+async def test_nothing_is_known_before_it_is_durable() -> None:
+    buffer, ids, (event_id,) = FakeBuffer(), RecentIds(), new_ids(1)
+    buffer.failures = [psycopg.OperationalError("away")]
+    with pytest.raises(BufferUnavailable):
+        await _commit(buffer, ids, clicks(event_id))
+    await _commit(buffer, ids, clicks(event_id))
+    assert buffer.commits == [1]
+    assert buffer.counts == {ACCEPTED: 1}
+
+
+async def test_a_database_that_was_away_may_have_lost_what_was_known() -> None:
+    buffer, ids, (first, second) = FakeBuffer(), RecentIds(), new_ids(2)
+    await _commit(buffer, ids, clicks(first))
+    buffer.failures = [psycopg.OperationalError("away")]
+    with pytest.raises(BufferUnavailable):
+        await _commit(buffer, ids, clicks(second))
+    await _commit(buffer, ids, clicks(first))
+    assert buffer.counts == {ACCEPTED: 2}

@@ -16,7 +16,7 @@ from benchmarks.tracker.certificate import server_context
 from benchmarks.tracker.lane import Lane, open_lane
 from benchmarks.tracker.scenarios import OURS_ALONE, SCENARIOS
 from benchmarks.tracker.trackers import OURS, Tracker
-from benchmarks.tracker.verdict import delivered_marks, judge
+from benchmarks.tracker.verdict import judge, read_kept
 from benchmarks.tracker.visits import Stage
 from tests.system.running_stack import RunningStack
 
@@ -34,13 +34,13 @@ def measure(stack: RunningStack, lanes: list[Lane], *, visits: int, rows: list[s
             cells = SCENARIOS[row](stage, row)
             stage.end_visits()
             stack.wait_until_delivered()
-            delivered = delivered_marks(stack.bucket("client") / "events")
+            kept = read_kept(stack)
             report(
                 "tracker_survival",
                 row=row,
                 visits=visits,
                 seconds=round(time.monotonic() - began),
-                trackers={cell.lane.tracker.name: judge(cell, delivered) for cell in cells},
+                trackers={cell.lane.tracker.name: judge(cell, kept) for cell in cells},
             )
         stage.close()
 

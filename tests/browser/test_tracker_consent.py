@@ -255,6 +255,20 @@ def test_what_a_full_storage_left_in_cookies_is_forgotten_too(site: TrackedSite)
     assert page.evaluate("document.cookie") == ""
 
 
+def test_an_opt_out_outlives_a_page_that_clears_its_storage(site: TrackedSite) -> None:
+    """Many an application does, when somebody signs out."""
+    page = site.open()
+    site.wait_for_event(page, "page_view")
+    page.evaluate("sluice.optOut(); localStorage.clear()")
+    bodies = collects(page)
+    site.go(page, "/p/two")
+    page.evaluate("sluice.track('own', {}, true)")
+    hide(page)
+    assert bodies == []
+    page.evaluate("sluice.optIn()")
+    assert page.evaluate("document.cookie") == ""
+
+
 def test_one_opt_out_holds_for_every_tracker_of_the_page(site: TrackedSite) -> None:
     site.body = """<script async src="/js/tracking.js" data-name="other"></script>
       <a href="#" data-sluice-opt-out>Do not measure my visit</a>"""

@@ -27,7 +27,7 @@ const trackers = [
 // Properties of the tracker's own objects, which nobody outside the bundle ever names. Not those
 // of the API, of events, of what is stored, or of a browser's object.
 const OWN_PROPERTIES =
-  /^(batchSize|flushMs|idleMs|post|outbox|clock|makeBody|announce|random|add|wake|hide|discard|dropped|leave|stay|claim|retryAfterMs|write|atMidnight|folder|after)$/;
+  /^(batchSize|flushMs|idleMs|post|outbox|clock|makeBody|announce|random|add|wake|hide|discard|dropped|leave|stay|claim|retryAfterMs|write|atMidnight|after)$/;
 
 const bundles = [
   { entry: "demo/trail-recorder.ts", folder: "site", file: "trail.js", target: "es2022" },

@@ -14,13 +14,18 @@ export type Properties = { [name: string]: unknown };
 export function makeEvent(eventType: string, properties: unknown, now: number, fields?: Partial<Event>): Event {
   return {
     eventId: uuidv7(now),
-    eventType: eventType.slice(0, MAX_NAME_CHARS),
+    eventType: shortened(eventType),
     occurredAt: new Date(now).toISOString(),
     url: cleanUrl(location.href),
     title: currentTitle(),
     ...fields,
     properties: copyOf(properties),
   };
+}
+
+/** A name, or another's id, as far as the contract takes it. */
+export function shortened(name: unknown): string {
+  return `${name}`.slice(0, MAX_NAME_CHARS);
 }
 
 export function currentTitle(): string {

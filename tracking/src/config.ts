@@ -4,8 +4,8 @@ export interface Config {
   name: string;
   siteId: string;
   endpoint: string;
-  /** The folder of the script, where its chunks are too. */
-  folder: string;
+  /** The script's address. */
+  src: string;
   /** Everything on the tag, for what only one part reads. */
   data: DOMStringMap;
 }
@@ -21,7 +21,7 @@ export function readConfig(
     name: data.name || "sluice",
     siteId: data.siteId || page.hostname,
     endpoint: data.endpoint || /^\w+:\/\/[^/]+/.exec(src)![0] + "/collect",
-    folder: src.replace(/[^/]*([?#].*)?$/, ""),
+    src,
     data,
   };
 }

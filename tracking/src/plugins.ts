@@ -20,8 +20,13 @@ export const tools = {
   label: labelOf,
 };
 
-/** Add plugins, each once; those of ours are loaded from `folder`. */
-export function createUse(folder: string, sluice: Commands, host: Host): (plugin: string | Plugin) => void {
+/** Where a chunk of ours is: beside the script of this address, whatever that is called. */
+export function besideScript(src: string, chunk: string): string {
+  return src.replace(/[^/]*([?#].*)?$/, chunk);
+}
+
+/** Add plugins, each once; those of ours are loaded from beside the script. */
+export function createUse(src: string, sluice: Commands, host: Host): (plugin: string | Plugin) => void {
   const used = new Set<string | Plugin>();
   return (plugin) => {
     if (used.has(plugin)) return;
@@ -29,7 +34,7 @@ export function createUse(folder: string, sluice: Commands, host: Host): (plugin
     if (typeof plugin !== "string") return plugin(sluice, host);
     const number = PLUGINS.split(" ").indexOf(plugin);
     if (number < 0) throw "no plugin is called " + plugin;
-    void import(folder + BUILD + number.toString(36) + ".js")
+    void import(besideScript(src, BUILD + number.toString(36) + ".js"))
       .then((chunk: { default: Plugin }) => chunk.default(sluice, host))
       .catch(report);
   };

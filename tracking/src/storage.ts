@@ -1,4 +1,5 @@
 import { attempt } from "./guard";
+import { OPT_OUT } from "./visitor";
 
 /** Small first-party values: localStorage, else a cookie, else this page's memory. Never throws. */
 export interface Storage {
@@ -38,8 +39,8 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
         return true;
       });
       if (!isStored) memory[name] = value;
-      // It may be full, and have been before.
-      if (!isStored || !value) {
+      // It may be full, and have been before; and many a page clears it when somebody signs out.
+      if (!isStored || !value || key === OPT_OUT) {
         attempt(() => {
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });

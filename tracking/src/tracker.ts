@@ -1,6 +1,6 @@
 import { announceOnWindow } from "./announce";
 import { installApi, type Commands } from "./api";
-import { MAX_NAME_CHARS, currentTitle, makeEvent } from "./capture";
+import { currentTitle, makeEvent, shortened } from "./capture";
 import { watchClicks } from "./clicks";
 import { browserClock } from "./clock";
 import { isOn, within, type Config } from "./config";
@@ -32,7 +32,7 @@ const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
 
 /** Wire the parts together and begin, once the page is really shown. */
-export function startTracker({ name, siteId, endpoint, folder, data }: Config): void {
+export function startTracker({ name, siteId, endpoint, src, data }: Config): void {
   const { now } = browserClock;
   // Asked before anything is read or written: with a signal set, storage is not even touched.
   const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked(navigator);
@@ -133,7 +133,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
   function signIn(userId: unknown): boolean {
     // Ids are often numbers in the page's own code; 0 may be one, nothing is none.
     if ((!userId && userId !== 0) || !mayTell()) return false;
-    heldUser = (userId + "").slice(0, MAX_NAME_CHARS);
+    heldUser = shortened(userId);
     if (mayKeep()) write(USER, heldUser);
     return true;
   }
@@ -166,7 +166,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
       if (signIn(userId)) record("alias", { previousId: before || undefined });
     },
     group(groupId, traits) {
-      if (mayKeep()) write(COMPANY, (groupId + "").slice(0, MAX_NAME_CHARS));
+      if (mayKeep()) write(COMPANY, shortened(groupId));
       record("group", { ...traits, groupId });
     },
     reset: forget,
@@ -176,7 +176,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
       said = /^(granted|pending|unknown)$/.test(state) ? state : "denied";
       // A visitor's own answer is kept, so that they need not be asked on every page.
       const isAnswer = /ed$/.test(said);
-      write(CONSENT, isAnswer ? said + " " + (options?.policy || "").slice(0, MAX_NAME_CHARS) : "");
+      write(CONSENT, isAnswer ? said + " " + shortened(options?.policy || "") : "");
       heed();
       if (!mayKeep()) return;
       if (heldUser) write(USER, heldUser);
@@ -194,7 +194,7 @@ export function startTracker({ name, siteId, endpoint, folder, data }: Config): 
     flush: sender.flush,
     use: (plugin) => use(plugin),
   };
-  const use = createUse(folder, commands, {
+  const use = createUse(src, commands, {
     ...tools,
     siteId,
     endpoint,

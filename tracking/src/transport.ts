@@ -42,7 +42,7 @@ export function createPost(endpoint: string): Post {
         credentials: "omit",
         // Elsewhere the body would not arrive.
         redirect: "error",
-        signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout?.(TIMEOUT_MS),
       });
       return {
         status: response.status,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isOn, readConfig, within } from "../src/config";
+import { besideScript } from "../src/plugins";
 
 const PAGE = { hostname: "shop.example", href: "https://shop.example/p/7?x=1" };
 const script = (dataset: { [name: string]: string } = {}) => ({ src: "https://data.shop.example/js/tracking.js", dataset });
@@ -10,7 +11,7 @@ test("a bare script tag is enough", () => {
     name: "sluice",
     siteId: "shop.example",
     endpoint: "https://data.shop.example/collect",
-    folder: "https://data.shop.example/js/",
+    src: "https://data.shop.example/js/tracking.js",
     data: {},
   });
 });
@@ -21,8 +22,9 @@ test("attributes decide", () => {
 });
 
 test("under an alias the chunks are beside the script", () => {
-  const { folder, endpoint } = readConfig({ src: "https://shop.example/a/app.js?v=1/2", dataset: {} }, PAGE);
-  assert.deepEqual([folder, endpoint], ["https://shop.example/a/", "https://shop.example/collect"]);
+  const { src, endpoint } = readConfig({ src: "https://shop.example/a/app.js?v=1/2", dataset: {} }, PAGE);
+  assert.equal(besideScript(src, "chunk.js"), "https://shop.example/a/chunk.js");
+  assert.equal(endpoint, "https://shop.example/collect");
 });
 
 test("without a script element the page's own origin is the collector", () => {

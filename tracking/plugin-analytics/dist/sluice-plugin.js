@@ -323,6 +323,9 @@ function parseSession(text) {
   return (session == null ? void 0 : session.id) && session.lastAt >= 0 && session.index > 0 ? session : void 0;
 }
 
+// src/visitor.ts
+var OPT_OUT = "opt_out";
+
 // src/storage.ts
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
 function browserStorage(prefix, isClosed) {
@@ -346,7 +349,7 @@ function browserStorage(prefix, isClosed) {
         return true;
       });
       if (!isStored) memory[name] = value;
-      if (!isStored || !value) {
+      if (!isStored || !value || key === OPT_OUT) {
         attempt(() => {
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
@@ -361,6 +364,7 @@ var WORTH_COMPRESSING_CHARS = 1500;
 var CONTENT_TYPE = "text/plain;charset=UTF-8";
 function createPost(endpoint) {
   return async (body, keepalive, hiding) => {
+    var _a;
     try {
       if (keepalive && !hiding && !("keepalive" in Request.prototype)) {
         const isTaken = navigator.sendBeacon(endpoint, new Blob([body], { type: CONTENT_TYPE }));
@@ -377,7 +381,7 @@ function createPost(endpoint) {
         credentials: "omit",
         // Elsewhere the body would not arrive.
         redirect: "error",
-        signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT_MS)
+        signal: (_a = AbortSignal.timeout) == null ? void 0 : _a.call(AbortSignal, TIMEOUT_MS)
       });
       return {
         status: response.status,

@@ -52,19 +52,22 @@ def read_rows(
     """
     buffers = cycle([_Buffer(widths) for _ in range(BUFFERS)])
     buffer = next(buffers)
-    rest, wanted = b"", 0
+    rest, wanted, read = b"", 0, 0
     while True:
         view = buffer.hold(rest, max(buffer_bytes, wanted, len(rest) + _HEAD))
         size = _receive(source, buffer, view, len(rest))
         is_lost = size == len(rest)
         is_over = buffer.read(size)
         rest, wanted = bytes(view[buffer.reach : size]), buffer.wanted
+        read += buffer.count
         if buffer.count:
             yield buffer.rows()
             buffer = next(buffers)  # not before: what was given last may still be in use
         if is_over:
             if rest[:1] == b"E":
                 raise _error_of(rest[_HEAD:wanted])
+            if rest[_HEAD:wanted] != b"COPY %d\0" % read:
+                raise psycopg.DataError(f"{read} rows were read: {rest[_HEAD:wanted]!r}")
             return
         if is_lost:
             raise psycopg.OperationalError("the connection is lost")

@@ -17,7 +17,7 @@ import psycopg
 END: Final = b"Z\0\0\0\5"
 """The last message begins so; a byte more says whether a transaction is open."""
 
-_LAST: Final = b"c\0\0\0\4" + END + b"I"
+_DONE: Final = b"c\0\0\0\4"
 _IS_ENCRYPTED: Final = """
 SELECT EXISTS (SELECT FROM pg_stat_gssapi WHERE pid = pg_backend_pid() AND encrypted)
 """
@@ -55,7 +55,7 @@ class _SocketSource:
         pgconn.send_query(copy.encode())
         while pgconn.flush():
             pass  # a query of a few hundred bytes: the socket has room for it
-        self._socket = socket.socket(fileno=os.dup(pgconn.socket))
+        self._socket = _socket_of(connection)
         self._socket.setblocking(True)
 
     def receive(self, buffer: memoryview) -> int:
@@ -65,8 +65,7 @@ class _SocketSource:
             raise psycopg.OperationalError(f"the connection is lost: {exc}") from exc
 
     def stop(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        _hang_up(self._socket)
 
     def close(self) -> None:
         self._socket.close()
@@ -77,6 +76,7 @@ class _LibpqSource:
 
     def __init__(self, connection: psycopg.Connection, copy: str) -> None:
         self._connection = connection
+        self._socket = _socket_of(connection)
         self._messages = self._make(copy)
         self._waiting = memoryview(b"")
 
@@ -89,14 +89,29 @@ class _LibpqSource:
         return taken
 
     def stop(self) -> None:
-        with suppress(psycopg.Error):
-            self._connection.cancel_safe(timeout=5)
+        # Rather than to ask PostgreSQL to cancel, which may not answer.
+        _hang_up(self._socket)
 
     def close(self) -> None:
+        self.stop()  # psycopg would read what is left of the rows
         self._messages.close()
+        self._socket.close()
 
     def _make(self, copy: str) -> Generator[bytes, None, None]:
-        with self._connection.cursor().copy(copy) as rows:
+        cursor = self._connection.cursor()
+        with cursor.copy(copy) as rows:
             for row in rows:
                 yield b"d" + (4 + len(row)).to_bytes(4, "big") + bytes(row)
-        yield _LAST
+        tag = b"COPY %d\0" % cursor.rowcount
+        yield _DONE + b"C" + (4 + len(tag)).to_bytes(4, "big") + tag + END + b"I"
+
+
+def _socket_of(connection: psycopg.Connection) -> socket.socket:
+    """The connection's own: what is done to it is done to that."""
+    return socket.socket(fileno=os.dup(connection.pgconn.socket))
+
+
+def _hang_up(line: socket.socket) -> None:
+    """End a connection at once, for whoever reads from it in another thread, too."""
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)

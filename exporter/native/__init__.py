@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 LIBRARY: Final = Path(__file__).with_name("rows.so")
-_INTERFACE: Final = 3  # `native_interface` in the compiled part
+_INTERFACE: Final = 4  # `native_interface` in the compiled part
 _FUNCTIONS: Final = (
     ("find_values", ctypes.c_int, "pppnppipp"),
     ("read_columns", None, "ppnpn"),

@@ -82,9 +82,9 @@ static int read_row(struct span content, const uint8_t *data, const struct targe
 }
 
 /* Reads on from reach[0], with `rows` read before, up to the first message that is not there as a
-   whole, that says of an error or that the server is ready ('E', 'Z'), or behind `most` rows. How
-   many rows there are, or UNREADABLE; reach[0] is where reading ended, reach[1] how many bytes the
-   message there has, or 0 where that is not known. */
+   whole, that tells of an error or that the command is complete ('E', 'C'), or behind `most` rows.
+   How many rows there are, or UNREADABLE; reach[0] is where reading ended, reach[1] how many bytes
+   the message there has, or 0 where that is not known. */
 int64_t read_messages(const uint8_t *data, int64_t size, int64_t most, const struct target *target,
                       int64_t rows, int64_t *reach)
 {
@@ -94,7 +94,7 @@ int64_t read_messages(const uint8_t *data, int64_t size, int64_t most, const str
         wanted = 1 + (int64_t)big_word(data + at + 1);
         if (wanted < HEAD || wanted > LONGEST)
             return UNREADABLE;
-        if (wanted > size - at || kind == 'E' || kind == 'Z')
+        if (wanted > size - at || kind == 'E' || kind == 'C')
             break;
         struct span content = {data + at + HEAD, data + at + wanted};
         if (kind == 'd') {
@@ -102,7 +102,7 @@ int64_t read_messages(const uint8_t *data, int64_t size, int64_t most, const str
                 return UNREADABLE;
             if (!is_trailer(content) && read_row(content, data, target, rows++))
                 return UNREADABLE;
-        } else if (!kind || !strchr("HcCNSA", kind))
+        } else if (!kind || !strchr("HcNSA", kind))
             return UNREADABLE;
         at += wanted;
         wanted = 0;

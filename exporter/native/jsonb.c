@@ -37,7 +37,7 @@ enum { UNREADABLE = -1, FULL = -2 };
 
 /* Another number for another signature or structure in this library: only what is known is
    called. */
-const int native_interface = 3;
+const int native_interface = 4;
 
 static uint32_t word(const uint8_t *at)
 {

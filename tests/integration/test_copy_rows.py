@@ -133,6 +133,14 @@ def test_one_may_leave_early_and_nobody_waits_for_postgresql(
     assert time.monotonic() - begun < 60  # it would have been an hour
 
 
+def test_fewer_rows_than_postgresql_says_it_sent_are_an_error() -> None:
+    sent = message(b"d", HEADER + row(b"one")) + message(b"c", b"")
+    for tag in (b"COPY 2\0", b"COPY\0", b"SELECT 1\0"):
+        data = message(b"H", b"\1\0\1\0\1") + sent + message(b"C", tag) + READY
+        with pytest.raises(psycopg.DataError, match="1 rows"):
+            list(read_rows(InPieces(data, [9]), (None,), buffer_bytes=64))
+
+
 class InPieces:
     """A source that was received before, and comes again in pieces."""
 
@@ -168,7 +176,8 @@ CONTENT = st.sampled_from([READY, message(b"E", b"Mno\0\0"), b"", b"\xff\xff"]) 
 
 @pytest.mark.parametrize("kind", [b"\0", b"D", b"G", b"t"])
 def test_a_message_of_another_kind_is_refused(kind: bytes) -> None:
-    data = message(b"H", b"\1\0\1\0\1") + message(kind, b"") + message(b"c", b"") + READY
+    end = message(b"c", b"") + message(b"C", b"COPY 0\0") + READY
+    data = message(b"H", b"\1\0\1\0\1") + message(kind, b"") + end
     with pytest.raises(Unreadable):
         list(read_rows(InPieces(data, [9]), (None,), buffer_bytes=64))
 
@@ -185,7 +194,8 @@ def test_messages_come_in_any_pieces(
     rows = [message(b"d", row(content)) for content in contents]
     if rows:
         rows[0] = message(b"d", HEADER + row(contents[0]))
-    end = [message(b"d", b"\xff\xff"), message(b"c", b""), message(b"C", b"COPY 1\0"), READY]
+    tag = message(b"C", b"COPY %d\0" % len(contents))
+    end = [message(b"d", b"\xff\xff"), message(b"c", b""), tag, READY]
     notice = [message(b"N", b"Mnote\0\0")]
     data = b"".join([message(b"H", b"\1\0\1\0\1"), *rows[:3], *notice, *rows[3:], *end])
     given: list[tuple[CopiedRows, list[bytes]]] = []

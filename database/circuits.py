@@ -46,6 +46,7 @@ _CLOSE = text("""
 UPDATE sinks SET circuit = 'closed', reason = NULL, probe_at = NULL, since = clock_timestamp()
 WHERE sink = :sink AND circuit = 'open'
 """)
+_LOCK_SINKS = text("SELECT FROM sinks ORDER BY sink FOR NO KEY UPDATE")
 _PROBE_NOW = text("UPDATE sinks SET probe_at = now() WHERE circuit = 'open'")
 _IS_PAUSED = text("SELECT circuit = 'paused' FROM sinks WHERE sink = :sink")
 _PAUSE = text("""
@@ -106,7 +107,12 @@ def note_failure(
 
 
 def probe_now(connection: Connection) -> None:
-    """Within a transaction: have every open circuit tried at once."""
+    """Within a transaction: have every open circuit tried at once.
+
+    Takes every sink's row first: whoever changes many deliveries does so with their sink's in hand,
+    since each would take the deliveries in an order of its own.
+    """
+    connection.execute(_LOCK_SINKS)
     connection.execute(_PROBE_NOW)
 
 

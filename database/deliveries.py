@@ -68,6 +68,11 @@ WITH counted AS (
 )
 SELECT coalesce(sum(events), 0)::bigint FROM counted
 """
+# The collector counts the repeats that it knew, and stored nothing of, as both.
+_ROWS_BY_LEDGER = text("""
+SELECT coalesce(sum(CASE outcome WHEN 'accepted' THEN events ELSE -events END), 0)::bigint
+FROM ledger WHERE segment_id = :segment_id AND outcome IN ('accepted', 'duplicate')
+""")
 _MARK_DEDUPLICATED = text("""
 UPDATE segments SET state = 'deduplicated' WHERE segment_id = :segment_id AND state = 'sealed'
 """)
@@ -142,6 +147,8 @@ _MARK_RECEIPT = text("""
 UPDATE deliveries SET receipt_at = now() WHERE segment_id = :segment_id AND sink = :sink
 """)
 _LOCK_SINK = text("SELECT FROM sinks WHERE sink = :sink FOR NO KEY UPDATE")
+# The server may still have the delivery in hand for a connection of ours that is gone.
+_PATIENCE = text("SET LOCAL lock_timeout = '10s'")
 _MARK_FAILED = text("""
 UPDATE deliveries SET state = :state, last_error = :error,
   next_attempt_at = now() + CAST(:wait AS interval)
@@ -164,17 +171,21 @@ def store_deduplication(
     connection: Connection,
     segment_id: int,
     *,
+    rows: int,
     id_chunks: Iterable[bytes],
     duplicate_rows: Iterable[tuple[Sequence[int], Sequence[str]]],
     window: timedelta,
 ) -> None:
     """Keep what was found out about a sealed segment, and count it, all or nothing.
 
-    `duplicate_rows` are pieces of row numbers, ascending, and the rows' `ctid`s as text.
+    `duplicate_rows` are pieces of row numbers, ascending, and the rows' `ctid`s as text. Raises
+    RuntimeError when `rows`, of which this was found out, are not all that are there: a row that
+    was missed would shift the numbers of those behind it.
     """
     with connection.begin():
         if connection.execute(_MARK_DEDUPLICATED, {"segment_id": segment_id}).rowcount != 1:
             return
+        _check_rows(connection, segment_id, rows)
         for chunk, event_ids in enumerate(id_chunks):
             connection.execute(
                 _STORE_IDS, {"segment_id": segment_id, "chunk": chunk, "event_ids": event_ids}
@@ -191,6 +202,19 @@ def store_deduplication(
             if counted != len(numbers):
                 raise RuntimeError(f"{len(numbers)} duplicates were found, {counted} counted")
         connection.execute(_FORGET_IDS, {"window": window})
+
+
+def _check_rows(connection: Connection, segment_id: int, rows: int) -> None:
+    """Raise RuntimeError unless the segment has so many; counted only where the ledger disagrees.
+
+    What a wrong ledger comes to is told when the segment is delivered.
+    """
+    if connection.execute(_ROWS_BY_LEDGER, {"segment_id": segment_id}).scalar_one() == rows:
+        return
+    count = text(f"SELECT count(*) FROM {segment_table(segment_id)}")  # noqa: S608 - a number
+    there = connection.execute(count).scalar_one()
+    if there != rows:
+        raise RuntimeError(f"{rows} rows of segment {segment_id} were read, {there} are there")
 
 
 def list_decided_segments(connection: Connection, window: timedelta) -> list[tuple[int, datetime]]:
@@ -311,9 +335,11 @@ def mark_failed(
     """Note a failure, and when to try again: in `retry_in`, or `probe_in` with an open circuit.
 
     A stopped sink is one that somebody has to mend. What is delivered stays so: it is, where the
-    commit's answer was lost.
+    commit's answer was lost. Raises sqlalchemy.exc.OperationalError when another transaction has
+    the delivery for ten seconds.
     """
     with connection.begin():
+        connection.execute(_PATIENCE)
         connection.execute(_LOCK_SINK, {"sink": delivery.sink})  # before its delivery, as others do
         failed = {
             "state": "stopped" if stopped else "pending",

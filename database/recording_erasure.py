@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from database.recording_counts import COUNT_CHUNKS, ERASED, REMOVED
-from database.recording_lock import RECORDINGS_LOCK
+from database.recording_lock import LOCK_RECORDINGS
 from database.segments import FenceBusy
 
 _FIND = text("""
@@ -26,7 +26,6 @@ WHERE visitor_id = ANY(:visitors) OR user_id = ANY(:users) ORDER BY segment_id
 """)
 _PATIENCE = text("SELECT set_config('lock_timeout', '5s', true)")
 _DURABLE = text("SELECT set_config('synchronous_commit', 'on', true)")
-_LOCK = text(f"SELECT pg_advisory_xact_lock({RECORDINGS_LOCK}, CAST(:segment_id AS integer))")
 _ERASE = text("""
 DELETE FROM recording_chunks
 WHERE segment_id = :segment_id AND (visitor_id = ANY(:visitors) OR user_id = ANY(:users))
@@ -73,7 +72,7 @@ async def erase_chunks(
             await connection.execute(_PATIENCE)
             await connection.execute(_DURABLE)
             try:
-                await connection.execute(_LOCK, {"segment_id": segment_id})
+                await connection.execute(LOCK_RECORDINGS, {"segment_id": segment_id})
             except OperationalError as exc:
                 if "lock timeout" not in str(exc):
                     raise

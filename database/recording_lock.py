@@ -1,7 +1,8 @@
 """What keeps an erasure and a delivery of the same segment's recordings apart.
 
 An advisory lock for each segment: a delivery holds it shared while it is committed, an erasure
-takes it exclusively. So no manifest lists what was counted as erased.
+takes it exclusively. So no manifest lists what was counted as erased. Whoever drops the segment
+takes it, too: those two would else wait for each other, chunks in hand or their counts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ RECORDINGS_LOCK: Final = 7_261_019
 
 _TAKE = text(f"SELECT pg_advisory_lock_shared({RECORDINGS_LOCK}, CAST(:segment_id AS integer))")
 _WAIT = text("SET LOCAL lock_timeout = '30s'")
+LOCK_RECORDINGS = text(
+    f"SELECT pg_advisory_xact_lock({RECORDINGS_LOCK}, CAST(:segment_id AS integer))"
+)
 _LET_GO = text(f"SELECT pg_advisory_unlock_shared({RECORDINGS_LOCK}, CAST(:segment_id AS integer))")
 
 
@@ -34,4 +38,9 @@ def hold_recordings(connection: Connection, segment_id: int) -> Iterator[None]:
         with suppress(SQLAlchemyError):  # a connection that is gone has let go of it
             connection.rollback()
             connection.execute(_LET_GO, {"segment_id": segment_id})
-            connection.rollback()
+        connection.rollback()  # which is how a connection that is gone is got back
+
+
+def lock_recordings(connection: Connection, segment_id: int) -> None:
+    """Within a transaction: nobody erases or delivers the segment's chunks until it ends."""
+    connection.execute(LOCK_RECORDINGS, {"segment_id": segment_id})

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from database.fence import FENCE_KEY
 from database.recording_counts import drop_recordings
+from database.recording_lock import lock_recordings
 from database.recording_tables import recording_table
 from database.tables import segment_table
 
@@ -283,6 +284,7 @@ def drop_segment(connection: Connection, segment_id: int) -> None:
         connection.execute(_LOCK_TIMEOUT, {"timeout": "2s"})
         if connection.execute(_MARK_DROPPED, {"segment_id": segment_id}).rowcount != 1:
             return
+        lock_recordings(connection, segment_id)
         connection.execute(_FOLD_LEDGER, {"segment_id": segment_id})
         connection.execute(_FORGET_DUPLICATES, {"segment_id": segment_id})
         connection.execute(_FORGET_LINKS, {"segment_id": segment_id})

@@ -101,6 +101,8 @@ class Exporter:
     stopping: Event = field(default_factory=Event)
     _files_per_day: int | None = None
     _sealing: Lock = field(default_factory=Lock)
+    # Sealing, dropping and a collector in mid-transaction would wait for each other in a ring.
+    _partitions: Lock = field(default_factory=Lock)
     _fence_waits: int = 0
     _seal_not_before: float = 0.0
     _shrinkage: float = _USUAL_SHRINKAGE
@@ -153,12 +155,13 @@ class Exporter:
             if trigger is None:
                 return
             try:
-                sealed = seal_open_segment(
-                    connection,
-                    sinks=[sink.name for sink in self.sinks],
-                    trigger=trigger,
-                    run_id=make_event_id(),
-                )
+                with self._partitions:
+                    sealed = seal_open_segment(
+                        connection,
+                        sinks=[sink.name for sink in self.sinks],
+                        trigger=trigger,
+                        run_id=make_event_id(),
+                    )
             except FenceBusy:
                 self._make_way(connection)
                 return
@@ -236,6 +239,7 @@ class Exporter:
         store_deduplication(
             connection,
             segment.segment_id,
+            rows=len(found.is_duplicate),
             id_chunks=found.ids.chunks(),
             duplicate_rows=found.duplicate_rows(),
             window=self.settings.dedup_window,
@@ -395,7 +399,8 @@ class Exporter:
             connection.rollback()
             for segment_id in expired:
                 try:
-                    drop_segment(connection, segment_id)
+                    with self._partitions:
+                        drop_segment(connection, segment_id)
                 except OperationalError as exc:  # somebody reads it, a backfill for example
                     facts = {"segment_id": segment_id, "error": str(exc.orig)}
                     log.info("segment not dropped yet", extra=facts)

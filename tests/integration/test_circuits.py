@@ -14,10 +14,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from database.deliveries import PendingDelivery, mark_delivered, mark_failed
+from database.deliveries import (
+    PendingDelivery,
+    mark_delivered,
+    mark_failed,
+    resume_deliveries,
+)
+from database.embedded import EmbeddedServer
+from database.engine import sync_engine
+from database.migrate import migrate
 from database.segments import mark_exported
 from exporter.sinks.sink import Bucket, SinkRefused, SinkUnavailable
-from tests.conftest import an_event
+from tests.conftest import an_event, with_database
 from tests.integration.building import Exporting, query, serving, write_now
 
 
@@ -449,3 +457,56 @@ def test_a_failure_and_a_resume_at_once_wait_for_each_other(
                 assert not failing.done()
             resuming.execute(text("UPDATE deliveries SET next_attempt_at = now()"))
         failing.result()
+
+
+def test_a_resume_has_the_sinks_before_their_deliveries(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    """As the other resume has, by the API: each would take the deliveries in its own order."""
+    exporting = Exporting(database_url, engine, tmp_path / "buckets")
+    write_now(database_url, an_event())
+    exporting.seal()
+
+    def resume() -> None:
+        with engine.connect() as connection:
+            resume_deliveries(connection, interrupted=False)
+
+    with engine.connect() as by_hand, ThreadPoolExecutor(1) as other:
+        with by_hand.begin():
+            by_hand.execute(text("UPDATE sinks SET since = now() WHERE sink = 'client'"))
+            resuming = other.submit(resume)
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while query(database_url, waits) == [(0,)]:
+                assert not resuming.done()
+            by_hand.execute(text("SET LOCAL lock_timeout = '1ms'"))
+            by_hand.execute(text("UPDATE deliveries SET next_attempt_at = now()"))
+        resuming.result()
+
+
+def test_an_upgrade_mends_what_a_lost_answer_left_behind(postgres: EmbeddedServer) -> None:
+    query(postgres.url, "CREATE DATABASE lost_answers")
+    url = with_database(postgres.url, "lost_answers")
+    engine = sync_engine(url, application_name="tests")
+    migrate(engine, revision="0010")
+    query(
+        url,
+        "INSERT INTO segments (segment_id, state, opened_at, sealed_at, exported_at)"
+        " OVERRIDING SYSTEM VALUE VALUES"
+        " (10, 'exported', now(), now(), now()), (11, 'deduplicated', now(), now(), NULL)",
+    )
+    query(
+        url,
+        "INSERT INTO deliveries (segment_id, sink, state, rows, last_error)"
+        " SELECT n, sink, 'pending', 1, 'no answer'"
+        " FROM unnest(ARRAY[10, 11]) AS n, unnest(ARRAY['client', 'metering']) AS sink",
+    )
+    query(url, "UPDATE deliveries SET state = 'delivered' WHERE sink = 'metering'")
+    migrate(engine)
+    engine.dispose()
+    states = "SELECT segment_id, sink, state FROM deliveries ORDER BY 1, 2"
+    assert query(url, states) == [
+        (10, "client", "delivered"),
+        (10, "metering", "delivered"),
+        (11, "client", "pending"),
+        (11, "metering", "delivered"),
+    ]

@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 
 from core.event import FILE_COLUMNS, ColumnType
 from core.manifest import decode_manifest, encode_json
+from database.deliveries import store_deduplication
 from database.embedded import EmbeddedServer
 from database.engine import sync_engine
 from exporter.objects import VerificationFailed
@@ -250,6 +251,21 @@ def test_deciding_twice_about_a_segment_counts_its_duplicates_once(exporting: Ex
     exporting.exporter.deduplicate_sealed()
     exporting.deliver()
     assert ledger_of(exporting.database_url) == {"accepted": 2, "duplicate": 1}
+
+
+def test_a_row_that_was_missed_is_noticed_before_anything_is_decided(exporting: Exporting) -> None:
+    """It would shift the numbers of the rows behind it: others would be left out as duplicates."""
+    write_now(exporting.database_url, an_event(), an_event(), an_event())
+    segment_id = seal(exporting.engine).segment_id
+    decided: dict[str, Any] = {"id_chunks": [], "duplicate_rows": [], "window": timedelta(hours=1)}
+    with exporting.engine.connect() as connection:
+        with pytest.raises(RuntimeError, match=r"2 rows of segment \d+ were read, 3 are there"):
+            store_deduplication(connection, segment_id, rows=2, **decided)
+        # A ledger that is wrong stops the sinks instead, when they see what they are to get.
+        query(exporting.database_url, "UPDATE ledger SET events = events + 1")
+        store_deduplication(connection, segment_id, rows=3, **decided)
+    exporting.deliver()
+    assert exporting.delivery(segment_id, "client")["state"] == "stopped"
 
 
 def test_a_long_outage_forgets_no_id_that_the_window_covers(exporting: Exporting) -> None:

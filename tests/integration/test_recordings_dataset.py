@@ -9,9 +9,12 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from core.keys import RecordingKey, parse_recording_key
+from database.recording_lock import hold_recordings, lock_recordings
+from database.segments import drop_segment
 from exporter.reading import PullError, pull, read_table
 from exporter.recordings import INDEX_SCHEMA
 from exporter.sinks.open import Sink
@@ -28,6 +31,31 @@ from tests.integration.test_failed import listed, manifest_of
 @pytest.fixture
 def exporting(database_url: str, engine: Engine, tmp_path: Path) -> Exporting:
     return Exporting(database_url, engine, tmp_path / "buckets")
+
+
+def test_a_segment_is_not_dropped_in_the_middle_of_an_erasure(exporting: Exporting) -> None:
+    """The one has the chunks in hand and wants their counts, the other has them in hand."""
+    record(exporting.database_url, a_chunk(0))
+    segment_id = exporting.run().segment_id
+    with exporting.engine.connect() as erasing, exporting.engine.connect() as dropping:
+        lock_recordings(erasing, segment_id)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            drop_segment(dropping, segment_id)
+        assert counts(exporting.database_url)["stored"] == 1, "nobody has the counts"
+        erasing.rollback()
+        drop_segment(dropping, segment_id)
+    assert query(exporting.database_url, "SELECT state FROM segments ORDER BY segment_id")[0] == (
+        "dropped",
+    )
+
+
+def test_a_connection_that_was_lost_under_the_lock_is_usable_again(exporting: Exporting) -> None:
+    me = text("SELECT pg_backend_pid()")
+    with exporting.engine.connect() as connection:
+        lost = connection.execute(me).scalar_one()
+        with hold_recordings(connection, 1):
+            query(exporting.database_url, "SELECT pg_terminate_backend(%s, 10000)", lost)
+        assert connection.execute(me).scalar_one() != lost
 
 
 def counts(database_url: str) -> dict[str, Any]:

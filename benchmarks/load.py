@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import re
 import selectors
 import socket
 import time
@@ -13,6 +15,9 @@ from benchmarks.events import encode, make_events
 BATCH_EVENTS = 20
 CONNECTIONS = 64
 _VISITORS = 5_000
+_EVENT_ID = re.compile(rb'"eventId":"[-0-9a-f]{36}')
+_ID_DIGITS = 12
+_NUMBERS = itertools.count(random.SystemRandom().randrange(2**47))
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ def send(
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, selectors.EVENT_READ)
         idle.append(connection)
+    prepared = [(bytearray(request), _id_places(request)) for request in requests]
     events_in_request = 1 if b'"events":[' not in requests[0] else BATCH_EVENTS
     pause = events_in_request / events_per_second if events_per_second else 0.0
     begun = time.perf_counter()
@@ -92,7 +98,7 @@ def send(
             connection = idle.pop()
             due_at[connection] = next_due if pause else now
             next_due += pause
-            connection.sendall(requests[number % len(requests)])
+            connection.sendall(_with_new_ids(*prepared[number % len(prepared)]))
             number += 1
         if not due_at and now >= ends:
             break
@@ -119,3 +125,15 @@ def send(
         round(latencies[len(latencies) // 2] * 1000, 1),
         round(latencies[len(latencies) * 99 // 100] * 1000, 1),
     )
+
+
+def _id_places(request: bytes) -> list[int]:
+    """Where the last digits of each event's id begin."""
+    return [found.end() - _ID_DIGITS for found in _EVENT_ID.finditer(request)]
+
+
+def _with_new_ids(request: bytearray, places: list[int]) -> bytearray:
+    """The request with ids that were never sent: of a repeat the collector stores nothing."""
+    for place in places:
+        request[place : place + _ID_DIGITS] = b"%012x" % next(_NUMBERS)
+    return request

@@ -61,10 +61,10 @@ def main() -> None:
         if config.workers == 1:
             uvicorn.Server(config).run([bind(config)])
             return
-        share_recent_ids()
         workers = Workers(config)
     except OSError as exc:
         sys.exit(f"Cannot listen on {settings.api_host}:{settings.api_port}: {exc.strerror}.")
+    share_recent_ids()
     workers.run()
     if workers.failed:
         sys.exit("A collector process could not start: its error stands above.")

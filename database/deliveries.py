@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from core.receipt import digest_receipt
 from database.circuits import note_failure, note_success, probe_now
+from database.lag import ROWS_OF_SEGMENT
 from database.planned_objects import settle_objects
 from database.recording_counts import settle_chunks
 from database.tables import segment_table
@@ -68,11 +69,9 @@ WITH counted AS (
 )
 SELECT coalesce(sum(events), 0)::bigint FROM counted
 """
-# The collector counts the repeats that it knew, and stored nothing of, as both.
-_ROWS_BY_LEDGER = text("""
-SELECT coalesce(sum(CASE outcome WHEN 'accepted' THEN events ELSE -events END), 0)::bigint
-FROM ledger WHERE segment_id = :segment_id AND outcome IN ('accepted', 'duplicate')
-""")
+_ROWS_BY_LEDGER = text(
+    f"SELECT ({ROWS_OF_SEGMENT}) FROM segments WHERE segment_id = :segment_id"  # noqa: S608
+)
 _MARK_DEDUPLICATED = text("""
 UPDATE segments SET state = 'deduplicated' WHERE segment_id = :segment_id AND state = 'sealed'
 """)
@@ -147,7 +146,8 @@ _MARK_RECEIPT = text("""
 UPDATE deliveries SET receipt_at = now() WHERE segment_id = :segment_id AND sink = :sink
 """)
 _LOCK_SINK = text("SELECT FROM sinks WHERE sink = :sink FOR NO KEY UPDATE")
-# The server may still have the delivery in hand for a connection of ours that is gone.
+# The server may still have the delivery in hand for a connection of ours that is gone. Whoever
+# waits for it in vain raises sqlalchemy.exc.OperationalError, and is tried again.
 _PATIENCE = text("SET LOCAL lock_timeout = '10s'")
 _MARK_FAILED = text("""
 UPDATE deliveries SET state = :state, last_error = :error,
@@ -264,6 +264,7 @@ def next_delivery(connection: Connection, sink: str) -> PendingDelivery | None:
 def begin_attempt(connection: Connection, delivery: PendingDelivery) -> None:
     """Note that a delivery is under way."""
     with connection.begin():
+        connection.execute(_PATIENCE)
         connection.execute(_BEGIN_ATTEMPT, _name(delivery))
 
 
@@ -286,6 +287,7 @@ def mark_delivered(
     that it is made once.
     """
     with connection.begin():
+        connection.execute(_PATIENCE)
         note_success(connection, delivery.sink, delivery.segment_id)
         settle_objects(connection, delivery.segment_id, delivery.sink, keys)
         settle_chunks(connection, delivery.segment_id, chunks or {})
@@ -335,8 +337,7 @@ def mark_failed(
     """Note a failure, and when to try again: in `retry_in`, or `probe_in` with an open circuit.
 
     A stopped sink is one that somebody has to mend. What is delivered stays so: it is, where the
-    commit's answer was lost. Raises sqlalchemy.exc.OperationalError when another transaction has
-    the delivery for ten seconds.
+    commit's answer was lost.
     """
     with connection.begin():
         connection.execute(_PATIENCE)
@@ -363,6 +364,7 @@ def resume_deliveries(connection: Connection, *, interrupted: bool) -> None:
     Not those that somebody paused.
     """
     with connection.begin():
+        connection.execute(_PATIENCE)
         probe_now(connection)
         connection.execute(_RESUME, {"interrupted": interrupted})
 

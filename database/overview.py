@@ -11,7 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from database.lag import OLDEST_UNDELIVERED, first_received
+from database.lag import OLDEST_UNDELIVERED, ROWS_OF_SEGMENT, first_received
 from database.tables import segment_table
 
 _COUNTED = """
@@ -138,12 +138,10 @@ WHERE r.run_id = :run_id ORDER BY d.sink
 
 _ROWS = "SELECT received_at, occurred_at, event_id, site_id, event_type, payload"
 
-_WRITTEN = text("""
-SELECT segment_id FROM segments
-WHERE state <> 'dropped' AND EXISTS (
-  SELECT FROM ledger WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted')
+_WRITTEN = text(f"""
+SELECT segment_id FROM segments WHERE state <> 'dropped' AND ({ROWS_OF_SEGMENT}) > 0
 ORDER BY segment_id DESC LIMIT 20
-""")
+""")  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from database.fence import FENCE_KEY
+from database.lag import ROWS_OF_SEGMENT
 from database.recording_counts import drop_recordings
 from database.recording_lock import lock_recordings
 from database.recording_tables import recording_table
@@ -151,16 +152,14 @@ def end_stale_writers(connection: Connection, *, older_than: timedelta) -> int:
     return ended
 
 
-_OPEN_SEGMENT = text("""
-SELECT segment_id, opened_at,
-  (SELECT coalesce(sum(events), 0)::bigint FROM ledger
-   WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted') AS rows,
+_OPEN_SEGMENT = text(f"""
+SELECT segment_id, opened_at, ({ROWS_OF_SEGMENT}) AS rows,
   (SELECT coalesce(max(bytes), 0)::bigint FROM (
      SELECT sum(bytes) AS bytes FROM ledger
      WHERE ledger.segment_id = segments.segment_id AND outcome = 'accepted'
      GROUP BY site_id, received_hour) AS hours) AS largest_bytes
 FROM segments WHERE state = 'open'
-""")
+""")  # noqa: S608 - constants
 _SHRINKAGE = text("""
 SELECT sum(d.bytes)::float8 / nullif(sum(l.bytes), 0)::float8
 FROM deliveries AS d JOIN (

@@ -89,12 +89,14 @@ class _LibpqSource:
         return taken
 
     def stop(self) -> None:
-        # Rather than to ask PostgreSQL to cancel, which may not answer.
         _hang_up(self._socket)
 
     def close(self) -> None:
-        self.stop()  # psycopg would read what is left of the rows
-        self._messages.close()
+        self.stop()
+        # Or psycopg would ask PostgreSQL to cancel, and wait for it.
+        self._connection.pgconn.finish()
+        with suppress(psycopg.Error):
+            self._messages.close()
         self._socket.close()
 
     def _make(self, copy: str) -> Generator[bytes, None, None]:

@@ -6,7 +6,8 @@ Order of effects, and what a crash after each leaves behind:
 2. One transaction writes the rows and counts of every waiting request. (Written, and not told:
    the sender repeats it, the exporter drops the repeat by its ids.)
 3. Only after its commit are its ids remembered, so that a repeat that comes soon takes no row
-   (`recent_ids.py`), and is any of them answered. (Not remembered: a repeat takes a row.)
+   (`recent_ids.py`), and is any of them answered. (Not remembered: a repeat takes a row.) They are
+   forgotten with every new connection.
 
 A transaction in which PostgreSQL refuses a row is split in half, and again, until the event that
 it refuses stands alone. One whose events were judged by rules that have changed meanwhile is
@@ -281,8 +282,6 @@ class GroupCommit:
             group = [*group, *self._waiting.take_all()]
         log.warning("group commit failed", extra={"requests": len(group), "error": brief(exc)})
         in_doubt, self._in_doubt = self._in_doubt, None
-        if self._recent_ids is not None:
-            self._recent_ids.forget()
         await self._disconnect()
         self._note_failure(exc)
         if self._spool is None:
@@ -299,6 +298,7 @@ class GroupCommit:
         assert self._spool is not None
         everybody = [waiting for group in groups for waiting in group]
         try:
+            # With a row for every repeat: until it is in PostgreSQL much may become of the first.
             intakes = [(await self._judged([w.acceptance for w in group]))[0] for group in groups]
             await self._spool.run(lambda spool: _append(spool, intakes, in_doubt))
         except Exception as exc:  # whatever it is, the senders get an answer
@@ -306,7 +306,6 @@ class GroupCommit:
             self._refuse(everybody, exc)
         else:
             self.refusing = None
-            self._remember(*intakes)
             answer(everybody)
 
     def _refuse(self, group: list[Waiting], exc: Exception) -> None:
@@ -339,6 +338,7 @@ class GroupCommit:
             first_wait_seconds=self._probe_wait_seconds,
             told=self._note_failure,
         )
+        self._forget_ids()
         self._connection = connection
         log.info("PostgreSQL takes events again")
         self._note_success()
@@ -347,7 +347,7 @@ class GroupCommit:
         self._in_doubt = None
         connection = await self._connected()
         for _ in range(_MOST_JUDGEMENTS):
-            intake, version = await self._judged(group)
+            intake, version = await self._judged(group, stored=self._recent_ids)
             before = connection.transaction_id
             try:
                 await in_time(
@@ -364,25 +364,23 @@ class GroupCommit:
         else:
             raise StaleRules
         self._note_success()
-        self._remember(intake)
+        if self._recent_ids is not None:
+            self._recent_ids.add(map(event_id_of, intake.rows))
         if group:
             log.info("Bulk inserted %d events", len(intake.rows), extra={"requests": len(group)})
 
-    async def _judged(self, group: list[Acceptance]) -> tuple[Intake, int | None]:
+    async def _judged(
+        self, group: list[Acceptance], *, stored: RecentIds | None = None
+    ) -> tuple[Intake, int | None]:
         """What is to be written by the newest rules that are known, and their version."""
         if self._rule_book is None:
-            return intake_of(group, stored=self._recent_ids), None
+            return intake_of(group, stored=stored), None
         rules = self._rule_book.rules
         if is_much(group, rules):
             await asyncio.to_thread(settle, group, rules)
         else:
             settle(group, rules)
-        return intake_of(group, rules.sites, stored=self._recent_ids), rules.version
-
-    def _remember(self, *intakes: Intake) -> None:
-        """Their rows are durable."""
-        if self._recent_ids is not None:
-            self._recent_ids.add(event_id_of(row) for intake in intakes for row in intake.rows)
+        return intake_of(group, rules.sites, stored=stored), rules.version
 
     async def _learn_rules(self, connection: Connection) -> None:
         if self._rule_book is not None:
@@ -399,10 +397,17 @@ class GroupCommit:
 
     async def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = await in_time(
+            connection = await in_time(
                 self._connect(), seconds=self._commit_timeout_seconds, line=None
             )
+            self._forget_ids()
+            self._connection = connection
         return self._connection
+
+    def _forget_ids(self) -> None:
+        """It may be another PostgreSQL that is connected to, or an older state of it."""
+        if self._recent_ids is not None:
+            self._recent_ids.forget()
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -4,8 +4,9 @@ A page that is left cannot learn that its last batch has arrived, so the next pa
 more; nor can a sender whose answer was lost. The exporter drops such repeats by their ids, always;
 those that this knows never take room in the buffer in the first place.
 
-An id gets in once its row is durable, so leaving a row out for it loses nothing; an id that is
-forgotten costs a row, no more. Each has one place, by its checksum, where the next that belongs
+An id gets in once its row is in PostgreSQL, so leaving a row out for it loses nothing; an id that
+is forgotten costs a row, no more. Those in the spool are not in it: what is to become of them is
+decided when they are replayed. Each has one place, by its checksum, where the next that belongs
 there replaces it: bounded, and as good as the last million ids. The collector's processes share
 one memory without a lock: what one reads while another writes there is of two random ids, and so
 no third one.
@@ -13,12 +14,15 @@ no third one.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from zlib import crc32
+
+log = logging.getLogger("sluice.collector")
 
 SLOTS: Final = 1 << 20
 _ID_BYTES: Final = 16
@@ -41,7 +45,10 @@ class RecentIds:
         try:
             with Path(os.environ[_SHARED]).open("r+b") as shared:
                 return cls(mmap.mmap(shared.fileno(), _BYTES))
-        except (KeyError, OSError, ValueError):
+        except KeyError:
+            return cls()
+        except (OSError, ValueError) as exc:
+            log.warning("the shared memory of ids is out of reach", extra={"error": str(exc)})
             return cls()
 
     def know(self, event_ids: Iterable[bytes]) -> list[bool]:
@@ -53,20 +60,26 @@ class RecentIds:
         ]
 
     def add(self, event_ids: Iterable[bytes]) -> None:
-        """Remember ids whose rows are durable."""
+        """Remember ids whose rows PostgreSQL has."""
         memory = self._memory
         for one in event_ids:
             at = crc32(one) & _PLACES
             memory[at : at + _ID_BYTES] = one
 
     def forget(self) -> None:
-        """Know none, in any process: a database that was away may come back as an older one."""
+        """Know none, in any process. Takes some milliseconds."""
         self._memory[:] = bytes(_BYTES)
 
 
 def share_recent_ids() -> None:
-    """Make the memory for the processes that this one starts; they find it as long as it lives."""
-    if hasattr(os, "memfd_create"):  # elsewhere each process remembers its own
+    """Make the memory for the processes that this one starts; they find it as long as it lives.
+
+    Where that cannot be done each has its own, and knows the repeats of what it stored itself.
+    """
+    try:
         memory = os.memfd_create("recent ids")
         os.ftruncate(memory, _BYTES)
-        os.environ[_SHARED] = f"/proc/{os.getpid()}/fd/{memory}"
+    except (AttributeError, OSError) as exc:
+        log.info("collector processes share no memory of ids", extra={"error": str(exc)})
+        return
+    os.environ[_SHARED] = f"/proc/{os.getpid()}/fd/{memory}"

@@ -29,7 +29,7 @@ class EventCount(BaseModel):
     received: int = Field(description="accepted + rejected.")
     rejected: int
     rejected_by_reason: dict[str, int]
-    duplicates: int = Field(description="Accepted events that repeated an id; found at export.")
+    duplicates: int = Field(description="Accepted events that repeated an id.")
     bots: int = Field(description="Accepted events that a program sent.")
     redacted: int = Field(description="Accepted events that something was redacted from.")
     plan_violations: int = Field(description="Accepted events that contradict the tracking plan.")

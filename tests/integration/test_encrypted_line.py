@@ -57,3 +57,16 @@ def test_a_segment_is_exported_once(
     for sink in exporting.sinks:
         assert exporting.committed_ids(sink) == Counter(set(stored))
     assert line.connections > 1
+
+
+def test_whoever_leaves_early_asks_postgresql_for_nothing_more(
+    encrypted_url: str, line: EncryptedLine
+) -> None:
+    """Cancelling takes a connection of its own, and seconds where nobody answers."""
+    with closing(psycopg.connect(encrypted_url, autocommit=True)) as connection:
+        copy = "COPY (SELECT generate_series(1, 3000000)) TO STDOUT (FORMAT binary)"
+        source = open_source(connection, copy)
+        assert source.receive(memoryview(bytearray(100)))
+        before = line.connections
+        source.close()
+        assert line.connections == before

@@ -55,3 +55,21 @@ async def test_every_window_with_repeats_is_delivered_billed_once_and_proven(
     for sink in exporting.sinks:
         assert problems(sink) == []
         assert sorted(exporting.committed_ids(sink).values()) == [1, 1, 1]
+
+
+async def test_a_window_of_nothing_but_repeats_hides_no_lag(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    exporting = Exporting(database_url, engine, tmp_path / "buckets")
+    event = an_event(eventId="1" * 32)
+    async with serving(database_url) as http:
+        await collect(http, event)
+        run(exporting)
+        await collect(http, event)
+        exporting.seal()
+        assert (await http.get("/health")).json()["oldest_undelivered_seconds"] is None
+        await collect(http, an_event())
+        exporting.seal()
+        assert (await http.get("/health")).json()["oldest_undelivered_seconds"] is not None
+        recent = (await http.get("/events/recent")).json()
+    assert len(recent["events"]) == 2

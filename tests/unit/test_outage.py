@@ -15,6 +15,7 @@ from api.collector import probe
 from api.collector.acceptance import Acceptance, intake_of
 from api.collector.async_spool import AsyncSpool
 from api.collector.group_commit import BufferUnavailable, GroupCommit
+from api.collector.recent_ids import RecentIds
 from api.collector.spool import InDoubt, Spool, StoredEntry
 from database.intake_batch import Intake, decode_intake
 from tests.unit.fake_buffer import FakeBuffer, FakeConnection
@@ -48,6 +49,7 @@ class Outage:
             max_commit_bytes=10_000_000,
             commit_timeout_seconds=timeout_seconds,
             spool=self.spool,
+            recent_ids=RecentIds(),
         )
         group_commit.start()
         try:
@@ -114,6 +116,24 @@ async def test_the_entry_names_the_transaction_that_nobody_knows_the_outcome_of(
     assert outage.buffer.outcomes[1, 1], "it was committed, in fact"
 
 
+async def test_every_repeat_is_spooled_and_none_is_known_for_it(outage: Outage) -> None:
+    """Until it is replayed the first may be lost, or its site refused."""
+    async with outage.running() as group_commit:
+        await group_commit.commit(repeated := clicks(2))
+        await outage.go_away(group_commit)
+        for _ in range(2):
+            await group_commit.commit(repeated)
+        _, *spooled = await outage.spooled()
+        assert [decode_intake(stored.entry.body) for stored in spooled] == [
+            intake_of([repeated]),
+            intake_of([repeated]),
+        ]
+        outage.is_away = False
+        await until(lambda: group_commit.failing is None)
+        await group_commit.commit(repeated)
+    assert outage.buffer.commits[-1] == 2
+
+
 async def test_an_entry_is_not_in_doubt_when_there_was_no_transaction(outage: Outage) -> None:
     outage.is_away = True
     async with outage.running() as group_commit:
@@ -129,10 +149,12 @@ async def test_the_transaction_of_the_group_before_is_not_taken_for_that_of_one_
         await group_commit.commit(clicks(1))
         judged, calls = group_commit._judged, iter([RuntimeError("can't start new thread")])
 
-        async def fail_once(group: list[Acceptance]) -> tuple[Intake, int | None]:
+        async def fail_once(
+            group: list[Acceptance], **named: RecentIds | None
+        ) -> tuple[Intake, int | None]:
             if (failure := next(calls, None)) is not None:
                 raise failure
-            return await judged(group)
+            return await judged(group, **named)
 
         monkeypatch.setattr(group_commit, "_judged", fail_once)
         await group_commit.commit(clicks(2))

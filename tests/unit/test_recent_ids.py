@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -68,7 +70,7 @@ def _add_in_another_process(event_id: bytes) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc here to share by")
 def test_processes_of_one_supervisor_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SLUICE_RECENT_IDS", raising=False)
+    monkeypatch.setenv("SLUICE_RECENT_IDS", "")  # and so put back as it was
     event_id = uuid4().bytes
     assert RecentIds.of_stack().know([event_id]) == [False]
     share_recent_ids()
@@ -88,18 +90,20 @@ def test_a_supervisor_that_is_gone_leaves_each_process_its_own(
     assert RecentIds.of_stack().know([uuid4().bytes]) == [False]
 
 
-async def _commit(buffer: FakeBuffer, ids: RecentIds, *groups: Acceptance) -> None:
+@asynccontextmanager
+async def running(
+    buffer: FakeBuffer, *, ids: RecentIds | None = None
+) -> AsyncIterator[GroupCommit]:
     group_commit = GroupCommit(
         buffer.connect,
         max_queue_bytes=10_000_000,
         max_commit_bytes=10_000_000,
         commit_timeout_seconds=30,
-        recent_ids=ids,
+        recent_ids=ids or RecentIds(),
     )
     group_commit.start()
     try:
-        for acceptance in groups:
-            await group_commit.commit(acceptance)
+        yield group_commit
     finally:
         await group_commit.close()
 
@@ -107,27 +111,33 @@ async def _commit(buffer: FakeBuffer, ids: RecentIds, *groups: Acceptance) -> No
 async def test_a_repeat_is_counted_and_takes_no_row() -> None:
     buffer, (first, second, third) = FakeBuffer(), new_ids(3)
     repeat = clicks(first, second, third)
-    await _commit(buffer, RecentIds(), clicks(first, second), repeat)
+    async with running(buffer) as group_commit:
+        await group_commit.commit(clicks(first, second))
+        await group_commit.commit(repeat)
     assert buffer.commits == [2, 1]
     assert buffer.counts == {ACCEPTED: 5, REPEATED: 2}
     assert len(repeat.accepted) == 3, "the sender is told what it would be told otherwise"
 
 
-async def test_nothing_is_known_before_it_is_durable() -> None:
-    buffer, ids, (event_id,) = FakeBuffer(), RecentIds(), new_ids(1)
-    buffer.failures = [psycopg.OperationalError("away")]
-    with pytest.raises(BufferUnavailable):
-        await _commit(buffer, ids, clicks(event_id))
-    await _commit(buffer, ids, clicks(event_id))
-    assert buffer.commits == [1]
-    assert buffer.counts == {ACCEPTED: 1}
-
-
-async def test_a_database_that_was_away_may_have_lost_what_was_known() -> None:
-    buffer, ids, (first, second) = FakeBuffer(), RecentIds(), new_ids(2)
-    await _commit(buffer, ids, clicks(first))
-    buffer.failures = [psycopg.OperationalError("away")]
-    with pytest.raises(BufferUnavailable):
-        await _commit(buffer, ids, clicks(second))
-    await _commit(buffer, ids, clicks(first))
+async def test_nothing_is_known_before_it_is_committed() -> None:
+    buffer, (first, second) = FakeBuffer(), new_ids(2)
+    async with running(buffer) as group_commit:
+        await group_commit.commit(clicks(first))
+        buffer.failures = [psycopg.DataError("a row of it")]  # which does not end the connection
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(clicks(second))
+        await group_commit.commit(clicks(second))
     assert buffer.counts == {ACCEPTED: 2}
+
+
+async def test_a_new_connection_may_find_an_older_state() -> None:
+    buffer, ids, (first, second) = FakeBuffer(), RecentIds(), new_ids(2)
+    async with running(buffer, ids=ids) as group_commit:
+        await group_commit.commit(clicks(first))
+        buffer.failures = [psycopg.OperationalError("away")]
+        with pytest.raises(BufferUnavailable):
+            await group_commit.commit(clicks(second))
+        await group_commit.commit(clicks(first))
+    async with running(buffer, ids=ids) as another_process:
+        await another_process.commit(clicks(first))
+    assert buffer.counts == {ACCEPTED: 3}

@@ -3,7 +3,9 @@
 The files are a copy. What lasts is in PostgreSQL (`segment_event_ids`), stored in the transaction
 that decides a segment, and every start writes the files anew from there: a crash in the middle
 of one leaves what the next start removes. Disk is bounded by the window (16 bytes an id within
-it, here and in PostgreSQL once more), memory by a block of the file that is looked into.
+it, here and in PostgreSQL once more), memory by a block of the file that is looked into, and by
+`MOST_HELD` ids of segments that have few: a window of three days has thousands of segments where
+one is sealed each minute, and random ids may be in any of them.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ import numpy.typing as npt
 
 ID_BYTES: Final = 16
 BLOCK_IDS: Final = 250_000
+FEW: Final = 4_096
+"""So many of a segment are held in memory, too: a file takes longer to open than to look into."""
+MOST_HELD: Final = 1_000_000
+"""Of all segments together."""
 # numpy's bytes type ignores trailing zero bytes when it compares, which loses nothing between
 # values that all have the same width.
 Ids = npt.NDArray[np.bytes_]
@@ -60,6 +66,15 @@ class _Segment:
     ids: IdFile
     first: bytes
     last: bytes
+    held: Ids | None
+
+    def blocks(self) -> Iterator[Ids]:
+        """The ids, sorted, in pieces."""
+        if self.held is not None:
+            yield self.held
+            return
+        for start in range(0, self.ids.count, BLOCK_IDS):
+            yield self.ids.map(start, start + BLOCK_IDS)
 
 
 class SeenIds:
@@ -71,6 +86,7 @@ class SeenIds:
         self._held = tempfile.TemporaryDirectory(prefix="sluice-ids-", dir=folder)
         self.folder = Path(self._held.name)
         self._segments: dict[int, _Segment] = {}
+        self._held_ids = 0
 
     def __len__(self) -> int:
         return sum(segment.ids.count for segment in self._segments.values())
@@ -91,14 +107,21 @@ class SeenIds:
         """Remember a segment's ids; their file is moved here."""
         path = ids.path.replace(self.folder / f"{segment_id}.ids")
         ids = IdFile(path, ids.count)
-        ends = [ids.map(at, at + 1).tobytes() for at in (0, max(0, ids.count - 1))]
-        self._segments[segment_id] = _Segment(sealed_at, ids, *ends)
+        held = None
+        if ids.count <= FEW and self._held_ids + ids.count <= MOST_HELD:
+            held = as_ids(path.read_bytes())
+            self._held_ids += ids.count
+        known = ids.map(0, ids.count) if held is None else held
+        ends = (known[:1].tobytes(), known[-1:].tobytes())
+        self._segments[segment_id] = _Segment(sealed_at, ids, *ends, held)
 
     def forget_before(self, now: datetime) -> None:
         """Drop the segments that have left the window, and their files."""
         for number, segment in list(self._segments.items()):
             if segment.sealed_at < now - self._window:
                 segment.ids.path.unlink(missing_ok=True)
+                if segment.held is not None:
+                    self._held_ids -= segment.ids.count
                 del self._segments[number]
 
     def contains(self, ids: Ids) -> npt.NDArray[np.bool_]:
@@ -110,14 +133,13 @@ class SeenIds:
         for segment in self._segments.values():
             # UUIDv7s grow with time: most segments have none that could be among these.
             if segment.ids.count and segment.first <= last and first <= segment.last:
-                _mark(seen, ids, segment.ids)
+                _mark(seen, ids, segment.blocks())
         return seen
 
 
-def _mark(seen: npt.NDArray[np.bool_], ids: Ids, among: IdFile) -> None:
+def _mark(seen: npt.NDArray[np.bool_], ids: Ids, among: Iterable[Ids]) -> None:
     """Look block by block, each let go before the next: mapped memory is bounded too."""
-    for start in range(0, among.count, BLOCK_IDS):
-        known = among.map(start, start + BLOCK_IDS)
+    for known in among:
         low = int(np.searchsorted(ids, known[0]))
         high = int(np.searchsorted(ids, known[-1], side="right"))
         if low < high:

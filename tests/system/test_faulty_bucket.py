@@ -228,6 +228,7 @@ def test_a_bucket_that_denies_access_stops_alone_and_goes_on_by_itself(field: Fi
     while time.monotonic() < denied_until:
         told |= field.told()
         time.sleep(min(5, DENIED_SECONDS / 5))  # what is sent meanwhile, now and then
+    # Nor is the other one slower for what waits.
     client = wait_until(
         lambda: stopped(at_most=10), seconds=60, what="the client's sink alone to be stopped still"
     )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Route
-
-from benchmarks.tracker.tracing import wait_hearing
 from tests.browser.tracked_site import TrackedSite
-from tests.conftest import ROOT
 
 STUB = """<script>window.sluice = window.sluice || function () {
   (sluice.q = sluice.q || []).push(arguments) }; sluice('track', 'early', { n: 1 })</script>"""
@@ -48,27 +44,6 @@ def test_tabs_share_visitor_and_session(site: TrackedSite) -> None:
     second.close()
     rows = site.delivered("own", least=3)
     assert len({(row["visitor_id"], row["session_id"]) for row in rows}) == 1
-
-
-def test_tabs_opened_at_once_are_one_visitor_with_one_session(site: TrackedSite) -> None:
-    held: list[Route] = []
-    site.context.route("**/js/tracking.js", lambda route: held.append(route))
-    tabs = [site.context.new_page() for _ in range(4)]
-    for number, tab in enumerate(tabs):
-        tab.goto(f"{site.origin}/p/{number}", wait_until="commit")
-    wait_hearing(lambda: len(held) == len(tabs), ask=lambda: tabs[0].evaluate("0"))
-    for route in held:
-        route.fulfill(path=ROOT / "tracking" / "dist" / "tracking.js")
-    for tab in tabs:
-        site.wait_for_event(tab, "page_view")
-    tabs[0].wait_for_timeout(300)  # what they learn of each other
-    for tab in tabs:
-        tab.close()
-    views = site.delivered("page_view", least=len(tabs))
-    assert len({view["visitor_id"] for view in views}) == 1
-    assert {(view["session_id"], view["session_index"]) for view in views} == {
-        (views[0]["session_id"], 1)
-    }
 
 
 def test_a_new_campaign_begins_a_session_where_that_is_asked_for(site: TrackedSite) -> None:

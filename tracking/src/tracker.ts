@@ -26,9 +26,8 @@ import { browserStorage } from "./storage";
 import { createPost } from "./transport";
 import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 
-// Frameworks set the new view's title after they changed the address; another tab's storage comes
-// from another process.
-const SETTLES_MS = 100;
+// Frameworks set the new view's title after they changed the address.
+const TITLE_SETTLES_MS = 100;
 const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
 
@@ -65,8 +64,6 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
   let heldUser = "";
   let droppedTold = 0;
   let viewUrl = "";
-  /** Events of the first moment: of tabs that open at once each makes ids, and the last one's stay. */
-  let unsettled: Event[] | undefined = [];
 
   const consent = () => consentNow(storage, said);
   const mayTell = () => !isSignalled() && !shared.read(OPT_OUT) && consent()[0] !== "denied";
@@ -85,19 +82,14 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
     random: Math.random,
   });
 
-  /** Say who did it, and in which session. */
-  function sign(event: Event): void {
-    const session = touch(Date.parse(event.occurredAt as string));
-    event.visitorId = visitorIdOf(storage);
-    event.sessionId = session.id;
-    event.sessionIndex = session.index;
-  }
-
   function tell(event: Event, isUrgent?: boolean): void {
+    const visitorId = visitorIdOf(storage);
+    const session = touch(Date.parse(event.occurredAt as string));
     const [state, policy] = consent();
-    sign(event);
-    unsettled?.push(event);
     Object.assign(event, {
+      visitorId,
+      sessionId: session.id,
+      sessionIndex: session.index,
       userId: read(USER) || undefined,
       companyId: read(COMPANY) || undefined,
       ...(state === "granted" && { consent: state, consentPolicy: policy || undefined }),
@@ -132,7 +124,7 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
     beginScroll();
     viewUrl = cleanUrl(location.href);
     const event = record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined });
-    browserClock.after(SETTLES_MS, () => {
+    browserClock.after(TITLE_SETTLES_MS, () => {
       if (event?.url === cleanUrl(location.href)) event.title = currentTitle();
     });
     runAll(viewed);
@@ -149,7 +141,6 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
   function forget(): void {
     held = [];
     heldUser = "";
-    unsettled = undefined;
     [VISITOR, SESSION, USER, COMPANY].forEach((key) => write(key, ""));
   }
 
@@ -256,10 +247,6 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
     listen(document, "click", ({ target }) => target.closest("[data-sluice-opt-out]") && commands.optOut());
     listen(window, "online", () => sender.wake());
     replay();
-    browserClock.after(SETTLES_MS, () => {
-      unsettled?.forEach(sign);
-      unsettled = undefined;
-    });
     // The page on which somebody said no may have been left before everything was forgotten.
     whenIdle(heed);
     whenIdle(() => data.plugins?.match(/[\w-]+/g)?.forEach((plugin) => guard(use)(plugin)));

@@ -292,7 +292,11 @@ def test_a_plugin_waits_for_consent_and_is_told_of_a_no(site: TrackedSite) -> No
       })</script>"""
     page = site.open()
     assert page.evaluate("ran") == []
+    page.evaluate("sluice.consent('unknown')")
+    assert page.evaluate("ran") == ["granted"]
     page.evaluate("sluice.consent('granted')")
     assert page.evaluate("ran") == ["granted", "explicitly"]
     page.evaluate("sluice.consent('denied')")
     assert page.evaluate("ran") == ["granted", "explicitly", "denied"]
+    page.evaluate("sluice.consent('granted'); sluice.consent('granted')")
+    assert page.evaluate("ran.slice(3)") == ["granted", "explicitly"]

@@ -1,7 +1,5 @@
 /** What the script tag says. */
 export interface Config {
-  /** The name of this tracker on `window`, before what it stores, and of its database. */
-  name: string;
   siteId: string;
   endpoint: string;
   /** The script's address. */
@@ -18,12 +16,16 @@ export function readConfig(
   // By hand: a process's first URL object takes two milliseconds.
   const src = script?.src || page.href;
   return {
-    name: data.name || "sluice",
     siteId: data.siteId || page.hostname,
     endpoint: data.endpoint || /^\w+:\/\/[^/]+/.exec(src)![0] + "/collect",
     src,
     data,
   };
+}
+
+/** The name of this tracker on `window`, before what it stores, and of its database. */
+export function nameOf({ name }: DOMStringMap): string {
+  return name || "sluice";
 }
 
 /** Is a setting on? Said without a value it is. */

@@ -50,8 +50,9 @@ export function createTouch(
 
   return (now) => {
     const stored = parseSession(read(SESSION));
-    // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`.
-    const lastAt = (current?.id === stored?.id ? current : stored)?.lastAt;
+    // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`. Or another tab's.
+    const isOurs = current?.id === stored?.id && current?.lastAt! > stored?.lastAt!;
+    const lastAt = (isOurs ? current : stored)?.lastAt;
     const goesOn =
       stored &&
       // The difference counts in both directions: a clock set back must not keep a session for ever.

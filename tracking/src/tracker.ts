@@ -3,7 +3,7 @@ import { installApi, type Commands } from "./api";
 import { currentTitle, makeEvent, shortened } from "./capture";
 import { watchClicks } from "./clicks";
 import { browserClock } from "./clock";
-import { isOn, within, type Config } from "./config";
+import { isOn, nameOf, within, type Config } from "./config";
 import { CONSENT, consentNow } from "./consent";
 import { readContext } from "./context";
 import { watchEngagement } from "./engagement";
@@ -32,8 +32,9 @@ const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
 
 /** Wire the parts together and begin, once the page is really shown. */
-export function startTracker({ name, siteId, endpoint, src, data }: Config): void {
+export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const { now } = browserClock;
+  const name = nameOf(data);
   // Asked before anything is read or written: with a signal set, storage is not even touched.
   const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked(navigator);
   const storage = browserStorage(name + "_", isSignalled);
@@ -52,7 +53,9 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
   );
   const announce = announceOnWindow(isOn(data.debug));
   const off = (data.off ?? "focus").split(" ");
+  /** What is to run when consent is granted, and what has: to run again after a no. */
   const granted: (() => void)[] = [];
+  const begun: (() => void)[] = [];
   const denied: (() => void)[] = [];
   const hidden: (() => void)[] = [];
   const viewed: (() => void)[] = [];
@@ -130,6 +133,12 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
     runAll(viewed);
   }
 
+  function whenGranted(run: () => void, explicitly?: boolean): void {
+    const isNow = mayKeep() && (!explicitly || consent()[0] === "granted");
+    (isNow ? begun : granted).push(() => whenGranted(run, explicitly));
+    if (isNow) guard(run)();
+  }
+
   function signIn(userId: unknown): boolean {
     // Ids are often numbers in the page's own code; 0 may be one, nothing is none.
     if ((!userId && userId !== 0) || !mayTell()) return false;
@@ -147,6 +156,7 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
   function stop(): void {
     sender.discard();
     forget();
+    granted.push(...begun.splice(0));
     runAll(denied);
   }
 
@@ -201,8 +211,7 @@ export function startTracker({ name, siteId, endpoint, src, data }: Config): voi
     option: (option) => data[option],
     onHide: (run) => hidden.push(guard(run)),
     onView: (run) => viewed.push(guard(run)),
-    whenGranted: (run, explicitly) =>
-      mayKeep() && (!explicitly || consent()[0] === "granted") ? run() : granted.push(guard(run)),
+    whenGranted,
     whenDenied: (run) => denied.push(guard(run)),
     identity: () =>
       mayKeep() ? { visitorId: visitorIdOf(storage), sessionId: touch(now()).id } : undefined,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isOn, readConfig, within } from "../src/config";
+import { isOn, nameOf, readConfig, within } from "../src/config";
 import { besideScript } from "../src/plugins";
 
 const PAGE = { hostname: "shop.example", href: "https://shop.example/p/7?x=1" };
@@ -8,7 +8,6 @@ const script = (dataset: { [name: string]: string } = {}) => ({ src: "https://da
 
 test("a bare script tag is enough", () => {
   assert.deepEqual(readConfig(script(), PAGE), {
-    name: "sluice",
     siteId: "shop.example",
     endpoint: "https://data.shop.example/collect",
     src: "https://data.shop.example/js/tracking.js",
@@ -18,7 +17,7 @@ test("a bare script tag is enough", () => {
 
 test("attributes decide", () => {
   const config = readConfig(script({ name: "other", siteId: "s", endpoint: "/e" }), PAGE);
-  assert.deepEqual([config.name, config.siteId, config.endpoint], ["other", "s", "/e"]);
+  assert.deepEqual([nameOf(config.data), config.siteId, config.endpoint], ["other", "s", "/e"]);
 });
 
 test("under an alias the chunks are beside the script", () => {

@@ -35,6 +35,15 @@ test("two tabs share a session, and follow each other into the next", () => {
   assert.equal(here(START + SESSION_IDLE_MS + 10_001).id, next.id);
 });
 
+test("a tab that was left alone ends no session that another keeps alive", () => {
+  const storage = new MemoryStorage();
+  const ids = countedIds();
+  const [idle, busy] = [sessions(storage, ids), sessions(storage, ids)];
+  idle(START);
+  for (let minutes = 4; minutes <= 32; minutes += 4) busy(START + minutes * 60_000);
+  assert.equal(idle(START + 33 * 60_000).id, "session-1");
+});
+
 test("activity is written at most every five seconds", () => {
   const storage = new MemoryStorage();
   const touch = sessions(storage);

@@ -309,7 +309,8 @@ function createTouch({ read, write }, { idleMs, campaign, hasEnded }, newId) {
   return (now) => {
     var _a;
     const stored = parseSession(read(SESSION));
-    const lastAt = (_a = (current == null ? void 0 : current.id) === (stored == null ? void 0 : stored.id) ? current : stored) == null ? void 0 : _a.lastAt;
+    const isOurs = (current == null ? void 0 : current.id) === (stored == null ? void 0 : stored.id) && (current == null ? void 0 : current.lastAt) > (stored == null ? void 0 : stored.lastAt);
+    const lastAt = (_a = isOurs ? current : stored) == null ? void 0 : _a.lastAt;
     const goesOn = stored && // The difference counts in both directions: a clock set back must not keep a session for ever.
     Math.abs(now - lastAt) < idleMs && !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now));
     current = goesOn ? { ...stored, lastAt: now } : { id: newId(now), lastAt: now, index: ((stored == null ? void 0 : stored.index) || 0) + 1, campaign };

@@ -175,16 +175,17 @@ def store_deduplication(
     id_chunks: Iterable[bytes],
     duplicate_rows: Iterable[tuple[Sequence[int], Sequence[str]]],
     window: timedelta,
-) -> None:
+) -> bool:
     """Keep what was found out about a sealed segment, and count it, all or nothing.
 
+    False when it was decided before: what was found out this time counts for nothing.
     `duplicate_rows` are pieces of row numbers, ascending, and the rows' `ctid`s as text. Raises
     RuntimeError when `rows`, of which this was found out, are not all that are there: a row that
     was missed would shift the numbers of those behind it.
     """
     with connection.begin():
         if connection.execute(_MARK_DEDUPLICATED, {"segment_id": segment_id}).rowcount != 1:
-            return
+            return False
         _check_rows(connection, segment_id, rows)
         for chunk, event_ids in enumerate(id_chunks):
             connection.execute(
@@ -202,6 +203,7 @@ def store_deduplication(
             if counted != len(numbers):
                 raise RuntimeError(f"{len(numbers)} duplicates were found, {counted} counted")
         connection.execute(_FORGET_IDS, {"window": window})
+    return True
 
 
 def _check_rows(connection: Connection, segment_id: int, rows: int) -> None:

@@ -105,6 +105,7 @@ class SeenIds:
 
     def add(self, segment_id: int, sealed_at: datetime, ids: IdFile) -> None:
         """Remember a segment's ids; their file is moved here."""
+        assert segment_id not in self._segments, "a segment is decided once"
         path = ids.path.replace(self.folder / f"{segment_id}.ids")
         ids = IdFile(path, ids.count)
         held = None

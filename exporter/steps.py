@@ -220,7 +220,9 @@ class Exporter:
                     self.seen = SeenIds(self.settings.dedup_window, self.staging)
                     self._learn_ids(connection)
                     connection.rollback()
-                    self._deduplicate(connection, segment)
+                    # It may have been decided: once more, and each of its events repeats itself.
+                    if segment.segment_id not in self.seen:
+                        self._deduplicate(connection, segment)
 
     def _learn_ids(self, connection: Connection) -> None:
         """Copy the ids that are stored and not yet at hand.
@@ -236,7 +238,7 @@ class Exporter:
         self.seen.forget_before(segment.sealed_at)
         with stream_ids(self.settings.database_url, segment.segment_id) as batches:
             found = find_duplicates(batches, self.seen)
-        store_deduplication(
+        is_stored = store_deduplication(
             connection,
             segment.segment_id,
             rows=len(found.is_duplicate),
@@ -244,7 +246,8 @@ class Exporter:
             duplicate_rows=found.duplicate_rows(),
             window=self.settings.dedup_window,
         )
-        self.seen.add(segment.segment_id, segment.sealed_at, found.ids)
+        if is_stored:
+            self.seen.add(segment.segment_id, segment.sealed_at, found.ids)
 
     def deliver(self, sink: Sink) -> None:
         """Deliver to one sink everything whose time has come, in order."""

@@ -14,8 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
-from threading import Lock
 from typing import Final, assert_never
 
 import adbc_driver_postgresql
@@ -24,7 +22,8 @@ import numpy.typing as npt
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from adbc_driver_manager import AdbcConnection, AdbcDatabase, AdbcStatement
+from adbc_driver_manager import AdbcConnection, AdbcStatement
+from psycopg.conninfo import make_conninfo
 
 from core.event import COLUMNS, SCHEMA_VERSION, Column, ColumnType
 from database.tables import segment_table
@@ -51,8 +50,9 @@ _SCAN_SETTINGS: Final = (
     "SET jit = off",
 )
 
-_opening: Final = Lock()
-"""A driver's database counts its connections, and minds no threads."""
+# Without it each connection reads every column of every table that there is: with a thousand
+# segments in the buffer that takes longer than to deliver one.
+_BUILTIN_TYPES: Final = {"adbc.postgresql.type_resolver_mode": "builtin"}
 
 
 def _expression(column: Column) -> str:
@@ -265,30 +265,19 @@ def _connect_psycopg(database_url: str) -> psycopg.Connection:
     )
 
 
-@lru_cache(maxsize=4)
-def _open_database(database_url: str) -> AdbcDatabase:
-    """ADBC's lower interface: its DBAPI loads pandas and more, 80 MB that nobody here needs.
-
-    Kept, since opening one reads every column of every table that there is: with a thousand
-    segments in the buffer that took longer than to deliver one.
-    """
-    database: AdbcDatabase = adbc_driver_postgresql.connect(database_url)
-    return database
-
-
 @contextmanager
 def _connect(database_url: str) -> Iterator[AdbcConnection]:
-    with _opening:
-        one = AdbcConnection(_open_database(database_url))
-    try:
+    # ADBC's lower interface: its DBAPI loads pandas and more, 80 MB that nobody here needs.
+    address = make_conninfo(database_url, connect_timeout=10, application_name="sluice exporter")
+    with (
+        adbc_driver_postgresql.connect(address, _BUILTIN_TYPES) as database,
+        AdbcConnection(database) as one,
+    ):
         for statement in _SCAN_SETTINGS:
             with AdbcStatement(one) as setting:
                 setting.set_sql_query(statement)
                 setting.execute_update()
         yield one
-    finally:
-        with _opening:
-            one.close()
 
 
 @contextmanager

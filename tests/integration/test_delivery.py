@@ -24,6 +24,7 @@ from database.deliveries import store_deduplication
 from database.embedded import EmbeddedServer
 from database.engine import sync_engine
 from exporter.objects import VerificationFailed
+from exporter.seen_ids import IdFile, SeenIds
 from exporter.sinks.sink import Bucket, ObjectDigest, SinkRefused, SinkUnavailable
 from tests.conftest import NOON, HandClock, an_event, with_database
 from tests.integration.building import (
@@ -266,6 +267,33 @@ def test_a_row_that_was_missed_is_noticed_before_anything_is_decided(exporting: 
         store_deduplication(connection, segment_id, rows=3, **decided)
     exporting.deliver()
     assert exporting.delivery(segment_id, "client")["state"] == "stopped"
+
+
+class VanishingIds(SeenIds):
+    """Whose folder somebody removes once, in the moment after a segment was decided."""
+
+    is_due = True
+
+    def add(self, segment_id: int, sealed_at: datetime, ids: IdFile) -> None:
+        if self.is_due:
+            self.is_due = False
+            raise FileNotFoundError(ids.path)
+        super().add(segment_id, sealed_at, ids)
+
+
+def test_a_segment_that_is_decided_is_not_decided_anew_when_its_files_are_gone(
+    exporting: Exporting,
+) -> None:
+    """Each of its events would be a repeat of its own, and none of its ids be known any more."""
+    write_now(exporting.database_url, an_event(eventId="a"), an_event(eventId="b"))
+    seal(exporting.engine)
+    exporting.exporter.seen = VanishingIds(exporting.settings.dedup_window)
+    exporting.exporter.deduplicate_sealed()
+    write_now(exporting.database_url, an_event(eventId="a"), an_event(eventId="c"))
+    exporting.seal()
+    exporting.deliver()
+    for sink in exporting.sinks:
+        assert exporting.committed_ids(sink) == Counter("abc")
 
 
 def test_a_long_outage_forgets_no_id_that_the_window_covers(exporting: Exporting) -> None:

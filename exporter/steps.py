@@ -212,17 +212,22 @@ class Exporter:
             for segment in waiting:
                 if self.stopping.is_set():
                     return
+                # Decided since the list was read, or before the database became an older state of
+                # itself: held against its own ids each of its events would be a repeat.
+                if segment.segment_id in self.seen:
+                    self._learn_anew(connection)
                 try:
                     self._deduplicate(connection, segment)
                 except FileNotFoundError:
                     log.warning("files of ids are gone: they are made again", exc_info=True)
                     connection.rollback()
-                    self.seen = SeenIds(self.settings.dedup_window, self.staging)
-                    self._learn_ids(connection)
-                    connection.rollback()
-                    # It may have been decided: once more, and each of its events repeats itself.
-                    if segment.segment_id not in self.seen:
-                        self._deduplicate(connection, segment)
+                    self._learn_anew(connection)
+                    self._deduplicate(connection, segment)
+
+    def _learn_anew(self, connection: Connection) -> None:
+        self.seen = SeenIds(self.settings.dedup_window, self.staging)
+        self._learn_ids(connection)
+        connection.rollback()
 
     def _learn_ids(self, connection: Connection) -> None:
         """Copy the ids that are stored and not yet at hand.
@@ -235,6 +240,8 @@ class Exporter:
                 self.seen.learn(segment_id, sealed_at, read_event_ids(connection, segment_id))
 
     def _deduplicate(self, connection: Connection, segment: Segment) -> None:
+        if segment.segment_id in self.seen:
+            return  # what is stored says so
         self.seen.forget_before(segment.sealed_at)
         with stream_ids(self.settings.database_url, segment.segment_id) as batches:
             found = find_duplicates(batches, self.seen)
@@ -248,6 +255,9 @@ class Exporter:
         )
         if is_stored:
             self.seen.add(segment.segment_id, segment.sealed_at, found.ids)
+        else:  # decided meanwhile: by a commit whose answer was lost, or by another exporter
+            self._learn_ids(connection)
+            connection.rollback()
 
     def deliver(self, sink: Sink) -> None:
         """Deliver to one sink everything whose time has come, in order."""

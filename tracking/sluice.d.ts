@@ -99,8 +99,8 @@ export interface SluiceHost {
   /** Who and which visit; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string } | undefined;
   /**
-   * Run once events may be told and things may be stored; `explicitly` waits for a consent that
-   * was said, where nobody asks, too.
+   * Run once events may be told and things may be stored, and once more when consent is granted
+   * again after a no; `explicitly` waits for a consent that was said, where nobody asks, too.
    */
   whenGranted(run: () => void, explicitly?: boolean): void;
   /** Run when consent is denied or the visitor opts out. */

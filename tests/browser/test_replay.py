@@ -205,6 +205,17 @@ def test_before_consent_nothing_is_recorded_and_after_a_no_nothing_more(
     page.click("#button")
     page.wait_for_timeout(7_000)
     assert len(events_of(stack, "s-consent")) == before
+    recordings = {chunk["recordingId"] for chunk in chunks_of(stack, "s-consent")}
+    page.evaluate("grant()")
+    page.wait_for_timeout(1_000)
+    page.evaluate("document.body.append('after another yes')")
+
+    def another() -> list[dict[str, Any]]:
+        chunks = chunks_of(stack, "s-consent")
+        return [chunk for chunk in chunks if chunk["recordingId"] not in recordings]
+
+    wait_until(another, seconds=60, what="a recording of its own after another yes")
+    assert [event["type"] for event in another()[0]["events"][:2]] == [META, PICTURE]
 
 
 def test_a_session_is_sent_once_it_is_interesting_with_what_came_before(

@@ -281,6 +281,28 @@ def test_one_opt_out_holds_for_every_tracker_of_the_page(site: TrackedSite) -> N
     assert bodies == []
 
 
+def test_a_yes_in_one_tab_is_heard_in_the_others(site: TrackedSite) -> None:
+    site.attributes = "data-consent"
+    site.head = """<script>window.sluice = function () {
+      (sluice.q = sluice.q || []).push(arguments) }; window.ran = [];
+      sluice("use", (_, host) => host.whenGranted(() => ran.push("granted"), true));
+      sluice("identify", "u-1")</script>"""
+    waiting = site.open("/p/waiting")
+    asked = site.open("/p/asked")
+    asked.evaluate("sluice.consent('granted')")
+    waiting.wait_for_function("ran.length === 1")
+    site.wait_for_event(waiting, "page_view")
+    # Who signs out in the one tab is not signed in again by the other.
+    asked.evaluate("sluice.reset(); sluice.track('after')")
+    waiting.wait_for_timeout(300)
+    assert waiting.evaluate("localStorage.sluice_user") is None
+    waiting.close()
+    asked.close()
+    views = site.delivered("page_view", least=2)
+    assert {view["path"] for view in views} == {"/p/waiting", "/p/asked"}
+    assert len(site.rows("identify")) == 2
+
+
 def test_a_plugin_waits_for_consent_and_is_told_of_a_no(site: TrackedSite) -> None:
     site.attributes = "data-consent"
     site.head = """<script>window.sluice = function () {

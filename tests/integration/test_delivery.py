@@ -296,6 +296,41 @@ def test_a_segment_that_is_decided_is_not_decided_anew_when_its_files_are_gone(
         assert exporting.committed_ids(sink) == Counter("abc")
 
 
+class IdsWithHook(SeenIds):
+    """Runs something once, before the first segment is looked at or after it was added."""
+
+    before: Callable[[], None] | None = None
+    after: Callable[[], None] | None = None
+
+    def forget_before(self, now: datetime) -> None:
+        if self.before is not None:
+            before, self.before = self.before, None
+            before()
+        super().forget_before(now)
+
+    def add(self, segment_id: int, sealed_at: datetime, ids: IdFile) -> None:
+        super().add(segment_id, sealed_at, ids)
+        if self.after is not None:
+            self.after()
+
+
+def test_what_another_decided_meanwhile_is_known_to_the_next_segment(
+    exporting: Exporting, engine: Engine
+) -> None:
+    """As by a commit of the process before that PostgreSQL ends only now."""
+    for event_ids_of_segment in ("a", "ab"):
+        write_now(exporting.database_url, *[an_event(eventId=e) for e in event_ids_of_segment])
+        seal(exporting.engine)
+    other = Exporting(exporting.database_url, engine, exporting.folder / "elsewhere").exporter
+    other.seen = IdsWithHook(exporting.settings.dedup_window)
+    other.seen.after = other.stopping.set  # after the first segment
+    exporting.exporter.seen = IdsWithHook(exporting.settings.dedup_window)
+    exporting.exporter.seen.before = other.deduplicate_sealed
+    exporting.exporter.deduplicate_sealed()
+    exporting.deliver()
+    assert exporting.committed_ids(exporting.client) == Counter("ab")
+
+
 def test_a_long_outage_forgets_no_id_that_the_window_covers(exporting: Exporting) -> None:
     """Both segments lie close together; the exporter was away for longer than the window."""
     write_now(exporting.database_url, an_event(eventId="a"))

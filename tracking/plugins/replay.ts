@@ -44,8 +44,9 @@ const replay: Plugin = (sluice, host) => {
     keeps ||= isKept(identity.sessionId);
     recorder = startRecorder(host, identity, keeps, (goesOn) => {
       recorder = undefined;
-      // The session has ended, and the next one may be in the sample; all else ends it for this page.
-      isOver = !goesOn;
+      // The session has ended, and the next one may be in the sample; or there was a no, which may
+      // become a yes again. All else ends it for this page.
+      isOver ||= !goesOn && isAllowed;
       host.whenIdle(begin);
     });
     recorders.push(recorder);
@@ -61,12 +62,13 @@ const replay: Plugin = (sluice, host) => {
 
   host.whenGranted(() => {
     isAllowed = true;
-    isOver = false;
     // Never in the way of the page's own start.
     host.whenIdle(begin);
   }, true);
   host.whenDenied(() => {
     isAllowed = false;
+    keeps = !kinds.length;
+    forgetKept();
     end();
   });
   host.onHide(() => recorders.forEach((one) => one.hide()));
@@ -78,7 +80,10 @@ const replay: Plugin = (sluice, host) => {
     host.listen(window, "sluice:event", ({ detail }) => look(detail?.event?.eventType));
   }
   host.listen(window, "sluice:replay", ({ detail }) => {
-    if (detail === "stop") return end();
+    if (detail === "stop") {
+      isOver = true;
+      return end();
+    }
     if (detail === "keep") keep();
     if (detail !== "start") return;
     isWanted = true;
@@ -256,6 +261,14 @@ function startRecorder(
     },
     stop: uploader.stop,
   };
+}
+
+function forgetKept(): void {
+  try {
+    sessionStorage.removeItem(KEPT);
+  } catch {
+    // Nothing is stored then.
+  }
 }
 
 /** Whether a session is kept, which holds on its next pages in this tab; `keeps` says that it is. */

@@ -35,8 +35,9 @@ export interface Host {
   /** Who and which visit, as the next event would say it; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string } | undefined;
   /**
-   * Run once events may be told and things may be stored: now, or when consent is granted. Where
-   * nobody asks the visitor that is now; `explicitly` waits for a consent that was said.
+   * Run once events may be told and things may be stored: now, or when consent is granted; after a
+   * no once more when it is granted again. Where nobody asks the visitor that is now; `explicitly`
+   * waits for a consent that was said.
    */
   whenGranted(run: () => void, explicitly?: boolean): unknown;
   /** Run when consent is denied or the visitor opts out. */

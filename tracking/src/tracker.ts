@@ -142,8 +142,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   function signIn(userId: unknown): boolean {
     // Ids are often numbers in the page's own code; 0 may be one, nothing is none.
     if ((!userId && userId !== 0) || !mayTell()) return false;
-    heldUser = shortened(userId);
-    if (mayKeep()) write(USER, heldUser);
+    if (mayKeep()) write(USER, shortened(userId));
+    else heldUser = shortened(userId);
     return true;
   }
 
@@ -160,9 +160,15 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     runAll(denied);
   }
 
-  /** Somebody may have said no in another tab, or while this page was in the back/forward cache. */
+  /** Do as was said: here, in another tab, or while this page was in the back/forward cache. */
   function heed(): void {
-    if (!isSignalled() && !mayTell()) stop();
+    if (isSignalled()) return;
+    if (!mayTell()) return stop();
+    if (!mayKeep()) return;
+    if (heldUser) write(USER, heldUser);
+    heldUser = "";
+    held.splice(0).forEach((event) => tell(event));
+    runAll(granted.splice(0));
   }
 
   const commands: Commands = {
@@ -188,19 +194,16 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       const isAnswer = /ed$/.test(said);
       write(CONSENT, isAnswer ? said + " " + shortened(options?.policy || "") : "");
       heed();
-      if (!mayKeep()) return;
-      if (heldUser) write(USER, heldUser);
-      const events = held;
-      held = [];
-      events.forEach((event) => tell(event));
-      runAll(granted.splice(0));
     },
     optOut() {
       if (isSignalled()) return;
       shared.write(OPT_OUT, "1");
       stop();
     },
-    optIn: () => shared.write(OPT_OUT, ""),
+    optIn() {
+      shared.write(OPT_OUT, "");
+      heed();
+    },
     flush: sender.flush,
     use: (plugin) => use(plugin),
   };

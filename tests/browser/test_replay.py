@@ -206,9 +206,7 @@ def test_before_consent_nothing_is_recorded_and_after_a_no_nothing_more(
     page.wait_for_timeout(7_000)
     assert len(events_of(stack, "s-consent")) == before
     recordings = {chunk["recordingId"] for chunk in chunks_of(stack, "s-consent")}
-    page.evaluate("grant()")
-    page.wait_for_timeout(1_000)
-    page.evaluate("document.body.append('after another yes')")
+    page.evaluate("deny(); grant()")
 
     def another() -> list[dict[str, Any]]:
         chunks = chunks_of(stack, "s-consent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.browser.tracked_site import TrackedSite
+from tests.system.running_stack import wait_until
 
 STUB = """<script>window.sluice = window.sluice || function () {
   (sluice.q = sluice.q || []).push(arguments) }; sluice('track', 'early', { n: 1 })</script>"""
@@ -70,6 +71,16 @@ def test_two_trackers_on_one_page_know_nothing_of_each_other(site: TrackedSite) 
     (theirs,) = site.delivered("theirs")
     assert theirs["visitor_id"] != mine["visitor_id"]
     assert site.rows("click") == []
+
+
+def test_what_waits_for_an_idle_moment_does_not_wait_for_a_frame(site: TrackedSite) -> None:
+    """After a click on a button Chromium finds none for as long as nothing moves on the page."""
+    site.body = "<button type=button>Press</button>"
+    page = site.open()
+    page.evaluate("sluice.use((_, host) => { window.whenIdle = host.whenIdle })")
+    page.click("button")
+    page.evaluate("setTimeout(() => whenIdle(() => { window.ran = true }), 500)")
+    wait_until(lambda: page.evaluate("window.ran"), seconds=10, what="an idle moment")
 
 
 def test_a_script_tag_that_stands_twice_counts_once(site: TrackedSite) -> None:

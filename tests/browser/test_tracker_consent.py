@@ -293,8 +293,9 @@ def test_a_yes_in_one_tab_is_heard_in_the_others(site: TrackedSite) -> None:
     waiting.wait_for_function("ran.length === 1")
     site.wait_for_event(waiting, "page_view")
     # Who signs out in the one tab is not signed in again by the other.
-    asked.evaluate("sluice.reset(); sluice.track('after')")
-    waiting.wait_for_timeout(300)
+    waiting.evaluate("addEventListener('storage', ({ key }) => (window.heardOf = key))")
+    asked.evaluate("sluice.reset(); localStorage.last_of_all = 1")
+    waiting.wait_for_function("heardOf === 'last_of_all'")
     assert waiting.evaluate("localStorage.sluice_user") is None
     waiting.close()
     asked.close()

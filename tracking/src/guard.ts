@@ -37,8 +37,11 @@ export function listen(target: EventTarget, type: string, run: (event: any) => v
   target.addEventListener(type, guard(run), { capture: true, passive: true });
 }
 
-/** Run when the page has nothing better to do. */
+// After a click on a page where nothing moves Chromium may find no idle moment for minutes.
+const LONGEST = { timeout: 2_000 };
+
+/** Run when the page has nothing better to do, or has had something for two seconds. */
 export function whenIdle(run: () => void): void {
   // https://developer.mozilla.org/docs/Web/API/Window/requestIdleCallback : not in every Safari.
-  (window.requestIdleCallback || setTimeout)(guard(run));
+  (window.requestIdleCallback || setTimeout)(guard(run), LONGEST as number & IdleRequestOptions);
 }

@@ -6,10 +6,9 @@ step that has nothing to do under a policy is none of its steps, and costs nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import compress
 from pathlib import Path
 from traceback import extract_tb
 from typing import Final
@@ -24,9 +23,8 @@ from api.collector.dialects.dialect import DecodedBody, status_of
 from api.collector.geo import Place, nowhere
 from api.collector.identity import DEFAULT_IDENTITY_EVENTS, links_of, parse_identity_events
 from api.collector.plan_in_force import PlanInForce
-from api.collector.recent_ids import RecentIds
 from api.collector.redaction import Redactor
-from api.collector.rules import SITES_NOT_LEARNT, Rules
+from api.collector.rules import Rules
 from api.collector.sender import IpMode
 from api.collector.sender_steps import (
     BotMode,
@@ -50,15 +48,8 @@ from api.collector.steps import (
 from api.collector.write_keys import ANY_SITE, WriteKeys
 from core.event import Event, ServerFacts
 from core.refusal import RefusalReason, Refused
-from database.intake_batch import (
-    DeadLetter,
-    IdentityLink,
-    Intake,
-    LedgerCount,
-    LedgerKey,
-    NewSite,
-)
-from database.row import encode_row, event_id_of
+from database.intake_batch import DeadLetter, IdentityLink, NewSite
+from database.row import encode_row
 
 Step = Callable[[Draft], Refused | None]
 
@@ -340,73 +331,6 @@ def refuse_request(refused: Refused, *, site_id: str, events: int = 1) -> Accept
         whole_request_refused=True,
         refused_events=events,
     )
-
-
-def intake_of(
-    acceptances: Iterable[Acceptance],
-    sites: SiteRules = SITES_NOT_LEARNT,
-    *,
-    stored: RecentIds | None = None,
-) -> Intake:
-    """What one transaction writes for some requests.
-
-    Of an event whose id is known to be `stored` no row: it is counted as accepted, and as a
-    duplicate.
-    """
-    intake = Intake(rows=[], counts={}, letters=[], sites=[], links=[])
-    accepted = list[AcceptedEvent]()
-    for acceptance in acceptances:
-        accepted += acceptance.accepted
-        intake.letters += acceptance.letters
-        intake.sites += acceptance.sites
-        intake.links += acceptance.links
-        if acceptance.refused:
-            _count_refused(acceptance, intake, sites)
-    _count_accepted(accepted, intake)
-    if stored is not None:
-        accepted = _leave_out_repeats(accepted, intake, stored)
-    intake.rows = [event.row for event in accepted]
-    return intake
-
-
-def _leave_out_repeats(
-    accepted: Sequence[AcceptedEvent], intake: Intake, stored: RecentIds
-) -> list[AcceptedEvent]:
-    """Those that are not known to be stored; the others are counted."""
-    known = stored.know([event_id_of(event.row) for event in accepted])
-    for event in compress(accepted, known):
-        intake.add(LedgerKey(event.site_id, event.event_type, "duplicate"), LedgerCount(1, 0))
-    return [event for event, is_known in zip(accepted, known, strict=True) if not is_known]
-
-
-def _count_accepted(accepted: Sequence[AcceptedEvent], intake: Intake) -> None:
-    totals: dict[tuple[str, str], list[int]] = {}
-    for event in accepted:
-        total = totals.get((event.site_id, event.event_type))
-        if total is None:
-            total = totals[event.site_id, event.event_type] = [0, 0, 0, 0, 0]
-        total[0] += 1
-        total[1] += event.payload_bytes
-        if event.is_bot:
-            total[2] += 1
-        if event.redactions:
-            total[3] += 1
-        if event.violates_plan:
-            total[4] += 1
-    for name, total in totals.items():
-        intake.add(LedgerKey(*name, "accepted"), LedgerCount(*total))
-
-
-def _count_refused(acceptance: Acceptance, intake: Intake, sites: SiteRules) -> None:
-    """Under the site that they name, if it is known or noted with them."""
-    noted = {site.site_id for site in acceptance.sites}
-    each = acceptance.refused_events if acceptance.whole_request_refused else 1
-    for refused in acceptance.refused:
-        site_id = sites.counted_as(refused.site_id or acceptance.refused_site_id, noted=noted)
-        intake.add(LedgerKey(site_id, "", str(refused.reason)), LedgerCount(each, 0))
-    for letter in acceptance.letters:
-        site_id = sites.counted_as(letter.site_id, noted=noted)
-        intake.add(LedgerKey(site_id, "", letter.reason), LedgerCount(0, 0, letters=1))
 
 
 def _accept_event(

@@ -37,10 +37,11 @@ from typing import Final, Protocol
 
 import psycopg
 
-from api.collector.acceptance import Acceptance, intake_of
+from api.collector.acceptance import Acceptance
 from api.collector.async_spool import AsyncSpool
 from api.collector.brief import brief
 from api.collector.deadline import in_time
+from api.collector.intake_of import intake_of
 from api.collector.judge_again import is_much, settle
 from api.collector.poison import find_poison
 from api.collector.probe import until_writable

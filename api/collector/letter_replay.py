@@ -25,8 +25,9 @@ from msgspec import structs
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.collector.acceptance import Policy, intake_of
+from api.collector.acceptance import Policy
 from api.collector.dialects.dialect import Dialect
+from api.collector.intake_of import intake_of
 from api.collector.judge_again import settle
 from api.collector.judge_letter import JudgedLetter, judge_letter, why_not
 from api.collector.poison import find_poison

@@ -1,4 +1,4 @@
-"""The ids that were made durable lately: what is sent again soon after is not stored again.
+"""The ids that PostgreSQL took in lately: what is sent again soon after is not stored again.
 
 A page that is left cannot learn that its last batch has arrived, so the next page sends it once
 more; nor can a sender whose answer was lost. The exporter drops such repeats by their ids, always;

@@ -17,7 +17,8 @@ import psycopg
 from sqlalchemy import Engine, text
 
 from api.app import Application, create_app
-from api.collector.acceptance import Acceptance, intake_of
+from api.collector.acceptance import Acceptance
+from api.collector.intake_of import intake_of
 from api.http_answer import Answer
 from api.settings import ApiSettings
 from core.clock import Clock, utc_now

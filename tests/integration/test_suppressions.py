@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.collector.acceptance import intake_of
+from api.collector.intake_of import intake_of
 from api.collector.judge_again import judge_again
 from database.async_engine import async_engine
 from database.intake import IntakeConnection, StaleRules

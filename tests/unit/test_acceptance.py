@@ -14,7 +14,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from api.collector.acceptance import Acceptance, intake_of
+from api.collector.acceptance import Acceptance
+from api.collector.intake_of import intake_of
 from api.collector.rules import Rules
 from api.collector.suppressions import Suppressions
 from core.event import Event

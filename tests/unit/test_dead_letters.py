@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from api.collector.acceptance import Policy, intake_of
+from api.collector.acceptance import Policy
 from api.collector.dead_letters import keep_letters
 from api.collector.decode import decode_body
 from api.collector.dialects.dialect import DecodedBody, IntakeRequest
 from api.collector.dialects.native import NativeDialect
+from api.collector.intake_of import intake_of
 from api.collector.judge_letter import judge_letter
 from api.collector.letter_redaction import redact_payload
 from api.collector.redaction.detector import Detector

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from api.collector.acceptance import Acceptance, intake_of
+from api.collector.acceptance import Acceptance
+from api.collector.intake_of import intake_of
 from api.collector.judge_again import judge_again, settle
 from api.collector.rules import Rules
 from api.collector.sites import SitePolicy, SiteRules

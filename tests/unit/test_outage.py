@@ -12,9 +12,10 @@ import pytest
 from msgspec import structs
 
 from api.collector import probe
-from api.collector.acceptance import Acceptance, intake_of
+from api.collector.acceptance import Acceptance
 from api.collector.async_spool import AsyncSpool
 from api.collector.group_commit import BufferUnavailable, GroupCommit
+from api.collector.intake_of import intake_of
 from api.collector.recent_ids import RecentIds
 from api.collector.spool import InDoubt, Spool, StoredEntry
 from database.intake_batch import Intake, decode_intake

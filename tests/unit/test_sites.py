@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from api.collector.acceptance import Acceptance, intake_of
+from api.collector.acceptance import Acceptance
+from api.collector.intake_of import intake_of
 from api.collector.judge_again import settle
 from api.collector.rules import Rules
 from api.collector.sites import SitePolicy, SiteRules, new_site, parse_site_patterns

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from api.collector.acceptance import Acceptance, Policy, intake_of
+from api.collector.acceptance import Acceptance, Policy
 from api.collector.async_spool import AsyncSpool
+from api.collector.intake_of import intake_of
 from api.collector.rules import RuleBook
 from api.collector.spool import InDoubt, Spool, SpoolEntry, SpoolStatus
 from api.collector.spool_replay import SpoolReplay

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.collector.acceptance import Policy, intake_of
+from api.collector.acceptance import Policy
+from api.collector.intake_of import intake_of
 from api.collector.plan_in_force import PlanInForce
 from api.collector.steps import hold_to_plan
 from api.collector.tracking_plan import MAX_VIOLATION_CHARS, PlanBroken, TrackingPlan

@@ -16,10 +16,12 @@ export interface SessionRules {
   idleMs: number;
   /** Where a new one is to begin a session: the campaign of this page's address. */
   campaign?: string;
-  hasEnded?: (session: Session, lastAt: number, now: number) => boolean;
+  hasEnded?: (session: Partial<Session>, lastAt: number, now: number) => boolean;
 }
 
 const SAVE_EVERY_MS = 5_000;
+/** Of six digits, so that what they stand in stays a UUID. */
+const FIRST = 100_001;
 export const SESSION = "session";
 const CAMPAIGN = /^(utm_|(g|fb|tt|tw|d)clid$|msclkid$|[gw]braid$|li_fat_id$)/;
 
@@ -40,7 +42,11 @@ export function createEnd(atMidnight: boolean, campaign: string): SessionRules["
   };
 }
 
-/** The session of an event happening at `now`: the stored one, or the next. */
+/**
+ * The session of an event happening at `now`: the stored one, or the next. A visitor's sessions
+ * have one random id, which ends in their number: tabs that a browser restores in the same instant
+ * all begin the next one, before any of them can read what another has written.
+ */
 export function createTouch(
   { read, write }: Storage,
   { idleMs, campaign, hasEnded }: SessionRules,
@@ -50,25 +56,22 @@ export function createTouch(
 
   return (now) => {
     const stored = parseSession(read(SESSION));
+    const { id = newId(now), index = 0, lastAt: savedAt = 0 } = stored;
     // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`. Or another tab's.
-    const isOurs = current?.id === stored?.id && current?.lastAt! > stored?.lastAt!;
-    const lastAt = (isOurs ? current : stored)?.lastAt;
-    const goesOn =
-      stored &&
-      // The difference counts in both directions: a clock set back must not keep a session for ever.
-      Math.abs(now - lastAt!) < idleMs &&
-      !hasEnded?.(stored, lastAt!, now);
-    current = goesOn
-      ? { ...stored, lastAt: now }
-      : { id: newId(now), lastAt: now, index: (stored?.index || 0) + 1, campaign };
-    const isSaved = goesOn && Math.abs(now - stored.lastAt) < SAVE_EVERY_MS;
+    const lastAt = Math.max(savedAt, current?.id === id ? current.lastAt : 0);
+    // The difference counts in both directions: a clock set back must not keep a session for ever.
+    const goesOn = Math.abs(now - lastAt) < idleMs && !hasEnded?.(stored, lastAt, now);
+    const session = goesOn ? stored : { campaign, id: id.slice(0, 30) + (FIRST + index), index: index + 1 };
+    current = { ...(session as Session), lastAt: now };
+    const isSaved = goesOn && Math.abs(now - savedAt) < SAVE_EVERY_MS;
     if (!isSaved) write(SESSION, JSON.stringify(current));
     return current;
   };
 }
 
-function parseSession(text: string): Session | undefined {
+/** Nothing in it, where it is none. */
+function parseSession(text: string): Partial<Session> {
   // Without one nothing is thrown: a process's first error takes three milliseconds.
   const session = attempt(() => JSON.parse(text || "0") as Session | undefined);
-  return session?.id && session.lastAt >= 0 && session.index > 0 ? session : undefined;
+  return session?.id && session.index > 0 ? session : {};
 }

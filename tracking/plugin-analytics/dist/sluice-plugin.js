@@ -303,25 +303,25 @@ function byteLength(text) {
 
 // src/session.ts
 var SAVE_EVERY_MS = 5e3;
+var FIRST = 100001;
 var SESSION = "session";
 function createTouch({ read, write }, { idleMs, campaign, hasEnded }, newId) {
   let current;
   return (now) => {
-    var _a;
     const stored = parseSession(read(SESSION));
-    const isOurs = (current == null ? void 0 : current.id) === (stored == null ? void 0 : stored.id) && (current == null ? void 0 : current.lastAt) > (stored == null ? void 0 : stored.lastAt);
-    const lastAt = (_a = isOurs ? current : stored) == null ? void 0 : _a.lastAt;
-    const goesOn = stored && // The difference counts in both directions: a clock set back must not keep a session for ever.
-    Math.abs(now - lastAt) < idleMs && !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now));
-    current = goesOn ? { ...stored, lastAt: now } : { id: newId(now), lastAt: now, index: ((stored == null ? void 0 : stored.index) || 0) + 1, campaign };
-    const isSaved = goesOn && Math.abs(now - stored.lastAt) < SAVE_EVERY_MS;
+    const { id = newId(now), index = 0, lastAt: savedAt = 0 } = stored;
+    const lastAt = Math.max(savedAt, (current == null ? void 0 : current.id) === id ? current.lastAt : 0);
+    const goesOn = Math.abs(now - lastAt) < idleMs && !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now));
+    const session = goesOn ? stored : { campaign, id: id.slice(0, 30) + (FIRST + index), index: index + 1 };
+    current = { ...session, lastAt: now };
+    const isSaved = goesOn && Math.abs(now - savedAt) < SAVE_EVERY_MS;
     if (!isSaved) write(SESSION, JSON.stringify(current));
     return current;
   };
 }
 function parseSession(text) {
   const session = attempt(() => JSON.parse(text || "0"));
-  return (session == null ? void 0 : session.id) && session.lastAt >= 0 && session.index > 0 ? session : void 0;
+  return (session == null ? void 0 : session.id) && session.index > 0 ? session : {};
 }
 
 // src/visitor.ts

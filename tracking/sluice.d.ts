@@ -82,7 +82,7 @@ export interface SluiceHost {
   onHide(run: () => void): void;
   /** Run after each page view that follows. */
   onView(run: () => void): void;
-  /** Run when the page has nothing better to do. */
+  /** Run when the page has nothing better to do, or has had something for two seconds. */
   whenIdle(run: () => void): void;
   /** A function that never throws into the page. */
   guard<Run extends (...args: any[]) => unknown>(run: Run): Run;
@@ -99,11 +99,11 @@ export interface SluiceHost {
   /** Who and which visit; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string } | undefined;
   /**
-   * Run once events may be told and things may be stored, and once more when consent is granted
-   * again after a no; `explicitly` waits for a consent that was said, where nobody asks, too.
+   * Run once events may be told and things may be stored, and once more when they may again after
+   * `whenDenied`; `explicitly` waits for a consent that was said, where nobody asks, too.
    */
   whenGranted(run: () => void, explicitly?: boolean): void;
-  /** Run when consent is denied or the visitor opts out. */
+  /** Run when consent is denied or taken back, or the visitor opts out. */
   whenDenied(run: () => void): void;
   siteId: string;
   endpoint: string;

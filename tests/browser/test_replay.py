@@ -276,6 +276,92 @@ def test_another_session_is_another_recording(stack: RunningStack, pages: str, p
     assert chunks_of(stack, "s-two")[0]["sequence"] == 0
 
 
+def test_each_session_becomes_interesting_on_its_own(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    visit(page, pages, "s-error", replaySample="1", replayInteresting="error", pending="1")
+    page.evaluate("grant(); deny(); dispatchEvent(new Event('error')); grant()")
+    page.wait_for_timeout(7_000)
+    assert chunks_of(stack, "s-error") == [], "what happens under a no is forgotten"
+    page.evaluate("dispatchEvent(new Event('error'))")
+    wait_until(lambda: chunks_of(stack, "s-error"), seconds=60, what="the first session's")
+    page.evaluate("rename('s-calm')")
+    page.click("#button")
+    page.wait_for_timeout(6_000)
+    page.click("#button")
+    page.wait_for_timeout(6_000)
+    assert chunks_of(stack, "s-calm") == []
+    page.evaluate("dispatchEvent(new Event('error'))")
+    wait_until(lambda: chunks_of(stack, "s-calm"), seconds=60, what="the second session's")
+
+
+def test_after_a_reset_it_is_somebody_elses(stack: RunningStack, pages: str, page: Page) -> None:
+    visit(page, pages, "s-signed-in", replaySample="1")
+    wait_until(lambda: chunks_of(stack, "s-signed-in"), seconds=60, what="the first person's")
+    page.evaluate("document.body.setAttribute('class', 'still-theirs')")
+    page.evaluate("sluice.reset()")
+    page.evaluate("document.body.setAttribute('class', 'the-next-ones')")
+    wait_until(
+        lambda: has_recorded(stack, "s-somebody-else", "the-next-ones"),
+        seconds=60,
+        what="the next person's",
+    )
+    assert has_recorded(stack, "s-signed-in", "still-theirs")
+    assert not has_recorded(stack, "s-signed-in", "the-next-ones")
+
+
+def test_where_nobody_is_nothing_is_recorded_and_no_session_kept_alive(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    visit(page, pages, "s-alone", replaySample="1")
+    wait_until(lambda: chunks_of(stack, "s-alone"), seconds=60, what="the first chunk")
+    page.evaluate("""() => {
+      const { identity } = host;
+      window.asked = 0;
+      host.identity = () => (asked++, identity());
+      document.body.setAttribute("class", "ticking");
+    }""")
+    wait_until(lambda: has_recorded(stack, "s-alone", "ticking"), seconds=60, what="a tick")
+    assert page.evaluate("asked") == 0
+    page.evaluate("""() => {
+      const now = Date.now;
+      Date.now = () => now() + 3.6e6;
+      document.body.setAttribute("class", "unseen");
+    }""")
+    page.wait_for_timeout(6_000)
+    assert not has_recorded(stack, "s-alone", "unseen")
+    page.click("#button")
+    wait_until(lambda: has_recorded(stack, "s-alone", "unseen"), seconds=60, what="a new picture")
+    assert [e["type"] for e in events_of(stack, "s-alone")].count(PICTURE) == 2
+    page.evaluate("""() => {
+      const now = Date.now;
+      Date.now = () => now() + 3.6e6;
+      rename("s-back");
+    }""")
+    page.click("#button")
+    wait_until(lambda: chunks_of(stack, "s-back"), seconds=60, what="a session of its own")
+
+
+def test_a_page_that_was_too_large_is_recorded_when_asked_again(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    visit(page, pages, "s-large")
+    start = "dispatchEvent(new CustomEvent('sluice:replay', {detail: 'start'}))"
+    page.evaluate(
+        """start => {
+      const list = document.createElement("ul");
+      list.innerHTML = "<li>".repeat(51_000);
+      document.body.append(list);
+      eval(start);
+    }""",
+        start,
+    )
+    page.wait_for_timeout(3_000)
+    page.evaluate("document.querySelector('ul').remove()")
+    page.evaluate(start)
+    wait_until(lambda: chunks_of(stack, "s-large"), seconds=60, what="a recording after all")
+
+
 def test_an_outage_is_waited_out_and_every_chunk_is_stored_once(
     stack: RunningStack, pages: str, page: Page
 ) -> None:

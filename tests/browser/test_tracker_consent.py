@@ -251,21 +251,28 @@ def test_what_a_full_storage_left_in_cookies_is_forgotten_too(site: TrackedSite)
     assert "sluice_visitor=" in page.evaluate("document.cookie")
     page.evaluate("sluice.optOut()")
     assert page.evaluate("document.cookie") == "sluice_opt_out=1"
-    page.evaluate("sluice.optIn()")
+    page.evaluate("sluice.optIn(); sluice.reset()")
     assert page.evaluate("document.cookie") == ""
 
 
-def test_an_opt_out_outlives_a_page_that_clears_its_storage(site: TrackedSite) -> None:
+@pytest.mark.parametrize(
+    ("no", "yes"),
+    [
+        ("sluice.optOut()", "sluice.optIn()"),
+        ("sluice.consent('denied')", "sluice.consent('unknown')"),
+    ],
+)
+def test_a_no_outlives_a_page_that_clears_its_storage(site: TrackedSite, no: str, yes: str) -> None:
     """Many an application does, when somebody signs out."""
     page = site.open()
     site.wait_for_event(page, "page_view")
-    page.evaluate("sluice.optOut(); localStorage.clear()")
+    page.evaluate(f"{no}; localStorage.clear()")
     bodies = collects(page)
     site.go(page, "/p/two")
     page.evaluate("sluice.track('own', {}, true)")
     hide(page)
     assert bodies == []
-    page.evaluate("sluice.optIn()")
+    page.evaluate(yes)
     assert page.evaluate("document.cookie") == ""
 
 
@@ -273,36 +280,100 @@ def test_one_opt_out_holds_for_every_tracker_of_the_page(site: TrackedSite) -> N
     site.body = """<script async src="/js/tracking.js" data-name="other"></script>
       <a href="#" data-sluice-opt-out>Do not measure my visit</a>"""
     page = site.open()
-    page.wait_for_function("window.other && other.isLoaded !== undefined || window.other")
-    page.click("text=Do not measure")
+    page.wait_for_function("window.other?.isLoaded")
     bodies = collects(page)
+    page.evaluate("other.track('unsent'); sluice.optOut()")
+    assert page.evaluate("Object.keys(localStorage)") == ["sluice_opt_out"]
+    page.evaluate("other.optIn(); other.track('unsent')")
+    page.click("text=Do not measure")
     page.evaluate("sluice.track('own', {}, true); other.track('own', {}, true)")
     hide(page)
     assert bodies == []
 
 
-def test_a_yes_in_one_tab_is_heard_in_the_others(site: TrackedSite) -> None:
+ASKED_FIRST = """<script>window.sluice = function () {
+  (sluice.q = sluice.q || []).push(arguments) }; window.ran = [];
+  sluice("use", (_, host) => host.whenGranted(() => ran.push("granted"), true));
+  if (location.pathname !== "/p/signed-out") { sluice("identify", "u-1"); sluice("group", "g-1") }
+  const now = Date.now;
+  // A tab that was opened two hours ago.
+  if (location.pathname === "/p/waiting") Date.now = () => now() - (window.isNow ? 0 : 7.2e6);
+</script>"""
+
+
+@pytest.fixture
+def asking(site: TrackedSite) -> TrackedSite:
+    """A site that asks its visitors, and signs them in at once."""
     site.attributes = "data-consent"
-    site.head = """<script>window.sluice = function () {
-      (sluice.q = sluice.q || []).push(arguments) }; window.ran = [];
-      sluice("use", (_, host) => host.whenGranted(() => ran.push("granted"), true));
-      sluice("identify", "u-1")</script>"""
-    waiting = site.open("/p/waiting")
-    asked = site.open("/p/asked")
-    asked.evaluate("sluice.consent('granted')")
-    waiting.wait_for_function("ran.length === 1")
-    site.wait_for_event(waiting, "page_view")
+    site.head = ASKED_FIRST
+    return site
+
+
+def wait_for_storage(page: Page, *, after: str, other: Page) -> None:
+    """Until a page has heard all that another one stored."""
+    page.evaluate("addEventListener('storage', ({ newValue }) => (window.last = newValue))")
+    other.evaluate(f"{after}; localStorage.last = performance.now()")
+    last = other.evaluate("localStorage.last")
+    page.wait_for_function("last => window.last === last", arg=last)
+
+
+@pytest.mark.parametrize("yes", ["sluice.consent('granted')", "sluice.optIn()"])
+def test_a_yes_in_one_tab_is_heard_in_the_others(asking: TrackedSite, yes: str) -> None:
+    asking.attributes = "data-consent" if "consent" in yes else "data-consent=granted"
+    waiting = asking.open("/p/waiting")
+    asked = asking.open("/p/asked")
+    if "opt" in yes:
+        asked.evaluate("sluice.optOut()")
+    waiting.evaluate("isNow = true")
+    wait_for_storage(waiting, after=yes, other=asked)
+    asked.evaluate("sluice.track('afterwards')")
+    waiting.evaluate("sluice.track('afterwards')")
+    assert waiting.evaluate("ran").pop() == "granted"
     # Who signs out in the one tab is not signed in again by the other.
-    waiting.evaluate("""window.heard = []
-      addEventListener('storage', ({ key }) => heard.push(key))""")
-    asked.evaluate("sluice.reset(); localStorage.last_of_all = 1")
-    waiting.wait_for_function("heard.includes('last_of_all')")
+    wait_for_storage(waiting, after="sluice.reset()", other=asked)
     assert waiting.evaluate("localStorage.sluice_user") is None
     waiting.close()
     asked.close()
-    views = site.delivered("page_view", least=2)
-    assert {view["path"] for view in views} == {"/p/waiting", "/p/asked"}
-    assert len(site.rows("identify")) == 2
+    rows = asking.delivered("afterwards", least=2)
+    if "consent" in yes:
+        # Leaving tells of somebody new: that was after the reset.
+        before = {"page_view", "identify", "group", "afterwards"}
+        rows = [row for row in asking.delivered(least=8) if row["event_type"] in before]
+        views = [row["path"] for row in rows if row["event_type"] == "page_view"]
+        assert sorted(views) == ["/p/asked", "/p/waiting"]
+        (who,) = {
+            (row["user_id"], row["company_id"]) for row in rows if row["event_type"] == "afterwards"
+        }
+        assert who == ("u-1", "g-1")
+    assert len({(row["visitor_id"], row["session_id"]) for row in rows}) == 1
+
+
+def test_a_tab_that_waited_signs_nobody_in_who_signed_out(asking: TrackedSite) -> None:
+    waiting = asking.open("/p/waiting")
+    asked = asking.open("/p/asked")
+    asked.evaluate("sluice.reset()")
+    asking.go(asked, "/p/signed-out")
+    wait_for_storage(waiting, after="sluice.consent('granted')", other=asked)
+    asked.evaluate("sluice.track('next person')")
+    assert waiting.evaluate("localStorage.sluice_user") is None
+    waiting.close()
+    asked.close()
+    (row,) = asking.delivered("next person")
+    assert (row["user_id"], row["company_id"]) == (None, None)
+    # It is still known who it was on the page that waited.
+    (view,) = [row for row in asking.rows("identify") if row["path"] == "/p/waiting"]
+    assert view["user_id"] == "u-1"
+
+
+def test_a_yes_that_is_taken_back_elsewhere_holds_no_more(asking: TrackedSite) -> None:
+    first = asking.open("/p/one")
+    first.evaluate("sluice.consent('granted')")
+    second = asking.open("/p/two")
+    wait_for_storage(first, after="sluice.consent('pending')", other=second)
+    bodies = collects(first)
+    first.evaluate("sluice.track('own', {}, true)")
+    assert "own" not in [detail["event"]["eventType"] for detail in asking.heard(first)]
+    assert bodies == []
 
 
 def test_a_plugin_waits_for_consent_and_is_told_of_a_no(site: TrackedSite) -> None:
@@ -324,3 +395,8 @@ def test_a_plugin_waits_for_consent_and_is_told_of_a_no(site: TrackedSite) -> No
     assert page.evaluate("ran") == ["granted", "explicitly", "denied"]
     page.evaluate("sluice.consent('granted'); sluice.consent('granted')")
     assert page.evaluate("ran.slice(3)") == ["granted", "explicitly"]
+    # All stop where one may not go on; what may begins again.
+    page.evaluate("sluice.consent('unknown')")
+    assert page.evaluate("ran.slice(5)") == ["denied", "granted"]
+    page.evaluate("sluice.consent('pending')")
+    assert page.evaluate("ran.slice(7)") == ["denied"]

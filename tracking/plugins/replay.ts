@@ -16,11 +16,17 @@ const PATH = "/api/v1/track/replay";
 const CUT_MS = 5_000;
 /** Of lines, gzipped to a tenth as a rule. */
 const CUT_BYTES = 200_000;
+const MAX_RECORDERS = 3;
 const MAX_WAITING_BYTES = 4_000_000;
 const MAX_HELD_BYTES = 2_000_000;
 const PICTURE_MS = 30_000;
 const SLICE_MS = 5;
 const CALM_MS = 2_000;
+/** Of nobody doing anything, after which nobody is taken to watch what moves by itself. */
+const ALONE_MS = 5 * 60_000;
+const INCREMENT = 3;
+// Of rrweb's sources: the pointer, a click, scrolling, typing, a finger.
+const BY_HAND = [1, 2, 3, 5, 6];
 const META = 4;
 const BLOCKED = "[data-sluice-ignore],[data-sluice-block]";
 const TYPED = "textarea,[contenteditable],[data-sluice-mask]";
@@ -30,6 +36,7 @@ const replay: Plugin = (sluice, host) => {
   const sample = Number(host.option("replaySample"));
   const kinds = (host.option("replayInteresting") || "").split(/[\s,]+/).filter(Boolean);
   let isAllowed = false;
+  let isDenied = false;
   let isWanted = false;
   let isOver = false;
   let keeps = !kinds.length;
@@ -41,17 +48,22 @@ const replay: Plugin = (sluice, host) => {
     const identity = host.identity();
     if (!isAllowed || isOver || recorder || !identity) return;
     if (!isWanted && !isSampled(identity.sessionId, sample)) return;
-    keeps ||= isKept(identity.sessionId);
+    keeps = isKept(identity.sessionId, keeps && !!kinds.length) || keeps;
     recorder = startRecorder(host, identity, keeps, (goesOn) => {
       recorder = undefined;
-      // The session has ended, and the next one may be in the sample; or there was a no, which may
-      // become a yes again. All else ends it for this page.
+      // The session has ended, and the next one may be in the sample, or become interesting of its
+      // own; or there was a no, which may become a yes again. All else ends it for this page.
       isOver ||= !goesOn && isAllowed;
+      if (goesOn) keeps = !kinds.length;
       host.whenIdle(begin);
     });
     recorders.push(recorder);
+    // Whoever still has something to send keeps it for so long only.
+    recorders.splice(0, recorders.length - MAX_RECORDERS).forEach((one) => one.stop());
   };
   const keep = () => {
+    // What happens under a no is forgotten with it.
+    if (isDenied) return;
     keeps = true;
     recorder?.keep();
   };
@@ -62,11 +74,13 @@ const replay: Plugin = (sluice, host) => {
 
   host.whenGranted(() => {
     isAllowed = true;
+    isDenied = false;
     // Never in the way of the page's own start.
     host.whenIdle(begin);
   }, true);
   host.whenDenied(() => {
     isAllowed = false;
+    isDenied = true;
     keeps = !kinds.length;
     forgetKept();
     end();
@@ -74,8 +88,13 @@ const replay: Plugin = (sluice, host) => {
   host.onHide(() => recorders.forEach((one) => one.hide()));
   watchInterest(host, kinds, keep);
   const look = (name: unknown) => void (kinds.includes(String(name)) && keep());
+  const { track, reset } = sluice;
+  sluice.reset = () => {
+    // What comes after it is somebody else's.
+    recorder?.finish();
+    reset();
+  };
   if (kinds.length) {
-    const { track } = sluice;
     sluice.track = (name, ...rest) => (look(name), track(name, ...rest));
     host.listen(window, "sluice:event", ({ detail }) => look(detail?.event?.eventType));
   }
@@ -98,6 +117,8 @@ export default replay;
 interface Recorder {
   keep(): void;
   hide(): void;
+  /** Send what there is, and end. */
+  finish(): void;
   stop(): void;
 }
 
@@ -117,6 +138,7 @@ function startRecorder(
   let isDraining = false;
   let isStopped = false;
   let isStirred = false;
+  let stirredAt = Date.now();
   let stopRrweb: (() => void) | undefined;
   let cancelCalm = () => {};
 
@@ -195,12 +217,29 @@ function startRecorder(
     host.whenIdle(drain);
   };
 
+  const hasEnded = () => host.identity()?.sessionId !== sessionId;
+  const finish = () => {
+    if (isStopped) return;
+    pending.splice(0).forEach(take);
+    cut();
+    stop(true);
+  };
+
   const begin = () => {
     if (isStopped) return;
     if (isTooLarge()) return stop();
     stopRrweb = record({
-      emit: host.guard((event: { type: number }) => {
-        isStirred = true;
+      emit: host.guard((event: { type: number; data: { source?: number } }) => {
+        const isAlone = Date.now() - stirredAt > ALONE_MS;
+        if (event.type === INCREMENT && BY_HAND.includes(event.data.source!)) {
+          isStirred = true;
+          stirredAt = Date.now();
+          if (isAlone) {
+            // Somebody came back: to a session of their own, or to what was missed meanwhile.
+            if (hasEnded()) return finish();
+            record.takeFullSnapshot(true);
+          }
+        } else if (isAlone) return;
         pending.push(event);
         if (pending.length > 20_000) stop();
         schedule();
@@ -233,17 +272,16 @@ function startRecorder(
 
   const cutting = setInterval(
     host.guard(() => {
-      // Asked only where something happened: whoever asks must not keep a session alive.
-      const hasEnded = isStirred && host.identity()?.sessionId !== sessionId;
+      // Asked only where somebody is: whoever asks must not keep a session alive.
+      if (isStirred && hasEnded()) finish();
       isStirred = false;
-      if (hasEnded) pending.splice(0).forEach(take);
       cut();
-      if (hasEnded) stop(true);
     }),
     CUT_MS,
   );
 
-  begin();
+  // Once whoever called knows of the recording: it may end at once.
+  host.whenIdle(begin);
   return {
     keep() {
       if (keeps) return;
@@ -259,6 +297,7 @@ function startRecorder(
       // Behind the events, which go in this same turn: they are worth more than we are.
       void Promise.resolve().then(host.guard(() => uploader.hide()));
     },
+    finish,
     stop: uploader.stop,
   };
 }

@@ -18,7 +18,7 @@ export interface Host {
   onHide(run: () => void): unknown;
   /** Run after each page view; not for the one that was recorded before the plugin came. */
   onView(run: () => void): unknown;
-  /** Run when the page has nothing better to do. */
+  /** Run when the page has nothing better to do, or has had something for two seconds. */
   whenIdle(run: () => void): void;
   /** A function that never throws into the page: for callbacks that `listen` does not make. */
   guard<Run extends (...args: any[]) => unknown>(run: Run): Run;
@@ -35,12 +35,12 @@ export interface Host {
   /** Who and which visit, as the next event would say it; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string } | undefined;
   /**
-   * Run once events may be told and things may be stored: now, or when consent is granted; after a
-   * no once more when it is granted again. Where nobody asks the visitor that is now; `explicitly`
+   * Run once events may be told and things may be stored: now, or when consent is granted; once more
+   * when they may again after `whenDenied`. Where nobody asks the visitor that is now; `explicitly`
    * waits for a consent that was said.
    */
   whenGranted(run: () => void, explicitly?: boolean): unknown;
-  /** Run when consent is denied or the visitor opts out. */
+  /** Run when consent is denied or taken back, or the visitor opts out; what still may begins again. */
   whenDenied(run: () => void): unknown;
   /** What the script tag says or stands for. */
   siteId: string;

@@ -1,12 +1,11 @@
 import { attempt } from "./guard";
-import { OPT_OUT } from "./visitor";
 
 /** Small first-party values: localStorage, else a cookie, else this page's memory. Never throws. */
 export interface Storage {
   /** "" where there is none. */
   read(key: string): string;
-  /** An empty value removes. */
-  write(key: string, value: string): void;
+  /** An empty value removes; an answer of the visitor's outlives a page that clears its storage. */
+  write(key: string, value: string, isAnswer?: boolean): void;
 }
 
 // Chromium keeps a cookie for at most 400 days, whatever is asked.
@@ -30,7 +29,7 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
       // where that has the visitor, it has the rest, too.
       return known?.getItem(name) || (!known?.[prefix + "visitor"] && attempt(() => readCookie(name))) || "";
     },
-    write(key, value) {
+    write(key, value, isAnswer) {
       const name = prefix + key;
       memory[name] = "";
       if (isClosed()) return;
@@ -39,8 +38,8 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
         return true;
       });
       if (!isStored) memory[name] = value;
-      // It may be full, and have been before; and many a page clears it when somebody signs out.
-      if (!isStored || !value || key === OPT_OUT) {
+      // It may be full, and have been before.
+      if (!isStored || !value || isAnswer) {
         attempt(() => {
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });

@@ -30,6 +30,9 @@ import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 const TITLE_SETTLES_MS = 100;
 const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
+const OPTED = "sluice:opt";
+
+type Consented = [run: () => void, explicitly?: boolean];
 
 /** Wire the parts together and begin, once the page is really shown. */
 export function startTracker({ siteId, endpoint, src, data }: Config): void {
@@ -53,9 +56,9 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   );
   const announce = announceOnWindow(isOn(data.debug));
   const off = (data.off ?? "focus").split(" ");
-  /** What is to run when consent is granted, and what has: to run again after a no. */
-  const granted: (() => void)[] = [];
-  const begun: (() => void)[] = [];
+  /** What is to run when consent is granted, and what has: to run again once that was taken back. */
+  const granted: Consented[] = [];
+  const begun: Consented[] = [];
   const denied: (() => void)[] = [];
   const hidden: (() => void)[] = [];
   const viewed: (() => void)[] = [];
@@ -64,13 +67,15 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   let said = data.consent;
   /** What waits for consent, and who signed in meanwhile. */
   let held: Event[] = [];
-  let heldUser = "";
+  let heldIds: { [field: string]: string } = {};
   let droppedTold = 0;
   let viewUrl = "";
 
   const consent = () => consentNow(storage, said);
   const mayTell = () => !isSignalled() && !shared.read(OPT_OUT) && consent()[0] !== "denied";
   const mayKeep = () => mayTell() && consent()[0] !== "pending";
+  const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent()[0] === "granted");
+  const identity = () => ({ visitorId: visitorIdOf(storage), sessionId: touch(now()).id });
 
   const sender = createSender({
     batchSize: within(data.batchSize, 20, 1, 100),
@@ -87,14 +92,15 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
 
   function tell(event: Event, isUrgent?: boolean): void {
     const visitorId = visitorIdOf(storage);
-    const session = touch(Date.parse(event.occurredAt as string));
+    // Of the visit in which it is told: what was held longer must not end the one of other tabs.
+    const session = touch(now());
     const [state, policy] = consent();
     Object.assign(event, {
       visitorId,
       sessionId: session.id,
       sessionIndex: session.index,
-      userId: read(USER) || undefined,
-      companyId: read(COMPANY) || undefined,
+      userId: event.userId || read(USER) || undefined,
+      companyId: event.companyId || read(COMPANY) || undefined,
       ...(state === "granted" && { consent: state, consentPolicy: policy || undefined }),
     });
     sender.add(event, isUrgent || URGENT.test(event.eventType), true);
@@ -113,7 +119,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     const event = makeEvent(eventType, properties, now(), { siteId, ...fields });
     if (mayKeep()) tell(event, isUrgent);
     else if (data.beforeConsent === "cookieless") sender.add(event, isUrgent);
-    else held = [...held, event].slice(-MAX_HELD);
+    else held = [...held, Object.assign(event, heldIds)].slice(-MAX_HELD);
     return event;
   }
 
@@ -134,56 +140,71 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   }
 
   function whenGranted(run: () => void, explicitly?: boolean): void {
-    const isNow = mayKeep() && (!explicitly || consent()[0] === "granted");
-    (isNow ? begun : granted).push(() => whenGranted(run, explicitly));
+    const isNow = mayBegin(explicitly);
+    (isNow ? begun : granted).push([run, explicitly]);
     if (isNow) guard(run)();
   }
 
-  function signIn(userId: unknown): boolean {
+  /** Remember whose id the page gives, now or when it may be; whether it is one. */
+  function signIn(key: string, id: unknown): boolean {
     // Ids are often numbers in the page's own code; 0 may be one, nothing is none.
-    if ((!userId && userId !== 0) || !mayTell()) return false;
-    if (mayKeep()) write(USER, shortened(userId));
-    else heldUser = shortened(userId);
+    if ((!id && id !== 0) || !mayTell()) return false;
+    if (mayKeep()) write(key, shortened(id));
+    else heldIds[key + "Id"] = shortened(id);
     return true;
+  }
+
+  /** Before other tabs hear a yes: they are to find who it is, not to make somebody else of them. */
+  function introduce(state: string): void {
+    if (!/^(gra|unk)/.test(state)) return;
+    identity();
+    for (const field in heldIds) write(field.slice(0, -2), heldIds[field]!);
   }
 
   function forget(): void {
     held = [];
-    heldUser = "";
+    heldIds = {};
     [VISITOR, SESSION, USER, COMPANY].forEach((key) => write(key, ""));
   }
 
   function stop(): void {
     sender.discard();
     forget();
+    interrupt();
+  }
+
+  function interrupt(): void {
     granted.push(...begun.splice(0));
     runAll(denied);
   }
 
   /** Do as was said: here, in another tab, or while this page was in the back/forward cache. */
-  function heed(): void {
+  function heed(event?: Partial<StorageEvent>): void {
     if (isSignalled()) return;
+    // What was said here holds until it is taken back elsewhere.
+    if (event?.key === name + "_" + CONSENT && !event.newValue) said = data.consent;
     if (!mayTell()) return stop();
-    if (!mayKeep()) return;
-    if (heldUser) write(USER, heldUser);
-    heldUser = "";
-    held.splice(0).forEach((event) => tell(event));
-    runAll(granted.splice(0));
+    const may = [mayKeep(), mayBegin(true)];
+    // All stop, and those begin again that still may.
+    if (begun.some(([, explicitly]) => !may[explicitly ? 1 : 0])) interrupt();
+    while (held[0] && mayKeep()) tell(held.shift()!);
+    // Whoever said yes in another tab may have signed out there since.
+    if (may[0]) heldIds = {};
+    granted.splice(0).forEach((one) => whenGranted(...one));
   }
 
   const commands: Commands = {
     track: (eventType, properties, isUrgent) => void record(eventType, properties, isUrgent),
     page: (properties) => recordView(document.referrer, properties),
     identify(userId, traits) {
-      if (signIn(userId)) record("identify", traits);
+      if (signIn(USER, userId)) record("identify", traits);
     },
     alias(userId, previousId) {
       const before = previousId || (mayKeep() && (read(USER) || visitorIdOf(storage)));
-      if (signIn(userId)) record("alias", { previousId: before || undefined });
+      if (signIn(USER, userId)) record("alias", { previousId: before || undefined });
     },
     group(groupId, traits) {
-      if (mayKeep()) write(COMPANY, shortened(groupId));
-      record("group", { ...traits, groupId });
+      if (signIn(COMPANY, groupId)) record("group", { ...traits, groupId });
     },
     reset: forget,
     consent(state, options) {
@@ -192,17 +213,19 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       said = /^(granted|pending|unknown)$/.test(state) ? state : "denied";
       // A visitor's own answer is kept, so that they need not be asked on every page.
       const isAnswer = /ed$/.test(said);
-      write(CONSENT, isAnswer ? said + " " + shortened(options?.policy || "") : "");
+      if (!shared.read(OPT_OUT)) introduce(said);
+      write(CONSENT, isAnswer ? said + " " + shortened(options?.policy || "") : "", true);
       heed();
     },
     optOut() {
       if (isSignalled()) return;
-      shared.write(OPT_OUT, "1");
-      stop();
+      shared.write(OPT_OUT, "1", true);
+      dispatchEvent(new Event(OPTED));
     },
     optIn() {
+      introduce(consent()[0]);
       shared.write(OPT_OUT, "");
-      heed();
+      dispatchEvent(new Event(OPTED));
     },
     flush: sender.flush,
     use: (plugin) => use(plugin),
@@ -216,8 +239,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     onView: (run) => viewed.push(guard(run)),
     whenGranted,
     whenDenied: (run) => denied.push(guard(run)),
-    identity: () =>
-      mayKeep() ? { visitorId: visitorIdOf(storage), sessionId: touch(now()).id } : undefined,
+    identity: () => (mayKeep() ? identity() : undefined),
   });
   const replay = installApi(window, name, commands);
   let tellEngagement = () => {};
@@ -226,6 +248,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   whenActivated(() => {
     onceOwnError((error) => record("tracker_error", { message: redact(error + "") }));
     if (/^(tcf|gcm)$/.test(data.consent!)) use("consent");
+    // Every tracker of the page hears it, whatever its name.
+    listen(window, OPTED, heed);
     // What was said about the visitor before the script came holds for the first view, too.
     replay(/^(reset|consent|opt)/);
     viewUrl = cleanUrl(location.href);
@@ -244,6 +268,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       ["focus", "blur"].forEach((type) => listen(window, type, ({ target }) => target === window && record("focus_change", { focused: type === "focus" }))),
     );
     whenHidden(() => {
+      // What another tab said may not have been heard yet.
+      heed();
       tellEngagement();
       runAll(hidden);
       const count = sender.dropped() - droppedTold;

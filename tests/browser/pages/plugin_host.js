@@ -39,7 +39,7 @@
       listen(window, "popstate", run);
       listen(window, "pageshow", (event) => event.persisted && run());
     },
-    whenIdle: (run) => requestIdleCallback(guard(run), { timeout: 1000 }),
+    whenIdle: (run) => requestIdleCallback(guard(run), { timeout: 2_000 }),
     selector: (element) => element.localName,
     label: () => "",
     redact: withoutEmails,

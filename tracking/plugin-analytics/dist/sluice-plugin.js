@@ -324,9 +324,6 @@ function parseSession(text) {
   return (session == null ? void 0 : session.id) && session.index > 0 ? session : {};
 }
 
-// src/visitor.ts
-var OPT_OUT = "opt_out";
-
 // src/storage.ts
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
 function browserStorage(prefix, isClosed) {
@@ -341,7 +338,7 @@ function browserStorage(prefix, isClosed) {
       const known2 = attempt(() => localStorage);
       return (known2 == null ? void 0 : known2.getItem(name)) || !(known2 == null ? void 0 : known2[prefix + "visitor"]) && attempt(() => readCookie(name)) || "";
     },
-    write(key, value) {
+    write(key, value, isAnswer) {
       const name = prefix + key;
       memory[name] = "";
       if (isClosed()) return;
@@ -350,7 +347,7 @@ function browserStorage(prefix, isClosed) {
         return true;
       });
       if (!isStored) memory[name] = value;
-      if (!isStored || !value || key === OPT_OUT) {
+      if (!isStored || !value || isAnswer) {
         attempt(() => {
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });

@@ -209,13 +209,15 @@ class Exporter:
             if waiting:
                 self._learn_ids(connection)
             connection.rollback()
+            is_learnt_anew = False
             for segment in waiting:
                 if self.stopping.is_set():
                     return
                 # Decided since the list was read, or before the database became an older state of
                 # itself: held against its own ids each of its events would be a repeat.
-                if segment.segment_id in self.seen:
+                if segment.segment_id in self.seen and not is_learnt_anew:
                     self._learn_anew(connection)
+                    is_learnt_anew = True
                 try:
                     self._deduplicate(connection, segment)
                 except FileNotFoundError:

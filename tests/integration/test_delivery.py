@@ -314,6 +314,26 @@ class IdsWithHook(SeenIds):
             self.after()
 
 
+def test_a_database_that_became_an_older_state_is_decided_anew(
+    exporting: Exporting, database_url: str
+) -> None:
+    """A standby that took over lacks the last commits; the exporter still knows their ids."""
+    for pair in ("ab", "cd"):
+        write_now(database_url, *(an_event(eventId=event_id) for event_id in pair))
+        seal(exporting.engine)
+    exporting.exporter.deduplicate_sealed()
+    for lost in (
+        "DELETE FROM segment_event_ids",
+        "DELETE FROM segment_duplicates",
+        "DELETE FROM ledger WHERE writer_id = 0",
+        "UPDATE segments SET state = 'sealed' WHERE state = 'deduplicated'",
+    ):
+        query(database_url, lost)
+    exporting.exporter.deduplicate_sealed()
+    exporting.deliver()
+    assert exporting.committed_ids(exporting.client) == Counter("abcd")
+
+
 def test_what_another_decided_meanwhile_is_known_to_the_next_segment(
     exporting: Exporting, engine: Engine
 ) -> None:

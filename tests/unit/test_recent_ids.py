@@ -48,12 +48,13 @@ def test_an_empty_place_is_no_id() -> None:
 
 def test_of_more_ids_than_there_is_room_for_older_ones_are_forgotten() -> None:
     ids = RecentIds()
-    first, rest = uuid4().bytes, (uuid4().bytes for _ in range(SLOTS))
-    ids.add([first])
-    ids.add(rest)
-    last = uuid4().bytes
-    ids.add([last])
-    assert ids.know([last]) == [True]
+    older, newer = ([uuid4().bytes for _ in range(SLOTS)] for _ in range(2))
+    ids.add(older)
+    ids.add(newer)
+    # Each of the newer ones takes a place at random: 1/e of the places is left as it was.
+    assert sum(ids.know(older)) < SLOTS / 3
+    assert sum(ids.know(newer)) > SLOTS / 2
+    assert ids.know(newer[-1:]) == [True]
 
 
 def test_ids_of_one_shape_have_places_of_their_own() -> None:

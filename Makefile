@@ -17,7 +17,7 @@ demo: exporter/native/rows.so $(VENV)/.stack  ## run the whole stack on this mac
 test: exporter/native/rows.so $(VENV)/.dev tracking/node_modules/.ready tests/sdks/node_modules/.ready tracking/snippets/node_modules/.ready browser  ## every check and every test
 	$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -m alone; alone=$$?; \
-	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile && exit $$alone
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder && exit $$alone
 
 browser: $(VENV)/.dev
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || tests/browser/install.sh $(BIN)/playwright

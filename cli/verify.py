@@ -6,6 +6,7 @@ import sys
 import time
 
 from core.clock import utc_now
+from core.printable import printable
 from exporter.receipts import BILLED_SINK
 from exporter.sinks.open import open_bucket
 from exporter.sinks.sink import SinkError
@@ -46,9 +47,9 @@ def run_verify(
             failed += not finding.holds
             segments += finding.is_segment
             if not finding.holds:
-                print(f"FAILED  {_printable(finding.what)}", flush=True)
+                print(f"FAILED  {printable(finding.what)}", flush=True)
             elif is_verbose or not finding.is_segment:
-                print(f"holds   {_printable(finding.what)}", flush=True)
+                print(f"holds   {printable(finding.what)}", flush=True)
             elif shows_progress and time.monotonic() > shown_at + _SHOW_EVERY_SECONDS:
                 shown_at = time.monotonic()
                 print(f"\r{segments:,} segments hold …", end="", file=sys.stderr, flush=True)
@@ -61,8 +62,3 @@ def run_verify(
     print(f"{segments:,} segments hold, {failed:,} things do not.")
     if failed:
         raise VerificationFailed("The bucket does not hold what its receipts say.")
-
-
-def _printable(text: str) -> str:
-    """Names come out of a bucket: none may move the terminal's cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

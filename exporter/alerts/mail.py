@@ -9,6 +9,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Final
 
+from core.printable import printable
 from exporter.alerts.notice import Kind
 from exporter.alerts.settings import AlertSettings, mail_recipients
 from exporter.alerts.tell import DueNotice, NotTold
@@ -71,21 +72,17 @@ def compose(notices: Sequence[DueNotice], settings: AlertSettings) -> EmailMessa
 
 def _told(notice: DueNotice) -> str:
     data = notice.body["data"]
-    about = f" {_printable(data['subject'])}" if data["subject"] else ""
+    about = f" {printable(data['subject'])}" if data["subject"] else ""
     return f"{data['condition']}{about} ({_WORDS[Kind(notice.body['type'])]})"
 
 
 def _paragraph(notice: DueNotice) -> str:
     data = notice.body["data"]
-    parts = [_told(notice), _printable(data["message"]), _printable(data["remedy"])]
+    parts = [_told(notice), printable(data["message"]), printable(data["remedy"])]
     parts.append(
         f"Since {data['begun_at']}." + (f" Until {data['ended_at']}." if data["ended_at"] else "")
     )
     return "\n".join(part for part in parts if part)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _without_bytes(exc: Exception) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from botocore.exceptions import BotoCoreError
 
+from core.printable import printable
 from core.settings import SettingsError, read_settings
 from database.engine import sync_engine
 from exporter.doctor.channels import ChannelChecks
@@ -69,9 +70,9 @@ _SETTINGS_REMEDY = (
 
 
 def _print(finding: Finding) -> None:
-    sys.stdout.write(f"{finding.outcome:<7}  {finding.step}: {_printable(finding.seen)}\n")
+    sys.stdout.write(f"{finding.outcome:<7}  {finding.step}: {printable(finding.seen)}\n")
     if finding.remedy:
-        sys.stdout.write(f"         → {_printable(finding.remedy)}\n")
+        sys.stdout.write(f"         → {printable(finding.remedy)}\n")
     sys.stdout.flush()
 
 
@@ -81,8 +82,3 @@ def _conclude(counts: Counter[Outcome]) -> int:
         f"\n{counts[Outcome.PASSED]} passed, {failed} failed, {counts[Outcome.SKIPPED]} skipped.\n"
     )
     return 1 if failed else 0
-
-
-def _printable(text: str) -> str:
-    """Answers come from a server: none may move the terminal's cursor."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -31,20 +31,16 @@ from database.backfills import Backfill, fail_backfill, next_backfill, retry_bac
 from database.circuits import is_paused, know_sinks
 from database.deliveries import (
     PendingDelivery,
-    list_decided_segments,
     mark_failed,
     next_delivery,
-    read_event_ids,
     read_stack_id,
     resume_deliveries,
     say_exporter_state,
-    store_deduplication,
 )
 from database.planned_objects import try_orphans_again
 from database.retention import forget_letters, forget_recordings
 from database.segments import (
     FenceBusy,
-    Segment,
     drop_segment,
     end_stale_writers,
     expired_segments,
@@ -58,7 +54,7 @@ from database.segments import (
 from exporter.backfill import carry_out
 from exporter.backfill_source import NoSource
 from exporter.backoff import retry_after
-from exporter.dedup import find_duplicates
+from exporter.deduplicator import Deduplicator
 from exporter.delivery import ConservationBroken, PrefixForeign, deliver_segment
 from exporter.describe import describe_bucket
 from exporter.disk_watch import DiskWatch
@@ -66,11 +62,9 @@ from exporter.file_watch import watch_files
 from exporter.progress import Progress
 from exporter.reading.problems import BucketDamaged
 from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
-from exporter.seen_ids import SeenIds
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
-from exporter.stream import stream_ids
 from exporter.sweep import abort_uploads, is_ours, sweep_orphans
 
 log = logging.getLogger("sluice.exporter")
@@ -90,7 +84,7 @@ class Exporter:
     engine: Engine
     sinks: list[Sink]
     clock: Clock
-    seen: SeenIds = field(init=False)
+    deduplicator: Deduplicator = field(init=False)
     started_at: datetime = field(init=False)
     monotonic: Callable[[], float] = time.monotonic
     """For waits: a step of the wall clock must not lengthen them."""
@@ -117,7 +111,7 @@ class Exporter:
     _receipts_not_before: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.seen = SeenIds(self.settings.dedup_window)
+        self.deduplicator = Deduplicator(self.settings)
         self.started_at = self.clock()
         folder = self.settings.signing_key_dir
         self.keys = read_keys(folder) or [make_key(folder, now=self.started_at)]
@@ -131,13 +125,13 @@ class Exporter:
             self.staging = open_staging(
                 self.settings.staging_dir or Path(tempfile.gettempdir()), read_stack_id(connection)
             )
-            self.seen = SeenIds(self.settings.dedup_window, self.staging)
+            self.deduplicator = Deduplicator(self.settings, self.staging)
             connection.rollback()
             know_sinks(connection, [sink.name for sink in self.sinks])
             resume_deliveries(connection, interrupted=True)
             try_orphans_again(connection)
-            self._learn_ids(connection)
-        log.info("exporter started", extra={"remembered_ids": len(self.seen)})
+            self.deduplicator.learn(connection)
+        log.info("exporter started", extra={"remembered_ids": len(self.deduplicator.seen)})
 
     def seal_if_due(self) -> None:
         """Seal the open segment when it is old enough, large enough, or somebody asks for it."""
@@ -206,60 +200,7 @@ class Exporter:
         """Decide, in order, which rows of each sealed segment are duplicates."""
         with self._sealing, self.engine.connect() as connection:
             waiting = segments_in_state(connection, "sealed")
-            if waiting:
-                self._learn_ids(connection)
-            connection.rollback()
-            is_learnt_anew = False
-            for segment in waiting:
-                if self.stopping.is_set():
-                    return
-                # Decided since the list was read, or before the database became an older state of
-                # itself: held against its own ids each of its events would be a repeat.
-                if segment.segment_id in self.seen and not is_learnt_anew:
-                    self._learn_anew(connection)
-                    is_learnt_anew = True
-                try:
-                    self._deduplicate(connection, segment)
-                except FileNotFoundError:
-                    log.warning("files of ids are gone: they are made again", exc_info=True)
-                    connection.rollback()
-                    self._learn_anew(connection)
-                    self._deduplicate(connection, segment)
-
-    def _learn_anew(self, connection: Connection) -> None:
-        self.seen = SeenIds(self.settings.dedup_window, self.staging)
-        self._learn_ids(connection)
-        connection.rollback()
-
-    def _learn_ids(self, connection: Connection) -> None:
-        """Copy the ids that are stored and not yet at hand.
-
-        All of them at start-up. Later there are some only where a commit's answer was lost, or
-        where another exporter worked in between.
-        """
-        for segment_id, sealed_at in list_decided_segments(connection, self.settings.dedup_window):
-            if segment_id not in self.seen:
-                self.seen.learn(segment_id, sealed_at, read_event_ids(connection, segment_id))
-
-    def _deduplicate(self, connection: Connection, segment: Segment) -> None:
-        if segment.segment_id in self.seen:
-            return  # what is stored says so
-        self.seen.forget_before(segment.sealed_at)
-        with stream_ids(self.settings.database_url, segment.segment_id) as batches:
-            found = find_duplicates(batches, self.seen)
-        is_stored = store_deduplication(
-            connection,
-            segment.segment_id,
-            rows=len(found.is_duplicate),
-            id_chunks=found.ids.chunks(),
-            duplicate_rows=found.duplicate_rows(),
-            window=self.settings.dedup_window,
-        )
-        if is_stored:
-            self.seen.add(segment.segment_id, segment.sealed_at, found.ids)
-        else:  # decided meanwhile: by a commit whose answer was lost, or by another exporter
-            self._learn_ids(connection)
-            connection.rollback()
+            self.deduplicator.decide(connection, waiting, self.stopping.is_set)
 
     def deliver(self, sink: Sink) -> None:
         """Deliver to one sink everything whose time has come, in order."""

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -181,13 +182,23 @@ def s3_endpoint() -> Iterator[str]:
     if GIVEN_S3 is not None:
         yield GIVEN_S3
         return
+    from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
+    # Of several conditional puts at once S3 lets one win; moto looks, and then puts.
+    put, one_by_one = S3Response.put_object, Lock()
+
+    def put_object(response: S3Response) -> Any:
+        with one_by_one:
+            return put(response)
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Response, "put_object", put_object)
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from core.clock import Clock, utc_now
 from exporter.doctor.check import Check, CheckFailed, CheckSkipped
 from exporter.doctor.target import Target
-from exporter.sinks.s3 import remedy_for
+from exporter.sinks.s3 import NAMES_ALONE, remedy_for
 
 MAX_SKEW: Final = timedelta(minutes=5)
 """S3 refuses a request at 15 minutes."""
@@ -257,7 +257,9 @@ def asking(*, passes: Container[str] = (), remedy: str = "") -> Iterator[None]:
             _REMEDIES.get(code) or remedy_for(code) or remedy or _UNKNOWN,
         ) from exc
     except ParamValidationError as exc:
-        raise CheckFailed(str(exc), "Correct the bucket's name in the settings.") from exc
+        raise CheckFailed(
+            str(exc), f"Correct the bucket's name in the settings. {NAMES_ALONE}"
+        ) from exc
     except (BotoCoreError, OSError) as exc:
         raise CheckFailed(
             f"{type(exc).__name__}: {exc}",

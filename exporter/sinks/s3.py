@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import boto3
@@ -24,6 +24,7 @@ _PART_BYTES = 32 << 20
 _CHUNK_BYTES = 1 << 20
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
+NAMES_ALONE: Final = "A bucket is given by its name alone, a folder as file:///a/folder."
 _PERMANENT = {
     "NoSuchBucket": "The bucket does not exist: create it, or correct its name.",
     "AccessDenied": "Access denied: compare the role's policy with docs/buckets.md.",
@@ -274,7 +275,7 @@ def _translated(key: str) -> Iterator[None]:
             "No credentials: give the machine a role, or set the access keys.", key=key
         ) from exc
     except ParamValidationError as exc:
-        raise SinkRefused(f"No such name can be asked for: {exc}", key=key) from exc
+        raise SinkRefused(f"S3 cannot be asked for that. {NAMES_ALONE} {exc}", key=key) from exc
     except (BotoCoreError, OSError) as exc:
         raise SinkUnavailable(f"{type(exc).__name__}: {exc}", key=key) from exc
 

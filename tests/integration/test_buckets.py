@@ -171,6 +171,14 @@ def test_a_missing_bucket_is_permanent_and_says_what_to_do(s3_client: Any, tmp_p
             call()
 
 
+@pytest.mark.parametrize("address", ["/mnt/bucket", "s3://bucket"])
+def test_an_address_that_is_no_buckets_name_is_told_how_to_be_given(
+    s3_client: Any, address: str
+) -> None:
+    with pytest.raises(SinkRefused, match="file:///a/folder"):
+        S3Bucket(s3_client, address).get("watermark.json")
+
+
 def test_a_server_that_is_away_is_transient(tmp_path: Path) -> None:
     client = connect_s3(
         region="eu-central-1",

@@ -287,7 +287,7 @@ def test_a_segment_that_is_decided_is_not_decided_anew_when_its_files_are_gone(
     """Each of its events would be a repeat of its own, and none of its ids be known any more."""
     write_now(exporting.database_url, an_event(eventId="a"), an_event(eventId="b"))
     seal(exporting.engine)
-    exporting.exporter.seen = VanishingIds(exporting.settings.dedup_window)
+    exporting.exporter.deduplicator.seen = VanishingIds(exporting.settings.dedup_window)
     exporting.exporter.deduplicate_sealed()
     write_now(exporting.database_url, an_event(eventId="a"), an_event(eventId="c"))
     exporting.seal()
@@ -342,10 +342,10 @@ def test_what_another_decided_meanwhile_is_known_to_the_next_segment(
         write_now(exporting.database_url, *[an_event(eventId=e) for e in event_ids_of_segment])
         seal(exporting.engine)
     other = Exporting(exporting.database_url, engine, exporting.folder / "elsewhere").exporter
-    other.seen = IdsWithHook(exporting.settings.dedup_window)
-    other.seen.after = other.stopping.set  # after the first segment
-    exporting.exporter.seen = IdsWithHook(exporting.settings.dedup_window)
-    exporting.exporter.seen.before = other.deduplicate_sealed
+    other.deduplicator.seen = IdsWithHook(exporting.settings.dedup_window)
+    other.deduplicator.seen.after = other.stopping.set  # after the first segment
+    exporting.exporter.deduplicator.seen = IdsWithHook(exporting.settings.dedup_window)
+    exporting.exporter.deduplicator.seen.before = other.deduplicate_sealed
     exporting.exporter.deduplicate_sealed()
     exporting.deliver()
     assert exporting.committed_ids(exporting.client) == Counter("ab")

@@ -266,6 +266,32 @@ def test_a_flood_of_nodes_is_not_recorded_and_the_page_is_pictured_anew(
     assert told["payload"]["nodes"] > 10_000
 
 
+def test_a_flood_before_the_recording_begins_makes_one_recording(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    page.add_init_script("""
+      const own = () => Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+      const setter = own();
+      window.isClean = () => own() === setter;
+      window.idle = [];
+      const whenIdle = window.requestIdleCallback;
+      window.requestIdleCallback = (run) => idle.push(run);
+      window.rest = () => {
+        window.requestIdleCallback = whenIdle;
+        idle.forEach((run) => run());
+      };
+    """)
+    visit(page, pages, "s-early", replaySample="1")
+    page.evaluate("idle.shift()()")  # the recording is there, and waits for a moment of its own
+    page.evaluate(FLOOD)
+    page.wait_for_function("idle.length === 2")
+    page.evaluate("rest()")
+    wait_until(lambda: chunks_of(stack, "s-early"), seconds=60, what="the recording")
+    assert [e["type"] for e in events_of(stack, "s-early")].count(PICTURE) == 1
+    page.evaluate("dispatchEvent(new CustomEvent('sluice:replay', {detail: 'stop'}))")
+    page.wait_for_function("isClean()")
+
+
 def test_another_session_is_another_recording(stack: RunningStack, pages: str, page: Page) -> None:
     visit(page, pages, "s-one", replaySample="1")
     wait_until(lambda: chunks_of(stack, "s-one"), seconds=60, what="the first session's")
@@ -327,10 +353,14 @@ def test_where_nobody_is_nothing_is_recorded_and_no_session_kept_alive(
       const now = Date.now;
       Date.now = () => now() + 3.6e6;
       document.body.setAttribute("class", "unseen");
+      document.body.style.height = "9000px";
+      scrollTo(0, 500);
+      document.getElementById("button").click();
     }""")
     page.wait_for_timeout(6_000)
     assert not has_recorded(stack, "s-alone", "unseen")
-    page.click("#button")
+    assert page.evaluate("asked") == 0
+    page.keyboard.press("Tab")
     wait_until(lambda: has_recorded(stack, "s-alone", "unseen"), seconds=60, what="a new picture")
     assert [e["type"] for e in events_of(stack, "s-alone")].count(PICTURE) == 2
     page.evaluate("""() => {

@@ -98,6 +98,7 @@ def test_denied_at_once_nothing_is_ever_told(site: TrackedSite) -> None:
 def test_cookieless_pings_go_without_ids_and_store_nothing(site: TrackedSite) -> None:
     site.attributes = 'data-consent data-before-consent="cookieless" data-flush-seconds="0"'
     page = site.open()
+    page.evaluate("sluice.identify('u-1', {plan: 'pro'}); sluice.group('g-1')")
     page.click("h1")
     page.wait_for_function("heard.filter(([name]) => name === 'sluice:sent').length > 0")
     hide(page)
@@ -108,6 +109,7 @@ def test_cookieless_pings_go_without_ids_and_store_nothing(site: TrackedSite) ->
     assert [row["session_id"] for row in rows] == [None]
     assert all((row["visitor_id"] or "daily-").startswith("daily-") for row in site.rows())
     assert {row["consent"] for row in site.rows()} == {None}
+    assert site.rows("identify") == site.rows("group") == []
 
 
 @pytest.mark.parametrize("signal", ["globalPrivacyControl", "doNotTrack"])
@@ -325,7 +327,8 @@ def test_a_yes_in_one_tab_is_heard_in_the_others(asking: TrackedSite, yes: str) 
     if "opt" in yes:
         asked.evaluate("sluice.optOut()")
     waiting.evaluate("isNow = true")
-    wait_for_storage(waiting, after=yes, other=asked)
+    waiting.wait_for_timeout(400)  # longer than a session's first event may lie behind it
+    wait_for_storage(waiting, after=f"{yes}; sluice.track('at once')", other=asked)
     asked.evaluate("sluice.track('afterwards')")
     waiting.evaluate("sluice.track('afterwards')")
     assert waiting.evaluate("ran").pop() == "granted"
@@ -334,13 +337,14 @@ def test_a_yes_in_one_tab_is_heard_in_the_others(asking: TrackedSite, yes: str) 
     assert waiting.evaluate("localStorage.sluice_user") is None
     waiting.close()
     asked.close()
-    rows = asking.delivered("afterwards", least=2)
+    rows = asking.delivered("afterwards", least=2) + asking.rows("at once")
     if "consent" in yes:
         # Leaving tells of somebody new: that was after the reset.
-        before = {"page_view", "identify", "group", "afterwards"}
+        before = {"page_view", "identify", "group", "at once", "afterwards"}
         rows = [row for row in asking.delivered(least=8) if row["event_type"] in before]
-        views = [row["path"] for row in rows if row["event_type"] == "page_view"]
-        assert sorted(views) == ["/p/asked", "/p/waiting"]
+        views = {row["path"]: row for row in rows if row["event_type"] == "page_view"}
+        assert set(views) == {"/p/asked", "/p/waiting"}
+        assert views["/p/asked"]["is_entry"], "the visit began with what was held"
         (who,) = {
             (row["user_id"], row["company_id"]) for row in rows if row["event_type"] == "afterwards"
         }
@@ -363,6 +367,46 @@ def test_a_tab_that_waited_signs_nobody_in_who_signed_out(asking: TrackedSite) -
     # It is still known who it was on the page that waited.
     (view,) = [row for row in asking.rows("identify") if row["path"] == "/p/waiting"]
     assert view["user_id"] == "u-1"
+
+
+def test_a_no_and_a_yes_in_one_tab_make_one_visitor_beside_another_tab(asking: TrackedSite) -> None:
+    beside = asking.open("/p/signed-out")
+    page = asking.open("/p/one")
+    for no, yes in (
+        ("sluice.consent('denied')", "sluice.consent('granted')"),
+        ("sluice.optOut()", "sluice.optIn()"),
+    ):
+        wait_for_storage(beside, after=no, other=page)
+        wait_for_storage(beside, after=f"{yes}; sluice.track('first')", other=page)
+        page.evaluate("sluice.track('second')")
+        both = [asking.wait_for_event(page, name) for name in ("first", "second")]
+        assert both[0]["visitorId"] == both[1]["visitorId"]
+        assert both[0]["sessionId"] == both[1]["sessionId"]
+
+
+def test_a_no_from_elsewhere_holds_after_the_storage_was_cleared(asking: TrackedSite) -> None:
+    page = asking.open("/p/one")
+    page.evaluate("sluice.consent('granted')")
+    other = asking.open("/p/two")
+    wait_for_storage(page, after="sluice.consent('denied')", other=other)
+    wait_for_storage(
+        page,
+        after="localStorage.clear(); document.cookie = 'sluice_consent=;path=/;max-age=0'",
+        other=other,
+    )
+    before = len(asking.heard(page))
+    page.evaluate("sluice.track('own')")
+    assert len(asking.heard(page)) == before
+
+
+def test_a_yes_outlives_a_page_that_clears_its_storage(asking: TrackedSite) -> None:
+    page = asking.open("/p/one")
+    page.evaluate("sluice.consent('granted', { policy: 'p1' }); localStorage.clear()")
+    page.evaluate("sluice.track('own')")
+    event = asking.wait_for_event(page, "own")
+    assert (event["consent"], event["consentPolicy"]) == ("granted", "p1")
+    asking.go(page, "/p/two")
+    assert asking.wait_for_event(page, "page_view")["visitorId"] == event["visitorId"]
 
 
 def test_a_yes_that_is_taken_back_elsewhere_holds_no_more(asking: TrackedSite) -> None:

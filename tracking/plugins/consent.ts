@@ -4,6 +4,7 @@ import { readDataLayer } from "./page/data-layer";
 
 const LOOK_MS = 250;
 const MAX_LOOKS = 240;
+const SETTLES_MS = 2_000;
 const ANY_REGION = 0;
 const SOME_REGION = 99;
 
@@ -17,6 +18,7 @@ const consent: Plugin = (sluice, host) => {
   const said: { [policy: string]: State } = {};
   let isReady = false;
   let lastTold: string | undefined;
+  let settling: ReturnType<typeof setTimeout> | undefined;
 
   function say(): void {
     if (!isReady) return;
@@ -25,8 +27,16 @@ const consent: Plugin = (sluice, host) => {
     const state = policy ? said[policy]! : "pending";
     // `data-consent` lets the tracker begin as it left off; else, until somebody speaks, nothing is known.
     if ((!policy && chosen) || lastTold === state + policy) return;
-    lastTold = state + policy;
-    (sluice as Consenting).consent(state, { policy });
+    const tell = host.guard(() => {
+      lastTold = state + policy;
+      (sluice as Consenting).consent(state, { policy });
+    });
+    clearTimeout(settling);
+    // Consent Mode's default of each page takes back what a visitor answered on the one before, for
+    // all tabs. So the tracker goes on as it left off until the banner had time for its update.
+    const isDefault = policy === "gcm-v2" && state === "pending" && chosen && !lastTold;
+    if (isDefault) settling = setTimeout(tell, SETTLES_MS);
+    else tell();
   }
   const sayAs = (policy: string): Say => (state) => {
     said[policy] = state;

@@ -24,9 +24,7 @@ const SLICE_MS = 5;
 const CALM_MS = 2_000;
 /** Of nobody doing anything, after which nobody is taken to watch what moves by itself. */
 const ALONE_MS = 5 * 60_000;
-const INCREMENT = 3;
-// Of rrweb's sources: the pointer, a click, scrolling, typing, a finger.
-const BY_HAND = [1, 2, 3, 5, 6];
+const BY_HAND = ["pointermove", "pointerdown", "keydown", "wheel", "touchstart"];
 const META = 4;
 const BLOCKED = "[data-sluice-ignore],[data-sluice-block]";
 const TYPED = "textarea,[contenteditable],[data-sluice-mask]";
@@ -41,20 +39,25 @@ const replay: Plugin = (sluice, host) => {
   let isOver = false;
   let keeps = !kinds.length;
   let recorder: Recorder | undefined;
+  /** The last session that was looked at. */
+  let session: string | undefined;
   /** Those too whose session has ended, and who may still have something to send. */
   const recorders: Recorder[] = [];
 
   const begin = () => {
+    if (!isAllowed || isOver || recorder) return;
     const identity = host.identity();
-    if (!isAllowed || isOver || recorder || !identity) return;
+    if (!identity) return;
+    // Each becomes interesting of its own.
+    if (session && session !== identity.sessionId) keeps = !kinds.length;
+    session = identity.sessionId;
     if (!isWanted && !isSampled(identity.sessionId, sample)) return;
     keeps = isKept(identity.sessionId, keeps && !!kinds.length) || keeps;
     recorder = startRecorder(host, identity, keeps, (goesOn) => {
       recorder = undefined;
-      // The session has ended, and the next one may be in the sample, or become interesting of its
-      // own; or there was a no, which may become a yes again. All else ends it for this page.
+      // The session has ended, and the next one may be in the sample; or there was a no, which may
+      // become a yes again. All else ends it for this page.
       isOver ||= !goesOn && isAllowed;
-      if (goesOn) keeps = !kinds.length;
       host.whenIdle(begin);
     });
     recorders.push(recorder);
@@ -85,14 +88,17 @@ const replay: Plugin = (sluice, host) => {
     forgetKept();
     end();
   });
+  // In a session that began on this page meanwhile.
+  host.onView(() => host.whenIdle(begin));
+  for (const type of BY_HAND) host.listen(window, type, ({ isTrusted }) => isTrusted && recorder?.stir());
   host.onHide(() => recorders.forEach((one) => one.hide()));
   watchInterest(host, kinds, keep);
   const look = (name: unknown) => void (kinds.includes(String(name)) && keep());
   const { track, reset } = sluice;
   sluice.reset = () => {
     // What comes after it is somebody else's.
-    recorder?.finish();
     reset();
+    recorder?.finish();
   };
   if (kinds.length) {
     sluice.track = (name, ...rest) => (look(name), track(name, ...rest));
@@ -117,6 +123,8 @@ export default replay;
 interface Recorder {
   keep(): void;
   hide(): void;
+  /** Somebody is there. */
+  stir(): void;
   /** Send what there is, and end. */
   finish(): void;
   stop(): void;
@@ -217,6 +225,7 @@ function startRecorder(
     host.whenIdle(drain);
   };
 
+  const isAlone = () => Date.now() - stirredAt > ALONE_MS;
   const hasEnded = () => host.identity()?.sessionId !== sessionId;
   const finish = () => {
     if (isStopped) return;
@@ -226,20 +235,11 @@ function startRecorder(
   };
 
   const begin = () => {
-    if (isStopped) return;
+    if (isStopped || stopRrweb) return;
     if (isTooLarge()) return stop();
     stopRrweb = record({
-      emit: host.guard((event: { type: number; data: { source?: number } }) => {
-        const isAlone = Date.now() - stirredAt > ALONE_MS;
-        if (event.type === INCREMENT && BY_HAND.includes(event.data.source!)) {
-          isStirred = true;
-          stirredAt = Date.now();
-          if (isAlone) {
-            // Somebody came back: to a session of their own, or to what was missed meanwhile.
-            if (hasEnded()) return finish();
-            record.takeFullSnapshot(true);
-          }
-        } else if (isAlone) return;
+      emit: host.guard((event: { type: number }) => {
+        if (isStopped || isAlone()) return;
         pending.push(event);
         if (pending.length > 20_000) stop();
         schedule();
@@ -296,6 +296,15 @@ function startRecorder(
       cut();
       // Behind the events, which go in this same turn: they are worth more than we are.
       void Promise.resolve().then(host.guard(() => uploader.hide()));
+    },
+    stir() {
+      const wasAlone = isAlone();
+      isStirred = true;
+      stirredAt = Date.now();
+      if (!wasAlone) return;
+      // Somebody came back: to a session of their own, or to what was missed meanwhile.
+      if (hasEnded()) finish();
+      else if (stopRrweb) record.takeFullSnapshot(true);
     },
     finish,
     stop: uploader.stop,

@@ -5,9 +5,18 @@ let last = 0;
 /** A UUIDv7 greater than every one this page made before, also when the clock steps back. */
 export function uuidv7(nowMs: number): string {
   // Milliseconds and, in 12 bits, a counter that begins anywhere in its lower half. Exact until 2039.
-  last = Math.max(nowMs * 4096 + Math.floor(Math.random() * 2048), last + 1);
-  const time = last.toString(16).padStart(15, "0");
+  return uuidAt((last = Math.max(nowMs * 4096 + Math.floor(Math.random() * 2048), last + 1)));
+}
+
+/** A UUIDv7 of this time, in 4,096ths of a millisecond. */
+function uuidAt(ticks: number): string {
+  const time = ticks.toString(16).padStart(15, "0");
   return time.slice(0, 8) + "-" + time.slice(8, 12) + "-7" + time.slice(12) + uuidv4().slice(18);
+}
+
+/** A UUIDv7 of just this time, which may lie before that of others. */
+export function sessionIdOf(beganMs: number): string {
+  return uuidAt(beganMs * 4096);
 }
 
 /** A random UUIDv4: it says nothing about when or where it was made. */

@@ -20,8 +20,6 @@ export interface SessionRules {
 }
 
 const SAVE_EVERY_MS = 5_000;
-/** Of six digits, so that what they stand in stays a UUID. */
-const FIRST = 100_001;
 export const SESSION = "session";
 const CAMPAIGN = /^(utm_|(g|fb|tt|tw|d)clid$|msclkid$|[gw]braid$|li_fat_id$)/;
 
@@ -42,30 +40,26 @@ export function createEnd(atMidnight: boolean, campaign: string): SessionRules["
   };
 }
 
-/**
- * The session of an event happening at `now`: the stored one, or the next. A visitor's sessions
- * have one random id, which ends in their number: tabs that a browser restores in the same instant
- * all begin the next one, before any of them can read what another has written.
- */
+/** The session of an event told at `now`: the stored one, or the next. The export reads from its id when it began. */
 export function createTouch(
   { read, write }: Storage,
   { idleMs, campaign, hasEnded }: SessionRules,
   newId: (now: number) => string,
 ): (now: number) => Session {
-  let current: Session | undefined;
+  let current: Partial<Session> = {};
 
   return (now) => {
     const stored = parseSession(read(SESSION));
-    const { id = newId(now), index = 0, lastAt: savedAt = 0 } = stored;
+    const { index = 0, lastAt: savedAt = 0 } = stored;
     // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`. Or another tab's.
-    const lastAt = Math.max(savedAt, current?.id === id ? current.lastAt : 0);
+    const lastAt = Math.max(savedAt, current.id === stored.id ? current.lastAt! : 0);
     // The difference counts in both directions: a clock set back must not keep a session for ever.
-    const goesOn = Math.abs(now - lastAt) < idleMs && !hasEnded?.(stored, lastAt, now);
-    const session = goesOn ? stored : { campaign, id: id.slice(0, 30) + (FIRST + index), index: index + 1 };
-    current = { ...(session as Session), lastAt: now };
+    const goesOn = !hasEnded?.(stored, lastAt, now) && Math.abs(now - lastAt) < idleMs;
+    const session = goesOn ? stored : { campaign, id: newId(now), index: index + 1 };
+    current = { ...session, lastAt: now };
     const isSaved = goesOn && Math.abs(now - savedAt) < SAVE_EVERY_MS;
     if (!isSaved) write(SESSION, JSON.stringify(current));
-    return current;
+    return current as Session;
   };
 }
 

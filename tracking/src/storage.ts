@@ -12,7 +12,11 @@ export interface Storage {
 const COOKIE_SECONDS = 400 * 24 * 60 * 60;
 
 /** While it is closed, nothing of the browser's is read or written. */
-export function browserStorage(prefix: string, isClosed: () => boolean): Storage {
+export function browserStorage(
+  prefix: string,
+  isClosed: () => boolean,
+  visitor = prefix + "visitor",
+): Storage {
   const memory: { [name: string]: string } = {};
 
   function readCookie(name: string): string {
@@ -27,7 +31,7 @@ export function browserStorage(prefix: string, isClosed: () => boolean): Storage
       const known = attempt(() => localStorage);
       // Reading a cookie takes a millisecond. One is there where localStorage is not, or was full;
       // where that has the visitor, it has the rest, too.
-      return known?.getItem(name) || (!known?.[prefix + "visitor"] && attempt(() => readCookie(name))) || "";
+      return known?.getItem(name) || (!known?.[visitor] && attempt(() => readCookie(name))) || "";
     },
     write(key, value, isAnswer) {
       const name = prefix + key;

@@ -11,7 +11,7 @@ import { fillEnvelope } from "./envelope";
 import type { Event } from "./event";
 import { watchForms } from "./forms";
 import { guard, listen, onceOwnError, whenIdle } from "./guard";
-import { uuidv7 } from "./ids";
+import { sessionIdOf } from "./ids";
 import { createOutbox } from "./outbox";
 import { whenActivated, whenHidden, whenSeen } from "./page-lifecycle";
 import { watchPageViews } from "./page-views";
@@ -30,6 +30,8 @@ import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 const TITLE_SETTLES_MS = 100;
 const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
+// They say who it is, which nobody may know without consent.
+const NAMES = /^(identify|alias|group)$/;
 const OPTED = "sluice:opt";
 
 type Consented = [run: () => void, explicitly?: boolean];
@@ -43,7 +45,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const storage = browserStorage(name + "_", isSignalled);
   const { read, write } = storage;
   // An opt-out holds for every tracker of the page, whatever its name.
-  const shared = browserStorage("sluice_", isSignalled);
+  const shared = browserStorage("sluice_", isSignalled, name + "_" + VISITOR);
   const campaign = isOn(data.sessionCampaign) ? campaignOf(location.search) : "";
   const touch = createTouch(
     storage,
@@ -52,7 +54,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       campaign,
       hasEnded: createEnd(isOn(data.sessionMidnight), campaign),
     },
-    uuidv7,
+    // A visit that was held back began with what is told first.
+    (at) => sessionIdOf(held[0] ? Date.parse(held[0].occurredAt as string) : at),
   );
   const announce = announceOnWindow(isOn(data.debug));
   const off = (data.off ?? "focus").split(" ");
@@ -75,7 +78,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const mayTell = () => !isSignalled() && !shared.read(OPT_OUT) && consent()[0] !== "denied";
   const mayKeep = () => mayTell() && consent()[0] !== "pending";
   const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent()[0] === "granted");
-  const identity = () => ({ visitorId: visitorIdOf(storage), sessionId: touch(now()).id });
+  const identity = () => ({ visitorId: visitor(), sessionId: touch(now()).id });
 
   const sender = createSender({
     batchSize: within(data.batchSize, 20, 1, 100),
@@ -90,9 +93,16 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     random: Math.random,
   });
 
+  function visitor(): string {
+    const answer = read(CONSENT);
+    // Where localStorage was cleared, the answer stands in a cookie only, which is not read beside a visitor.
+    if (answer && !read(VISITOR)) write(CONSENT, answer, true);
+    return visitorIdOf(storage);
+  }
+
   function tell(event: Event, isUrgent?: boolean): void {
-    const visitorId = visitorIdOf(storage);
-    // Of the visit in which it is told: what was held longer must not end the one of other tabs.
+    const visitorId = visitor();
+    // Not when it happened: what was held for long must not end the session of other tabs.
     const session = touch(now());
     const [state, policy] = consent();
     Object.assign(event, {
@@ -118,7 +128,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     if (!eventType?.slice || !mayTell()) return undefined;
     const event = makeEvent(eventType, properties, now(), { siteId, ...fields });
     if (mayKeep()) tell(event, isUrgent);
-    else if (data.beforeConsent === "cookieless") sender.add(event, isUrgent);
+    else if (data.beforeConsent === "cookieless" && !NAMES.test(eventType)) sender.add(event, isUrgent);
     else held = [...held, Object.assign(event, heldIds)].slice(-MAX_HELD);
     return event;
   }
@@ -167,6 +177,10 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     [VISITOR, SESSION, USER, COMPANY].forEach((key) => write(key, ""));
   }
 
+  function opt(detail: string): void {
+    dispatchEvent(new CustomEvent(OPTED, { detail }));
+  }
+
   function stop(): void {
     sender.discard();
     forget();
@@ -179,10 +193,12 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   }
 
   /** Do as was said: here, in another tab, or while this page was in the back/forward cache. */
-  function heed(event?: Partial<StorageEvent>): void {
+  function heed(event?: { key?: string | null }): void {
     if (isSignalled()) return;
-    // What was said here holds until it is taken back elsewhere.
-    if (event?.key === name + "_" + CONSENT && !event.newValue) said = data.consent;
+    const key = event?.key;
+    // What was said here holds until something is said elsewhere; all else of other tabs is no answer.
+    if (key === name + "_" + CONSENT) said = data.consent;
+    else if (key && key !== "sluice_" + OPT_OUT) return;
     if (!mayTell()) return stop();
     const may = [mayKeep(), mayBegin(true)];
     // All stop, and those begin again that still may.
@@ -200,7 +216,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       if (signIn(USER, userId)) record("identify", traits);
     },
     alias(userId, previousId) {
-      const before = previousId || (mayKeep() && (read(USER) || visitorIdOf(storage)));
+      const before = previousId || (mayKeep() && (read(USER) || visitor()));
       if (signIn(USER, userId)) record("alias", { previousId: before || undefined });
     },
     group(groupId, traits) {
@@ -218,14 +234,11 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       heed();
     },
     optOut() {
-      if (isSignalled()) return;
-      shared.write(OPT_OUT, "1", true);
-      dispatchEvent(new Event(OPTED));
+      if (!isSignalled()) opt("1");
     },
     optIn() {
       introduce(consent()[0]);
-      shared.write(OPT_OUT, "");
-      dispatchEvent(new Event(OPTED));
+      opt("");
     },
     flush: sender.flush,
     use: (plugin) => use(plugin),
@@ -249,7 +262,10 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     onceOwnError((error) => record("tracker_error", { message: redact(error + "") }));
     if (/^(tcf|gcm)$/.test(data.consent!)) use("consent");
     // Every tracker of the page hears it, whatever its name.
-    listen(window, OPTED, heed);
+    listen(window, OPTED, ({ detail }) => {
+      shared.write(OPT_OUT, detail, true);
+      heed();
+    });
     // What was said about the visitor before the script came holds for the first view, too.
     replay(/^(reset|consent|opt)/);
     viewUrl = cleanUrl(location.href);

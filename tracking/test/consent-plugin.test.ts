@@ -16,8 +16,37 @@ function aGcmPage(before: Entry[] = [], options: { [name: string]: string } = {}
   return page.run(consent);
 }
 
+/** A page whose banner had time for an update. */
+function aSettledPage(before: Entry[] = [], options: { [name: string]: string } = {}) {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const page = aGcmPage(before, options);
+    mock.timers.tick(2_000);
+    return page;
+  } finally {
+    mock.timers.reset();
+  }
+}
+
+test("Consent Mode: a default of denied takes back an answer only where no update follows", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const [page, another] = [aGcmPage([byDefault(NO)]), aGcmPage([byDefault(NO)])];
+    mock.timers.tick(1_999);
+    page.window.dataLayer.push(update(YES));
+    mock.timers.tick(2_000);
+    assert.deepEqual(page.consents, [gcm("granted")]);
+    assert.deepEqual(another.consents, [gcm("pending")]);
+    const unasked = new FakePage({});
+    unasked.window.dataLayer = [byDefault(NO)];
+    assert.deepEqual(unasked.run(consent).consents, [gcm("pending")], "without data-consent nothing is known");
+  } finally {
+    mock.timers.reset();
+  }
+});
+
 test("Consent Mode: a default of denied is pending, an update decides, the last counts", () => {
-  const page = aGcmPage([byDefault(NO)]);
+  const page = aSettledPage([byDefault(NO)]);
   assert.deepEqual(page.consents, [gcm("pending")]);
   page.window.dataLayer.push(update({ ad_storage: "granted" }));
   assert.equal(page.consents.length, 1, "nothing was said about analytics");
@@ -39,10 +68,10 @@ test("Consent Mode: a default of granted waits for the update as long as it says
     const answered = aGcmPage([byDefault({ ...YES, wait_for_update: 500 })]);
     answered.window.dataLayer.push(update(NO));
     mock.timers.tick(499);
-    assert.deepEqual(patient.consents, [gcm("pending")]);
+    assert.deepEqual(patient.consents, []);
     mock.timers.tick(1);
-    assert.deepEqual(patient.consents, [gcm("pending"), gcm("granted")]);
-    assert.deepEqual(answered.consents, [gcm("pending"), gcm("denied")]);
+    assert.deepEqual(patient.consents, [gcm("granted")]);
+    assert.deepEqual(answered.consents, [gcm("denied")]);
   } finally {
     mock.timers.reset();
   }
@@ -51,10 +80,10 @@ test("Consent Mode: a default of granted waits for the update as long as it says
 test("Consent Mode: without knowing the region, a regional no counts and a regional yes does not", () => {
   const noInEurope = byDefault({ ...NO, region: ["DE", "FR"] });
   const yesInTheStates = byDefault({ ...YES, region: ["US"] });
-  assert.deepEqual(aGcmPage([byDefault(YES), noInEurope]).consents, [gcm("pending")]);
-  assert.deepEqual(aGcmPage([noInEurope, byDefault(YES)]).consents, [gcm("pending")]);
-  assert.deepEqual(aGcmPage([byDefault(NO), yesInTheStates]).consents, [gcm("pending")]);
-  assert.deepEqual(aGcmPage([yesInTheStates]).consents, []);
+  assert.deepEqual(aSettledPage([byDefault(YES), noInEurope]).consents, [gcm("pending")]);
+  assert.deepEqual(aSettledPage([noInEurope, byDefault(YES)]).consents, [gcm("pending")]);
+  assert.deepEqual(aSettledPage([byDefault(NO), yesInTheStates]).consents, [gcm("pending")]);
+  assert.deepEqual(aSettledPage([yesInTheStates]).consents, []);
 });
 
 test("Consent Mode: told the region, the closest default counts", () => {
@@ -63,9 +92,9 @@ test("Consent Mode: told the region, the closest default counts", () => {
     byDefault({ ...YES, region: ["US"] }),
     byDefault(NO),
   ];
-  assert.deepEqual(aGcmPage(defaults, { consentRegion: "US-CA" }).consents, [gcm("pending")]);
-  assert.deepEqual(aGcmPage(defaults, { consentRegion: "US-NY" }).consents, [gcm("granted")]);
-  assert.deepEqual(aGcmPage(defaults, { consentRegion: "DE" }).consents, [gcm("pending")]);
+  assert.deepEqual(aSettledPage(defaults, { consentRegion: "US-CA" }).consents, [gcm("pending")]);
+  assert.deepEqual(aSettledPage(defaults, { consentRegion: "US-NY" }).consents, [gcm("granted")]);
+  assert.deepEqual(aSettledPage(defaults, { consentRegion: "DE" }).consents, [gcm("pending")]);
 });
 
 function letPass(seconds: number): void {

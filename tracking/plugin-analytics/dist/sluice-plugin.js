@@ -8,8 +8,10 @@ function announceOnWindow(debug) {
 // src/ids.ts
 var last = 0;
 function uuidv7(nowMs) {
-  last = Math.max(nowMs * 4096 + Math.floor(Math.random() * 2048), last + 1);
-  const time = last.toString(16).padStart(15, "0");
+  return uuidAt(last = Math.max(nowMs * 4096 + Math.floor(Math.random() * 2048), last + 1));
+}
+function uuidAt(ticks) {
+  const time = ticks.toString(16).padStart(15, "0");
   return time.slice(0, 8) + "-" + time.slice(8, 12) + "-7" + time.slice(12) + uuidv4().slice(18);
 }
 function uuidv4() {
@@ -303,16 +305,15 @@ function byteLength(text) {
 
 // src/session.ts
 var SAVE_EVERY_MS = 5e3;
-var FIRST = 100001;
 var SESSION = "session";
 function createTouch({ read, write }, { idleMs, campaign, hasEnded }, newId) {
-  let current;
+  let current = {};
   return (now) => {
     const stored = parseSession(read(SESSION));
-    const { id = newId(now), index = 0, lastAt: savedAt = 0 } = stored;
-    const lastAt = Math.max(savedAt, (current == null ? void 0 : current.id) === id ? current.lastAt : 0);
-    const goesOn = Math.abs(now - lastAt) < idleMs && !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now));
-    const session = goesOn ? stored : { campaign, id: id.slice(0, 30) + (FIRST + index), index: index + 1 };
+    const { index = 0, lastAt: savedAt = 0 } = stored;
+    const lastAt = Math.max(savedAt, current.id === stored.id ? current.lastAt : 0);
+    const goesOn = !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now)) && Math.abs(now - lastAt) < idleMs;
+    const session = goesOn ? stored : { campaign, id: newId(now), index: index + 1 };
     current = { ...session, lastAt: now };
     const isSaved = goesOn && Math.abs(now - savedAt) < SAVE_EVERY_MS;
     if (!isSaved) write(SESSION, JSON.stringify(current));
@@ -326,7 +327,7 @@ function parseSession(text) {
 
 // src/storage.ts
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
-function browserStorage(prefix, isClosed) {
+function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
   const memory = {};
   function readCookie(name) {
     return decodeURIComponent(`; ${document.cookie}; ${name}=`.split(`; ${name}=`)[1].split(";")[0]);
@@ -336,7 +337,7 @@ function browserStorage(prefix, isClosed) {
       const name = prefix + key;
       if (memory[name] || isClosed()) return memory[name] || "";
       const known2 = attempt(() => localStorage);
-      return (known2 == null ? void 0 : known2.getItem(name)) || !(known2 == null ? void 0 : known2[prefix + "visitor"]) && attempt(() => readCookie(name)) || "";
+      return (known2 == null ? void 0 : known2.getItem(name)) || !(known2 == null ? void 0 : known2[visitor]) && attempt(() => readCookie(name)) || "";
     },
     write(key, value, isAnswer) {
       const name = prefix + key;

@@ -47,6 +47,22 @@ def test_tabs_share_visitor_and_session(site: TrackedSite) -> None:
     assert len({(row["visitor_id"], row["session_id"]) for row in rows}) == 1
 
 
+def test_every_session_of_a_visitor_has_its_entry(site: TrackedSite) -> None:
+    site.head = """<script>
+      const session = JSON.parse(localStorage.sluice_session || "{}");
+      session.lastAt -= 7.2e6;
+      if (session.id) localStorage.sluice_session = JSON.stringify(session);
+    </script>"""
+    page = site.open("/p/one")
+    site.wait_for_event(page, "page_view")
+    site.go(page, "/p/two")
+    site.wait_for_event(page, "page_view")
+    page.close()
+    rows = site.delivered("page_view", least=2)
+    assert [(row["session_index"], row["is_entry"]) for row in rows] == [(1, True), (2, True)]
+    assert [row["session_entry_path"] for row in rows] == ["/p/one", "/p/two"]
+
+
 def test_a_new_campaign_begins_a_session_where_that_is_asked_for(site: TrackedSite) -> None:
     site.attributes = "data-session-campaign"
     page = site.open("/p/one?utm_source=a")

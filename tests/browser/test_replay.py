@@ -321,6 +321,17 @@ def test_each_session_becomes_interesting_on_its_own(
     wait_until(lambda: chunks_of(stack, "s-calm"), seconds=60, what="the second session's")
 
 
+def test_a_session_that_was_not_in_the_sample_may_be_followed_by_one_that_is_asked_for(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    visit(page, pages, "s-unsampled", replayInteresting="error")
+    page.evaluate("new Promise((looked) => requestIdleCallback(() => setTimeout(looked, 500)))")
+    page.evaluate("rename('s-asked-for')")
+    page.evaluate("dispatchEvent(new CustomEvent('sluice:replay', {detail: 'start'}))")
+    wait_until(lambda: chunks_of(stack, "s-asked-for"), seconds=60, what="what was asked for")
+    assert chunks_of(stack, "s-unsampled") == []
+
+
 def test_after_a_reset_it_is_somebody_elses(stack: RunningStack, pages: str, page: Page) -> None:
     visit(page, pages, "s-signed-in", replaySample="1")
     wait_until(lambda: chunks_of(stack, "s-signed-in"), seconds=60, what="the first person's")

@@ -384,6 +384,17 @@ def test_a_no_and_a_yes_in_one_tab_make_one_visitor_beside_another_tab(asking: T
         assert both[0]["sessionId"] == both[1]["sessionId"]
 
 
+def test_a_visit_that_follows_a_no_begins_with_its_first_event(asking: TrackedSite) -> None:
+    asking.attributes = "data-consent=denied"
+    page = asking.open("/p/one")
+    page.evaluate("sluice.consent('granted')")
+    page.wait_for_timeout(400)  # longer than a session's first event may lie behind it
+    page.evaluate("sluice.track('own')")
+    page.close()
+    asking.delivered("own")
+    assert [row["is_entry"] for row in asking.rows()].count(True) == 1
+
+
 def test_a_no_from_elsewhere_holds_after_the_storage_was_cleared(asking: TrackedSite) -> None:
     page = asking.open("/p/one")
     page.evaluate("sluice.consent('granted')")

@@ -24,7 +24,7 @@ const SLICE_MS = 5;
 const CALM_MS = 2_000;
 /** Of nobody doing anything, after which nobody is taken to watch what moves by itself. */
 const ALONE_MS = 5 * 60_000;
-const BY_HAND = ["pointermove", "pointerdown", "keydown", "wheel", "touchstart"];
+const BY_HAND = ["pointermove", "pointerdown", "keydown", "wheel", "touchstart", "click"];
 const META = 4;
 const BLOCKED = "[data-sluice-ignore],[data-sluice-block]";
 const TYPED = "textarea,[contenteditable],[data-sluice-mask]";
@@ -44,12 +44,16 @@ const replay: Plugin = (sluice, host) => {
   /** Those too whose session has ended, and who may still have something to send. */
   const recorders: Recorder[] = [];
 
+  /** Each session becomes interesting of its own. */
+  const forgetInterest = () => {
+    keeps = !kinds.length;
+    session = undefined;
+  };
   const begin = () => {
     if (!isAllowed || isOver || recorder) return;
     const identity = host.identity();
     if (!identity) return;
-    // Each becomes interesting of its own.
-    if (session && session !== identity.sessionId) keeps = !kinds.length;
+    if (session && session !== identity.sessionId) forgetInterest();
     session = identity.sessionId;
     if (!isWanted && !isSampled(identity.sessionId, sample)) return;
     keeps = isKept(identity.sessionId, keeps && !!kinds.length) || keeps;
@@ -58,6 +62,7 @@ const replay: Plugin = (sluice, host) => {
       // The session has ended, and the next one may be in the sample; or there was a no, which may
       // become a yes again. All else ends it for this page.
       isOver ||= !goesOn && isAllowed;
+      if (goesOn) forgetInterest();
       host.whenIdle(begin);
     });
     recorders.push(recorder);
@@ -84,7 +89,7 @@ const replay: Plugin = (sluice, host) => {
   host.whenDenied(() => {
     isAllowed = false;
     isDenied = true;
-    keeps = !kinds.length;
+    forgetInterest();
     forgetKept();
     end();
   });
@@ -113,8 +118,8 @@ const replay: Plugin = (sluice, host) => {
     if (detail !== "start") return;
     isWanted = true;
     isOver = false;
-    keep();
     begin();
+    keep();
   });
 };
 
@@ -147,6 +152,7 @@ function startRecorder(
   let isStopped = false;
   let isStirred = false;
   let stirredAt = Date.now();
+  let isWaking = false;
   let stopRrweb: (() => void) | undefined;
   let cancelCalm = () => {};
 
@@ -226,7 +232,14 @@ function startRecorder(
   };
 
   const isAlone = () => Date.now() - stirredAt > ALONE_MS;
-  const hasEnded = () => host.identity()?.sessionId !== sessionId;
+  /** Whether the session is another by now, or nobody's any more: then the recording has ended. */
+  const endsWithSession = () => {
+    const identity = host.identity();
+    if (identity?.sessionId === sessionId) return false;
+    if (identity) finish();
+    else uploader.stop();
+    return true;
+  };
   const finish = () => {
     if (isStopped) return;
     pending.splice(0).forEach(take);
@@ -273,7 +286,7 @@ function startRecorder(
   const cutting = setInterval(
     host.guard(() => {
       // Asked only where somebody is: whoever asks must not keep a session alive.
-      if (isStirred && hasEnded()) finish();
+      if (isStirred) endsWithSession();
       isStirred = false;
       cut();
     }),
@@ -298,13 +311,19 @@ function startRecorder(
       void Promise.resolve().then(host.guard(() => uploader.hide()));
     },
     stir() {
-      const wasAlone = isAlone();
-      isStirred = true;
-      stirredAt = Date.now();
-      if (!wasAlone) return;
+      if (!isAlone()) {
+        isStirred = true;
+        stirredAt = Date.now();
+        return;
+      }
+      if (isWaking) return;
+      isWaking = true;
       // Somebody came back: to a session of their own, or to what was missed meanwhile.
-      if (hasEnded()) finish();
-      else if (stopRrweb) record.takeFullSnapshot(true);
+      host.whenIdle(() => {
+        isWaking = false;
+        stirredAt = Date.now();
+        if (!endsWithSession() && stopRrweb) record.takeFullSnapshot(true);
+      });
     },
     finish,
     stop: uploader.stop,

@@ -96,7 +96,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   function visitor(): string {
     const answer = read(CONSENT);
     // Where localStorage was cleared, the answer stands in a cookie only, which is not read beside a visitor.
-    if (answer && !read(VISITOR)) write(CONSENT, answer, true);
+    if (/^g/.test(answer) && !read(VISITOR)) write(CONSENT, answer, true);
     return visitorIdOf(storage);
   }
 
@@ -167,7 +167,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   /** Before other tabs hear a yes: they are to find who it is, not to make somebody else of them. */
   function introduce(state: string): void {
     if (!/^(gra|unk)/.test(state)) return;
-    identity();
+    // A visit begins with an event: the first that was held, or the next.
+    held[0] ? identity() : visitor();
     for (const field in heldIds) write(field.slice(0, -2), heldIds[field]!);
   }
 
@@ -203,6 +204,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     const may = [mayKeep(), mayBegin(true)];
     // All stop, and those begin again that still may.
     if (begun.some(([, explicitly]) => !may[explicitly ? 1 : 0])) interrupt();
+    if (may[0] && held[0]) identity();
     while (held[0] && mayKeep()) tell(held.shift()!);
     // Whoever said yes in another tab may have signed out there since.
     if (may[0]) heldIds = {};
@@ -231,6 +233,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       const isAnswer = /ed$/.test(said);
       if (!shared.read(OPT_OUT)) introduce(said);
       write(CONSENT, isAnswer ? said + " " + shortened(options?.policy || "") : "", true);
+      // What is remembered may be taken back elsewhere, unheard by a page in the back/forward cache.
+      if (said === "granted") said = data.consent;
       heed();
     },
     optOut() {

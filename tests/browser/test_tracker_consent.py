@@ -420,7 +420,26 @@ def test_a_yes_outlives_a_page_that_clears_its_storage(asking: TrackedSite) -> N
     assert asking.wait_for_event(page, "page_view")["visitorId"] == event["visitorId"]
 
 
-def test_a_yes_that_is_taken_back_elsewhere_holds_no_more(asking: TrackedSite) -> None:
+def test_who_it_is_stands_there_before_the_answer_does(asking: TrackedSite) -> None:
+    """Other tabs hear what is written in its order."""
+    asking.context.add_init_script("""window.written = [];
+      const { setItem } = Storage.prototype;
+      Storage.prototype.setItem = function (key, value) {
+        written.push(key);
+        setItem.call(this, key, value);
+      };""")
+    asking.head += "<script>sluice('consent', 'granted')</script>"
+    page = asking.open()
+    asking.wait_for_event(page, "page_view")
+    written = page.evaluate("written")
+    assert written[:3] == ["sluice_visitor", "sluice_session", "sluice_consent"]
+
+
+@pytest.mark.parametrize("attributes", ["data-consent", ""])
+def test_a_yes_that_is_taken_back_elsewhere_holds_no_more(
+    asking: TrackedSite, attributes: str
+) -> None:
+    asking.attributes = attributes
     first = asking.open("/p/one")
     first.evaluate("sluice.consent('granted')")
     second = asking.open("/p/two")

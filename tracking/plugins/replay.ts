@@ -61,7 +61,7 @@ const replay: Plugin = (sluice, host) => {
       recorder = undefined;
       // The session has ended, and the next one may be in the sample; or there was a no, which may
       // become a yes again. All else ends it for this page.
-      isOver ||= !goesOn && isAllowed;
+      isOver ||= !goesOn && isAllowed && !!host.identity();
       if (goesOn) forgetInterest();
       host.whenIdle(begin);
     });
@@ -319,10 +319,11 @@ function startRecorder(
       if (isWaking) return;
       isWaking = true;
       // Somebody came back: to a session of their own, or to what was missed meanwhile.
+      if (endsWithSession()) return;
       host.whenIdle(() => {
         isWaking = false;
         stirredAt = Date.now();
-        if (!endsWithSession() && stopRrweb) record.takeFullSnapshot(true);
+        if (stopRrweb) record.takeFullSnapshot(true);
       });
     },
     finish,

@@ -68,6 +68,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const runAll = (runs: (() => void)[]) => runs.forEach((run) => run());
   /** What was said on this page; what is remembered goes first, since another tab may have said it since. */
   let said = data.consent;
+  /** Where nothing is remembered: a page that hears of answers is one that asks. */
+  const asked = said ?? "pending";
   /** What waits for consent, and who signed in meanwhile. */
   let held: Event[] = [];
   let heldIds: { [field: string]: string } = {};
@@ -167,8 +169,9 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   /** Before other tabs hear a yes: they are to find who it is, not to make somebody else of them. */
   function introduce(state: string): void {
     if (!/^(gra|unk)/.test(state)) return;
-    // A visit begins with an event: the first that was held, or the next.
-    held[0] ? identity() : visitor();
+    // A visit begins with an event: the first that was held, the page's view which is still to come,
+    // or whatever is next.
+    held[0] || !viewUrl ? identity() : visitor();
     for (const field in heldIds) write(field.slice(0, -2), heldIds[field]!);
   }
 
@@ -198,7 +201,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     if (isSignalled()) return;
     const key = event?.key;
     // What was said here holds until something is said elsewhere; all else of other tabs is no answer.
-    if (key === name + "_" + CONSENT) said = data.consent;
+    if (key === name + "_" + CONSENT) said = asked;
     else if (key && key !== "sluice_" + OPT_OUT) return;
     if (!mayTell()) return stop();
     const may = [mayKeep(), mayBegin(true)];
@@ -234,7 +237,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       if (!shared.read(OPT_OUT)) introduce(said);
       write(CONSENT, isAnswer ? said + " " + shortened(options?.policy || "") : "", true);
       // What is remembered may be taken back elsewhere, unheard by a page in the back/forward cache.
-      if (said === "granted") said = data.consent;
+      if (said === "granted") said = asked;
       heed();
     },
     optOut() {

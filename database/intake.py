@@ -34,6 +34,9 @@ from database.row import COPY_HEADER, COPY_TRAILER, encode_row_head
 from database.tables import segment_table
 from database.wire import Wire
 
+_INTRODUCE: Final = """
+SELECT nextval('writer_ids'), (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"""
+
 # Each with a snapshot of its own: the second sees what was there when the lock was granted.
 _PREPARE: Final = (
     f"PREPARE take_fence AS SELECT pg_advisory_xact_lock_shared({FENCE_KEY})",
@@ -173,10 +176,14 @@ class _Transaction:
 class IntakeConnection:
     """The collector's own connection to the buffer."""
 
-    def __init__(self, connection: psycopg.AsyncConnection, writer_id: int) -> None:
+    def __init__(
+        self, connection: psycopg.AsyncConnection, *, writer_id: int, server_started: int
+    ) -> None:
         self._connection = connection
         self._wire = Wire(connection)
         self.writer_id = writer_id
+        self.server_started = server_started
+        """When this PostgreSQL did, in microseconds since 1970: no other has the same."""
         self.transaction_id: int | None = None
         """Of the transaction under way, or of the last one."""
 
@@ -199,12 +206,12 @@ class IntakeConnection:
         try:
             for statement in _PREPARE:  # waits while somebody locks their tables
                 await connection.execute(statement)
-            row = await (await connection.execute("SELECT nextval('writer_ids')")).fetchone()
+            row = await (await connection.execute(_INTRODUCE)).fetchone()
         except BaseException:
             await connection.close()
             raise
         assert row is not None
-        return cls(connection, row[0])
+        return cls(connection, writer_id=row[0], server_started=row[1])
 
     async def close(self) -> None:
         """Safe to call twice, and on a broken connection."""

@@ -91,6 +91,8 @@ class Connection(Protocol):
     """What a group commit needs of the buffer."""
 
     writer_id: int
+    server_started: int
+    """When its PostgreSQL did, in microseconds since 1970: no other has the same."""
     transaction_id: int | None
     """Of the transaction under way, or of the last one."""
 
@@ -141,6 +143,7 @@ class GroupCommit:
         self._wanted = 1
         """How many have to wait before there is work."""
         self._connection: Connection | None = None
+        self._was_connected = False
         self._task: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._works_since = -_SLOW_AGAIN_SECONDS
@@ -339,8 +342,7 @@ class GroupCommit:
             first_wait_seconds=self._probe_wait_seconds,
             told=self._note_failure,
         )
-        self._forget_ids()
-        self._connection = connection
+        self._take_up(connection)
         log.info("PostgreSQL takes events again")
         self._note_success()
 
@@ -397,18 +399,21 @@ class GroupCommit:
         )
 
     async def _connected(self) -> Connection:
-        if self._connection is None:
-            connection = await in_time(
-                self._connect(), seconds=self._commit_timeout_seconds, line=None
-            )
-            self._forget_ids()
-            self._connection = connection
-        return self._connection
+        if self._connection is not None:
+            return self._connection
+        connection = await in_time(self._connect(), seconds=self._commit_timeout_seconds, line=None)
+        self._take_up(connection)
+        return connection
 
-    def _forget_ids(self) -> None:
-        """It may be another PostgreSQL that is connected to, or an older state of it."""
-        if self._recent_ids is not None:
+    def _take_up(self, connection: Connection) -> None:
+        self._connection = connection
+        if self._recent_ids is None:
+            return
+        if self._was_connected:
+            # PostgreSQL was away: it may have come back with an older state.
             self._recent_ids.forget()
+        self._was_connected = True
+        self._recent_ids.keep_of(connection.server_started)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

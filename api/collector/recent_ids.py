@@ -27,6 +27,8 @@ log = logging.getLogger("sluice.collector")
 SLOTS: Final = 1 << 20
 _ID_BYTES: Final = 16
 _BYTES: Final = SLOTS * _ID_BYTES
+_ALL_BYTES: Final = _BYTES + _ID_BYTES
+"""The last ones say whose they are."""
 _PLACES: Final = _BYTES - _ID_BYTES  # as a mask: where an id may begin
 _EMPTY: Final = bytes(_ID_BYTES)
 _SHARED: Final = "SLUICE_RECENT_IDS"
@@ -37,14 +39,14 @@ class RecentIds:
     """A set of ids of 16 bytes that forgets."""
 
     def __init__(self, memory: mmap.mmap | None = None) -> None:
-        self._memory = memory or mmap.mmap(-1, _BYTES)
+        self._memory = memory or mmap.mmap(-1, _ALL_BYTES)
 
     @classmethod
     def of_stack(cls) -> RecentIds:
         """The one of all processes of this collector; where they share none, of this one."""
         try:
             with Path(os.environ[_SHARED]).open("r+b") as shared:
-                return cls(mmap.mmap(shared.fileno(), _BYTES))
+                return cls(mmap.mmap(shared.fileno(), _ALL_BYTES))
         except KeyError:
             return cls()
         except (OSError, ValueError) as exc:
@@ -66,9 +68,17 @@ class RecentIds:
             at = crc32(one) & _PLACES
             memory[at : at + _ID_BYTES] = one
 
+    def keep_of(self, server_started: int) -> None:
+        """Forget all, unless they are of the PostgreSQL that started then, in microseconds since
+        1970: what another one has taken in, or the same from a backup, this one does not know."""
+        mark = server_started.to_bytes(_ID_BYTES)
+        if self._memory[_BYTES:] != mark:
+            self.forget()
+            self._memory[_BYTES:] = mark
+
     def forget(self) -> None:
         """Know none, in any process. Takes some milliseconds."""
-        self._memory[:] = bytes(_BYTES)
+        self._memory[:] = bytes(_ALL_BYTES)
 
 
 def share_recent_ids() -> None:
@@ -78,7 +88,7 @@ def share_recent_ids() -> None:
     """
     try:
         memory = os.memfd_create("recent ids")
-        os.ftruncate(memory, _BYTES)
+        os.ftruncate(memory, _ALL_BYTES)
     except (AttributeError, OSError) as exc:
         log.info("collector processes share no memory of ids", extra={"error": str(exc)})
         return

@@ -245,3 +245,10 @@ async def test_a_connection_goes_on_after_what_it_rolled_back(database_url: str)
         await connection.commit(an_intake(number))
     assert len(event_ids(database_url)) == 8
     await connection.close()
+
+
+async def test_all_connections_to_one_server_say_when_it_started(subject: Subject) -> None:
+    first, second = await subject.connect(), await subject.connect()
+    assert first.server_started == second.server_started > 0
+    await first.close()
+    await second.close()

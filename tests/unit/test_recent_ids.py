@@ -139,6 +139,30 @@ async def test_a_new_connection_may_find_an_older_state() -> None:
         with pytest.raises(BufferUnavailable):
             await group_commit.commit(clicks(second))
         await group_commit.commit(clicks(first))
+    assert buffer.counts == {ACCEPTED: 2}
+
+
+async def test_a_process_that_comes_later_knows_what_the_others_stored() -> None:
+    buffer, ids, (first,) = FakeBuffer(), RecentIds(), new_ids(1)
+    async with running(buffer, ids=ids) as group_commit:
+        await group_commit.commit(clicks(first))
     async with running(buffer, ids=ids) as another_process:
         await another_process.commit(clicks(first))
-    assert buffer.counts == {ACCEPTED: 3}
+    assert buffer.counts == {ACCEPTED: 2, REPEATED: 1}
+
+
+async def test_another_postgresql_has_not_stored_what_this_one_did() -> None:
+    """Or the same one, begun again from a backup."""
+    buffer, another, ids, (first,) = (
+        FakeBuffer(),
+        FakeBuffer(server_started=2),
+        RecentIds(),
+        new_ids(1),
+    )
+    async with running(buffer, ids=ids) as group_commit:
+        await group_commit.commit(clicks(first))
+    for expected in (1, 2):
+        async with running(another, ids=ids) as group_commit:
+            await group_commit.commit(clicks(first))
+        assert another.counts[ACCEPTED] == expected
+    assert another.counts[REPEATED] == 1

@@ -200,6 +200,36 @@ def test_local_storage_that_is_refused_falls_back_to_a_cookie_and_then_to_memory
     assert row["visitor_id"] not in (None, one["visitor_id"])
 
 
+_WATCH_COOKIES = """
+window.readings = [];
+const { get, set } = Object.getOwnPropertyDescriptor(Document.prototype, "cookie");
+Object.defineProperty(document, "cookie", {
+  get() {
+    readings.push(Error().stack.split("\\n    at ").slice(2));
+    return get.call(document);
+  },
+  set(value) {
+    set.call(document, value);
+  },
+});
+"""
+
+
+@pytest.mark.parametrize("attributes", ["", "data-consent"])
+def test_cookies_are_read_once_at_the_start_and_where_few_functions_wait(
+    site: TrackedSite, attributes: str
+) -> None:
+    """Chromium parses each function that waits for it once more (benchmarks/README.md)."""
+    site.attributes = attributes
+    site.context.add_init_script(_WATCH_COOKIES)
+    page = site.open()
+    page.wait_for_function("readings.length")
+    page.evaluate("new Promise(requestIdleCallback)")
+    (callers, *later) = page.evaluate("readings")
+    assert 1 <= len(callers) <= 8  # of more than a dozen, otherwise
+    assert not later or attributes, "the visitor's id is in localStorage by now"
+
+
 def test_a_no_in_one_tab_holds_in_the_others_at_once(site: TrackedSite) -> None:
     site.attributes = "data-consent"
     first, second = site.open("/p/one"), site.open("/p/two")

@@ -74,6 +74,8 @@ def test_all_that_is_served_is_there(tracking: Path) -> None:
         "tracking.js", pinned, "views.js", assets["pinned"]["views.js"],
         *assets["plugins"].values(),
     }  # fmt: skip
+    # Chromium looks for it before anything else.
+    assert (dist / "tracking.js").read_text().startswith("//# allFunctionsCalledOnLoad\n")
     for name, told in assets["assets"].items():
         content = (dist / name).read_bytes()
         assert told == {"bytes": len(content), "integrity": integrity_of(content)}

@@ -10,6 +10,19 @@ export interface Storage {
 
 // Chromium keeps a cookie for at most 400 days, whatever is asked.
 const COOKIE_SECONDS = 400 * 24 * 60 * 60;
+const FRESH_MS = 100;
+
+let cookies = "";
+let freshUntil = 0;
+
+/** Chromium notes each function that a reading of cookies is called from, and parses all of them again for it. */
+function recentCookies(): string {
+  if (performance.now() > freshUntil) {
+    cookies = document.cookie;
+    freshUntil = performance.now() + FRESH_MS;
+  }
+  return cookies;
+}
 
 /** While it is closed, nothing of the browser's is read or written. */
 export function browserStorage(
@@ -20,18 +33,21 @@ export function browserStorage(
   const memory: { [name: string]: string } = {};
 
   function readCookie(name: string): string {
-    return decodeURIComponent(`; ${document.cookie}; ${name}=`.split(`; ${name}=`)[1]!.split(";")[0]!);
+    return decodeURIComponent(`; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1]!.split(";")[0]!);
+  }
+
+  function readBrowser(name: string): string | null | undefined | false {
+    // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
+    const known = attempt(() => localStorage);
+    // A cookie is there where localStorage is not, or was full; where that has the visitor, it has
+    // the rest, too.
+    return known?.getItem(name) || (!known?.[visitor] && attempt(() => readCookie(name)));
   }
 
   return {
     read(key) {
       const name = prefix + key;
-      if (memory[name] || isClosed()) return memory[name] || "";
-      // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
-      const known = attempt(() => localStorage);
-      // Reading a cookie takes a millisecond. One is there where localStorage is not, or was full;
-      // where that has the visitor, it has the rest, too.
-      return known?.getItem(name) || (!known?.[visitor] && attempt(() => readCookie(name))) || "";
+      return memory[name] || (!isClosed() && readBrowser(name)) || "";
     },
     write(key, value, isAnswer) {
       const name = prefix + key;
@@ -45,6 +61,7 @@ export function browserStorage(
       // It may be full, and have been before.
       if (!isStored || !value || isAnswer) {
         attempt(() => {
+          freshUntil = 0;
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }

@@ -76,9 +76,10 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   let droppedTold = 0;
   let viewUrl = "";
 
-  const consent = () => consentNow(storage, said);
-  const mayTell = () => !isSignalled() && !shared.read(OPT_OUT) && consent()[0] !== "denied";
-  const mayKeep = () => mayTell() && consent()[0] !== "pending";
+  /** The state and the policy; "denied" where nothing may be told for another reason. */
+  const consent = () => (isSignalled() || shared.read(OPT_OUT) ? ["denied"] : consentNow(storage, said));
+  const mayTell = () => consent()[0] !== "denied";
+  const mayKeep = () => /^[gu]/.test(consent()[0]!);
   const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent()[0] === "granted");
   const identity = () => ({ visitorId: visitor(), sessionId: touch(now()).id });
 
@@ -168,7 +169,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
 
   /** Before other tabs hear a yes: they are to find who it is, not to make somebody else of them. */
   function introduce(state: string): void {
-    if (!/^(gra|unk)/.test(state)) return;
+    if (!/^[gu]/.test(state)) return;
     // A visit begins with an event: the first that was held, the page's view which is still to come,
     // or whatever is next.
     held[0] || !viewUrl ? identity() : visitor();
@@ -244,7 +245,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       if (!isSignalled()) opt("1");
     },
     optIn() {
-      introduce(consent()[0]);
+      introduce(consentNow(storage, said)[0]);
       opt("");
     },
     flush: sender.flush,
@@ -265,7 +266,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   let tellEngagement = () => {};
   let beginScroll = tellEngagement;
 
-  whenActivated(() => {
+  const begin = guard(() => {
     onceOwnError((error) => record("tracker_error", { message: redact(error + "") }));
     if (/^(tcf|gcm)$/.test(data.consent!)) use("consent");
     // Every tracker of the page hears it, whatever its name.
@@ -309,7 +310,11 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     listen(window, "online", () => sender.wake());
     replay();
     // The page on which somebody said no may have been left before everything was forgotten.
-    whenIdle(heed);
-    whenIdle(() => data.plugins?.match(/[\w-]+/g)?.forEach((plugin) => guard(use)(plugin)));
+    whenIdle(() => {
+      heed();
+      data.plugins?.match(/[\w-]+/g)?.forEach((plugin) => guard(use)(plugin));
+    });
   });
+  // What the browser has of the visitor is read for the first time here, where few functions wait.
+  whenActivated(() => void Promise.resolve().then(mayTell).then(begin));
 }

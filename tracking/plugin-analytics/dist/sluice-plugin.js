@@ -87,9 +87,9 @@ function readContext() {
     viewportHeight: innerHeight | 0
   };
 }
-var known;
 function timezone() {
-  return known || (known = (typeof Temporal === "undefined" ? Intl.DateTimeFormat().resolvedOptions().timeZone : Temporal.Now.timeZoneId()) || void 0);
+  const zone = typeof Temporal === "undefined" ? Intl.DateTimeFormat().resolvedOptions().timeZone : Temporal.Now.timeZoneId();
+  return zone || void 0;
 }
 
 // src/envelope.ts
@@ -117,7 +117,7 @@ function whenSeen(run) {
   whenRestored(run);
 }
 function whenRestored(run) {
-  listen(window, "pageshow", (event) => event.persisted && run());
+  addEventListener("pageshow", guard((event) => event.persisted && run()));
 }
 
 // src/privacy-signals.ts
@@ -327,17 +327,29 @@ function parseSession(text) {
 
 // src/storage.ts
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
+var FRESH_MS = 100;
+var cookies = "";
+var freshUntil = 0;
+function recentCookies() {
+  if (performance.now() > freshUntil) {
+    cookies = document.cookie;
+    freshUntil = performance.now() + FRESH_MS;
+  }
+  return cookies;
+}
 function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
   const memory = {};
   function readCookie(name) {
-    return decodeURIComponent(`; ${document.cookie}; ${name}=`.split(`; ${name}=`)[1].split(";")[0]);
+    return decodeURIComponent(`; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1].split(";")[0]);
+  }
+  function readBrowser(name) {
+    const known = attempt(() => localStorage);
+    return (known == null ? void 0 : known.getItem(name)) || !(known == null ? void 0 : known[visitor]) && attempt(() => readCookie(name));
   }
   return {
     read(key) {
       const name = prefix + key;
-      if (memory[name] || isClosed()) return memory[name] || "";
-      const known2 = attempt(() => localStorage);
-      return (known2 == null ? void 0 : known2.getItem(name)) || !(known2 == null ? void 0 : known2[visitor]) && attempt(() => readCookie(name)) || "";
+      return memory[name] || !isClosed() && readBrowser(name) || "";
     },
     write(key, value, isAnswer) {
       const name = prefix + key;
@@ -350,6 +362,7 @@ function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
       if (!isStored) memory[name] = value;
       if (!isStored || !value || isAnswer) {
         attempt(() => {
+          freshUntil = 0;
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }

@@ -96,8 +96,8 @@ export interface SluiceHost {
   cleanUrl(address: string): string;
   /** Is the element, or one around it, marked `data-sluice-ignore`? */
   isIgnored(element: Element): boolean;
-  /** Who and which visit; undefined where nothing may be told or kept. */
-  identity(): { visitorId: string; sessionId: string } | undefined;
+  /** Who and which visit, undefined until an event begins the next; undefined where nothing may be told or kept. */
+  identity(): { visitorId: string; sessionId: string | undefined } | undefined;
   /**
    * Run once events may be told and things may be stored, and once more when they may again after
    * `whenDenied`; `explicitly` waits for a consent that was said, where nobody asks, too.

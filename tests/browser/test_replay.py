@@ -302,6 +302,20 @@ def test_another_session_is_another_recording(stack: RunningStack, pages: str, p
     assert chunks_of(stack, "s-two")[0]["sequence"] == 0
 
 
+def test_a_recording_waits_for_the_event_that_begins_its_session(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    visit(page, pages, "s-before", replaySample="1")
+    wait_until(lambda: chunks_of(stack, "s-before"), seconds=60, what="the first session's")
+    page.evaluate("rename(undefined)")
+    page.click("#button")
+    page.wait_for_timeout(6_000)
+    page.evaluate("document.body.setAttribute('class', 'unrecorded'); rename('s-begun')")
+    wait_until(lambda: chunks_of(stack, "s-begun"), seconds=60, what="the next session's")
+    assert [e["type"] for e in events_of(stack, "s-begun")[:2]] == [META, PICTURE]
+    assert not has_recorded(stack, "s-before", "unrecorded")
+
+
 def test_each_session_becomes_interesting_on_its_own(
     stack: RunningStack, pages: str, page: Page
 ) -> None:

@@ -504,3 +504,18 @@ def test_a_plugin_waits_for_consent_and_is_told_of_a_no(site: TrackedSite) -> No
     assert page.evaluate("ran.slice(5)") == ["denied", "granted"]
     page.evaluate("sluice.consent('pending')")
     assert page.evaluate("ran.slice(7)") == ["denied"]
+
+
+def test_a_recorder_begins_no_visit(site: TrackedSite) -> None:
+    site.attributes = 'data-consent data-plugins="replay" data-replay-sample="1"'
+    page = site.open()
+    page.evaluate("sluice.consent('granted')")
+    site.wait_for_event(page, "page_view")
+    page.wait_for_function("performance.getEntriesByType('resource').length > 1")
+    page.evaluate("sluice.consent('denied'); sluice.consent('granted')")
+    # What waits for an idle moment has had one after two seconds.
+    page.wait_for_timeout(2_500)
+    page.evaluate("sluice.track('first')")
+    page.close()
+    (row,) = site.delivered("first")
+    assert row["is_entry"]

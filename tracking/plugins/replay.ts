@@ -41,6 +41,7 @@ const replay: Plugin = (sluice, host) => {
   let recorder: Recorder | undefined;
   /** The last session that was looked at. */
   let session: string | undefined;
+  let looking: ReturnType<typeof setTimeout>;
   /** Those too whose session has ended, and who may still have something to send. */
   const recorders: Recorder[] = [];
 
@@ -50,14 +51,21 @@ const replay: Plugin = (sluice, host) => {
     session = undefined;
   };
   const begin = () => {
+    clearTimeout(looking);
     if (!isAllowed || isOver || recorder) return;
     const identity = host.identity();
     if (!identity) return;
-    if (session && session !== identity.sessionId) forgetInterest();
-    session = identity.sessionId;
-    if (!isWanted && !isSampled(identity.sessionId, sample)) return;
-    keeps = isKept(identity.sessionId, keeps && !!kinds.length) || keeps;
-    recorder = startRecorder(host, identity, keeps, (goesOn) => {
+    const { visitorId, sessionId } = identity;
+    // A visit begins with an event, and not with a recording of it.
+    if (!sessionId) {
+      looking = setTimeout(host.guard(begin), CUT_MS);
+      return;
+    }
+    if (session && session !== sessionId) forgetInterest();
+    session = sessionId;
+    if (!isWanted && !isSampled(sessionId, sample)) return;
+    keeps = isKept(sessionId, keeps && !!kinds.length) || keeps;
+    recorder = startRecorder(host, { visitorId, sessionId }, keeps, (goesOn) => {
       recorder = undefined;
       // The session has ended, and the next one may be in the sample; or there was a no, which may
       // become a yes again. All else ends it for this page.

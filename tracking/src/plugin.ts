@@ -32,8 +32,8 @@ export interface Host {
   cleanUrl(address: string): string;
   /** Is the element, or one around it, marked `data-sluice-ignore`? */
   isIgnored(element: Element): boolean;
-  /** Who and which visit, as the next event would say it; undefined where nothing may be told or kept. */
-  identity(): { visitorId: string; sessionId: string } | undefined;
+  /** Who and which visit, undefined until an event begins the next; undefined where nothing may be told or kept. */
+  identity(): { visitorId: string; sessionId: string | undefined } | undefined;
   /**
    * Run once events may be told and things may be stored: now, or when consent is granted; once more
    * when they may again after `whenDenied`. Where nobody asks the visitor that is now; `explicitly`

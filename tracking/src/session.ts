@@ -63,6 +63,12 @@ export function createTouch(
   };
 }
 
+/** The session that goes on, for who only looks; undefined where the next event begins one. */
+export function ongoingSession({ read }: Storage, idleMs: number, now: number): string | undefined {
+  const { id, lastAt } = parseSession(read(SESSION));
+  return Math.abs(now - lastAt!) < idleMs ? id : undefined;
+}
+
 /** Nothing in it, where it is none. */
 function parseSession(text: string): Partial<Session> {
   // Without one nothing is thrown: a process's first error takes three milliseconds.

@@ -21,7 +21,7 @@ import { cleanUrl, redact } from "./redact";
 import { watchScroll } from "./scroll";
 import { watchSelection } from "./selection";
 import { createSender } from "./sender";
-import { SESSION, campaignOf, createEnd, createTouch } from "./session";
+import { SESSION, campaignOf, createEnd, createTouch, ongoingSession } from "./session";
 import { browserStorage } from "./storage";
 import { createPost } from "./transport";
 import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
@@ -47,10 +47,11 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   // An opt-out holds for every tracker of the page, whatever its name.
   const shared = browserStorage("sluice_", isSignalled, name + "_" + VISITOR);
   const campaign = isOn(data.sessionCampaign) ? campaignOf(location.search) : "";
+  const sessionMs = within(data.sessionMinutes, 30, 1, 1_440) * 60_000;
   const touch = createTouch(
     storage,
     {
-      idleMs: within(data.sessionMinutes, 30, 1, 1_440) * 60_000,
+      idleMs: sessionMs,
       campaign,
       hasEnded: createEnd(isOn(data.sessionMidnight), campaign),
     },
@@ -81,7 +82,6 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const mayTell = () => consent()[0] !== "denied";
   const mayKeep = () => /^[gu]/.test(consent()[0]!);
   const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent()[0] === "granted");
-  const identity = () => ({ visitorId: visitor(), sessionId: touch(now()).id });
 
   const sender = createSender({
     batchSize: within(data.batchSize, 20, 1, 100),
@@ -172,7 +172,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     if (!/^[gu]/.test(state)) return;
     // A visit begins with an event: the first that was held, the page's view which is still to come,
     // or whatever is next.
-    held[0] || !viewUrl ? identity() : visitor();
+    visitor();
+    if (held[0] || !viewUrl) touch(now());
     for (const field in heldIds) write(field.slice(0, -2), heldIds[field]!);
   }
 
@@ -208,7 +209,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     const may = [mayKeep(), mayBegin(true)];
     // All stop, and those begin again that still may.
     if (begun.some(([, explicitly]) => !may[explicitly ? 1 : 0])) interrupt();
-    if (may[0] && held[0]) identity();
+    if (may[0] && held[0]) touch(now());
     while (held[0] && mayKeep()) tell(held.shift()!);
     // Whoever said yes in another tab may have signed out there since.
     if (may[0]) heldIds = {};
@@ -260,7 +261,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     onView: (run) => viewed.push(guard(run)),
     whenGranted,
     whenDenied: (run) => denied.push(guard(run)),
-    identity: () => (mayKeep() ? identity() : undefined),
+    identity: () => (mayKeep() ? { visitorId: visitor(), sessionId: ongoingSession(storage, sessionMs, now()) } : undefined),
   });
   const replay = installApi(window, name, commands);
   let tellEngagement = () => {};

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sessionIdOf, uuidv7 } from "../src/ids";
-import { campaignOf, createEnd, createTouch, type SessionRules } from "../src/session";
+import { campaignOf, createEnd, createTouch, ongoingSession, type SessionRules } from "../src/session";
 import { MemoryStorage } from "./fakes";
 
 const START = 1_795_256_130_000;
@@ -34,6 +34,17 @@ test("the id of every session says when it began, as the export reads it", () =>
     assert.equal(parseInt(touch(began).id.replace("-", "").slice(0, 12), 16), began);
     touch(began + 60_000);
   }
+});
+
+test("who only looks begins no session and keeps none alive", () => {
+  const storage = new MemoryStorage();
+  const touch = sessions(storage);
+  const look = (at: number) => ongoingSession(storage, SESSION_IDLE_MS, at);
+  assert.equal(look(START), undefined);
+  touch(START);
+  assert.equal(look(START + SESSION_IDLE_MS - 1), "session-1");
+  assert.equal(look(START + SESSION_IDLE_MS), undefined);
+  assert.equal(touch(START + SESSION_IDLE_MS).index, 2);
 });
 
 test("two tabs share a session, and follow each other into the next", () => {

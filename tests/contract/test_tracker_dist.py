@@ -69,6 +69,7 @@ def test_all_that_is_served_is_there(tracking: Path) -> None:
         assert re.fullmatch(rf"[0-9a-f]{{8}}{digit}\.js", chunk)
         content = (dist / chunk).read_bytes()
         assert f"this is {name}".encode() in content
+        assert content.startswith(b"//# allFunctionsCalledOnLoad\n")
         assert (dist / f"{digit}.js").read_bytes() == content, "for builds that are gone"
     assert set(assets["assets"]) == {
         "tracking.js", pinned, "views.js", assets["pinned"]["views.js"],

@@ -80,7 +80,7 @@ async function bundlePlugins() {
   const bundled = await Promise.all(
     present.map(async (name, place) => {
       if (!name) return [];
-      const entry = { entry: `plugins/${name}.ts`, target: TRACKER_TARGET, format: "esm" };
+      const entry = { entry: `plugins/${name}.ts`, target: TRACKER_TARGET, format: "esm", banner: COMPILE_AHEAD };
       return [{ name, place, contents: (await smallest(entry)).contents }];
     }),
   );
@@ -121,7 +121,7 @@ async function smallest(one) {
     compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
     mangle: { properties: format === "esm" ? false : { regex: OWN_PROPERTIES } },
   });
-  return { folder, file, contents: Buffer.from(format === "esm" ? code : `${banner}(()=>{${code}})();`) };
+  return { folder, file, contents: Buffer.from(banner + (format === "esm" ? code : `(()=>{${code}})();`)) };
 }
 
 /** MIT asks that its notice travels with every copy, minified ones too. */

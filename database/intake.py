@@ -35,7 +35,8 @@ from database.tables import segment_table
 from database.wire import Wire
 
 _INTRODUCE: Final = """
-SELECT nextval('writer_ids'), (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"""
+SELECT nextval('writer_ids'), (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+  (SELECT oid::bigint FROM pg_database WHERE datname = current_database())"""
 
 # Each with a snapshot of its own: the second sees what was there when the lock was granted.
 _PREPARE: Final = (
@@ -177,13 +178,13 @@ class IntakeConnection:
     """The collector's own connection to the buffer."""
 
     def __init__(
-        self, connection: psycopg.AsyncConnection, *, writer_id: int, server_started: int
+        self, connection: psycopg.AsyncConnection, *, writer_id: int, incarnation: int
     ) -> None:
         self._connection = connection
         self._wire = Wire(connection)
         self.writer_id = writer_id
-        self.server_started = server_started
-        """When this PostgreSQL did, in microseconds since 1970: no other has the same."""
+        self.incarnation = incarnation
+        """Of the database, since its PostgreSQL started: no other has the same."""
         self.transaction_id: int | None = None
         """Of the transaction under way, or of the last one."""
 
@@ -211,7 +212,7 @@ class IntakeConnection:
             await connection.close()
             raise
         assert row is not None
-        return cls(connection, writer_id=row[0], server_started=row[1])
+        return cls(connection, writer_id=row[0], incarnation=row[1] << 32 | row[2])
 
     async def close(self) -> None:
         """Safe to call twice, and on a broken connection."""

@@ -7,7 +7,7 @@ Order of effects, and what a crash after each leaves behind:
    the sender repeats it, the exporter drops the repeat by its ids.)
 3. Only after its commit are its ids remembered, so that a repeat that comes soon takes no row
    (`recent_ids.py`), and is any of them answered. (Not remembered: a repeat takes a row.) They are
-   forgotten with every new connection.
+   forgotten where PostgreSQL was away, and kept of one incarnation of a database only.
 
 A transaction in which PostgreSQL refuses a row is split in half, and again, until the event that
 it refuses stands alone. One whose events were judged by rules that have changed meanwhile is
@@ -91,8 +91,8 @@ class Connection(Protocol):
     """What a group commit needs of the buffer."""
 
     writer_id: int
-    server_started: int
-    """When its PostgreSQL did, in microseconds since 1970: no other has the same."""
+    incarnation: int
+    """Of the database, since its PostgreSQL started: no other has the same."""
     transaction_id: int | None
     """Of the transaction under way, or of the last one."""
 
@@ -413,7 +413,7 @@ class GroupCommit:
             # PostgreSQL was away: it may have come back with an older state.
             self._recent_ids.forget()
         self._was_connected = True
-        self._recent_ids.keep_of(connection.server_started)
+        self._recent_ids.keep_of(connection.incarnation)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

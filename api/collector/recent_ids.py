@@ -68,17 +68,17 @@ class RecentIds:
             at = crc32(one) & _PLACES
             memory[at : at + _ID_BYTES] = one
 
-    def keep_of(self, server_started: int) -> None:
-        """Forget all, unless they are of the PostgreSQL that started then, in microseconds since
-        1970: what another one has taken in, or the same from a backup, this one does not know."""
-        mark = server_started.to_bytes(_ID_BYTES)
+    def keep_of(self, incarnation: int) -> None:
+        """Forget all, unless they are of this one of a database: what another has taken in, or the
+        same before it came from a backup, this one does not know."""
+        mark = incarnation.to_bytes(_ID_BYTES)
         if self._memory[_BYTES:] != mark:
             self.forget()
             self._memory[_BYTES:] = mark
 
     def forget(self) -> None:
         """Know none, in any process. Takes some milliseconds."""
-        self._memory[:] = bytes(_ALL_BYTES)
+        self._memory[:_BYTES] = bytes(_BYTES)
 
 
 def share_recent_ids() -> None:

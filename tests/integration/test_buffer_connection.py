@@ -247,8 +247,8 @@ async def test_a_connection_goes_on_after_what_it_rolled_back(database_url: str)
     await connection.close()
 
 
-async def test_all_connections_to_one_server_say_when_it_started(subject: Subject) -> None:
+async def test_all_connections_to_one_database_say_the_same_of_it(subject: Subject) -> None:
     first, second = await subject.connect(), await subject.connect()
-    assert first.server_started == second.server_started > 0
+    assert first.incarnation == second.incarnation > 0
     await first.close()
     await second.close()

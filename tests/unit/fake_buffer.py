@@ -42,7 +42,7 @@ class FakeBuffer:
     commits: list[int] = field(default_factory=list)
     """Rows of each transaction."""
     opened: int = 0
-    server_started: int = 1
+    incarnation: int = 1
     positions: dict[UUID, int] = field(default_factory=dict)
     outcomes: dict[tuple[int, int], bool | None] = field(default_factory=dict)
     """By writer and transaction; what is not in it was not committed."""
@@ -66,7 +66,7 @@ class FakeBuffer:
 
     async def connect(self) -> FakeConnection:
         self.opened += 1
-        return FakeConnection(self, writer_id=self.opened, server_started=self.server_started)
+        return FakeConnection(self, writer_id=self.opened, incarnation=self.incarnation)
 
     def hold(self) -> None:
         """Let the next calls hang."""
@@ -82,11 +82,11 @@ class FakeBuffer:
 class FakeConnection:
     """One connection to it."""
 
-    def __init__(self, buffer: FakeBuffer, *, writer_id: int, server_started: int) -> None:
+    def __init__(self, buffer: FakeBuffer, *, writer_id: int, incarnation: int) -> None:
         self._buffer = buffer
         self._cut = asyncio.Event()
         self.writer_id = writer_id
-        self.server_started = server_started
+        self.incarnation = incarnation
         self.transaction_id: int | None = None
 
     async def commit(

@@ -155,7 +155,7 @@ async def test_another_postgresql_has_not_stored_what_this_one_did() -> None:
     """Or the same one, begun again from a backup."""
     buffer, another, ids, (first,) = (
         FakeBuffer(),
-        FakeBuffer(server_started=2),
+        FakeBuffer(incarnation=2),
         RecentIds(),
         new_ids(1),
     )

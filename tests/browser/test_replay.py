@@ -316,6 +316,17 @@ def test_a_recording_waits_for_the_event_that_begins_its_session(
     assert not has_recorded(stack, "s-before", "unrecorded")
 
 
+def test_what_is_asked_for_before_a_session_begins_is_recorded_once_it_does(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    visit(page, pages, "s-ended", replaySample="1e-9", replayInteresting="error")
+    page.evaluate("new Promise((looked) => requestIdleCallback(() => setTimeout(looked, 500)))")
+    page.evaluate("rename(undefined)")
+    page.evaluate("dispatchEvent(new CustomEvent('sluice:replay', {detail: 'start'}))")
+    page.evaluate("rename('s-started')")
+    wait_until(lambda: chunks_of(stack, "s-started"), seconds=60, what="what was asked for")
+
+
 def test_each_session_becomes_interesting_on_its_own(
     stack: RunningStack, pages: str, page: Page
 ) -> None:

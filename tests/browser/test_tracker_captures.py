@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.browser.tracked_site import TrackedSite
 
 HIDE = """state => {
@@ -186,6 +188,26 @@ def test_engaged_time_is_told_as_increments_for_the_view_it_was_spent_on(site: T
     assert 1_300 <= one <= 3_500 and 600 <= two <= 2_000 and 300 <= three <= 1_400, spent
     states = [row["properties"]["state"] for row in site.rows("visibility_change")]
     assert states[:2] == ["hidden", "visible"]
+
+
+_NOTE_BODIES = """
+const { fetch } = window;
+window.fetch = (address, options) => {
+  localStorage[location.pathname] = (localStorage[location.pathname] || "") + options.body + "\\n";
+  return fetch(address, options);
+};
+"""
+
+
+def test_a_page_that_is_left_hands_over_all_it_has_in_one_request(site: TrackedSite) -> None:
+    site.context.add_init_script(_NOTE_BODIES)
+    page = site.open("/p/left")
+    page.evaluate("sluice.track('last')")
+    site.go(page, "/p/next")
+    (body,) = page.evaluate("localStorage['/p/left']").splitlines()
+    told = [event["eventType"] for event in json.loads(body)["events"]]
+    assert told[:2] == ["page_view", "last"]
+    assert told.count("visibility_change") == 1
 
 
 def test_focus_is_told_where_it_is_switched_on_and_anything_else_can_be_off(

@@ -230,6 +230,19 @@ def test_cookies_are_read_once_at_the_start_and_where_few_functions_wait(
     assert not later or attributes, "the visitor's id is in localStorage by now"
 
 
+def test_local_storage_that_cannot_be_read_keeps_nothing_from_the_site(site: TrackedSite) -> None:
+    """As where the browser's own files of it are broken."""
+    site.context.add_init_script("""
+      Storage.prototype.getItem = Storage.prototype.setItem = () => { throw Error("broken"); };
+    """)
+    page = site.open()
+    site.wait_for_event(page, "page_view")
+    page.evaluate("sluice.track('own')")
+    page.close()
+    assert site.delivered("own")
+    assert site.errors == []
+
+
 def test_a_no_in_one_tab_holds_in_the_others_at_once(site: TrackedSite) -> None:
     site.attributes = "data-consent"
     first, second = site.open("/p/one"), site.open("/p/two")

@@ -52,12 +52,13 @@ const replay: Plugin = (sluice, host) => {
   };
   const begin = () => {
     clearTimeout(looking);
-    if (!isAllowed || isOver || recorder) return;
+    if (!isAllowed || isOver || recorder || (!isWanted && !sample)) return;
     const identity = host.identity();
     if (!identity) return;
     const { visitorId, sessionId } = identity;
     // A visit begins with an event, and not with a recording of it.
     if (!sessionId) {
+      if (session) forgetInterest();
       looking = setTimeout(host.guard(begin), CUT_MS);
       return;
     }
@@ -293,7 +294,7 @@ function startRecorder(
 
   const cutting = setInterval(
     host.guard(() => {
-      // Asked only where somebody is: whoever asks must not keep a session alive.
+      // Asked only where somebody is: a page that ticks by itself asks nothing.
       if (isStirred) endsWithSession();
       isStirred = false;
       cut();

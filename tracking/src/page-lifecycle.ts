@@ -26,5 +26,5 @@ export function whenSeen(run: () => void): void {
 
 /** Run when the page comes back out of the back/forward cache. */
 export function whenRestored(run: () => void): void {
-  addEventListener("pageshow", guard((event: PageTransitionEvent) => event.persisted && run()));
+  addEventListener("pageshow", guard((event: PageTransitionEvent) => event.persisted && run()), true);
 }

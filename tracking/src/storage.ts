@@ -17,11 +17,16 @@ let freshUntil = 0;
 
 /** Chromium notes each function that a reading of cookies is called from, and parses all of them again for it. */
 function recentCookies(): string {
-  if (performance.now() > freshUntil) {
+  if (performance.now() >= freshUntil) {
     cookies = document.cookie;
     freshUntil = performance.now() + FRESH_MS;
   }
   return cookies;
+}
+
+/** Cookies as they are now: another tab may have written some. */
+export function lookAnew(): void {
+  freshUntil = 0;
 }
 
 /** While it is closed, nothing of the browser's is read or written. */
@@ -38,10 +43,10 @@ export function browserStorage(
 
   function readBrowser(name: string): string | null | undefined | false {
     // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
-    const known = attempt(() => localStorage);
+    const known = (name: string) => attempt(() => localStorage.getItem(name));
     // A cookie is there where localStorage is not, or was full; where that has the visitor, it has
     // the rest, too.
-    return known?.getItem(name) || (!known?.[visitor] && attempt(() => readCookie(name)));
+    return known(name) || (!known(visitor) && attempt(() => readCookie(name)));
   }
 
   return {
@@ -61,7 +66,7 @@ export function browserStorage(
       // It may be full, and have been before.
       if (!isStored || !value || isAnswer) {
         attempt(() => {
-          freshUntil = 0;
+          lookAnew();
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }

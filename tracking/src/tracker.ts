@@ -22,7 +22,7 @@ import { watchScroll } from "./scroll";
 import { watchSelection } from "./selection";
 import { createSender } from "./sender";
 import { SESSION, campaignOf, createEnd, createTouch, ongoingSession } from "./session";
-import { browserStorage } from "./storage";
+import { browserStorage, lookAnew } from "./storage";
 import { createPost } from "./transport";
 import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 
@@ -201,6 +201,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   /** Do as was said: here, in another tab, or while this page was in the back/forward cache. */
   function heed(event?: { key?: string | null }): void {
     if (isSignalled()) return;
+    lookAnew();
     const key = event?.key;
     // What was said here holds until something is said elsewhere; all else of other tabs is no answer.
     if (key === name + "_" + CONSENT) said = asked;
@@ -286,9 +287,14 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     unlessOff("clicks", () => watchClicks((properties, leaves) => record("click", properties, leaves)));
     unlessOff("forms", () => watchForms((properties) => record("form_submit", properties)));
     unlessOff("selection", () => watchSelection(record, isOn(data.selectionText)));
-    unlessOff("visibility", () =>
-      listen(document, "visibilitychange", () => record("visibility_change", { state: document.visibilityState })),
-    );
+    unlessOff("visibility", () => {
+      let told = document.visibilityState;
+      const tell = (state: DocumentVisibilityState) =>
+        state !== told && record("visibility_change", { state: (told = state) });
+      listen(document, "visibilitychange", () => tell(document.visibilityState));
+      // Of a page that is left this comes first, and what that one adds would be a request of its own.
+      listen(window, "pagehide", () => tell("hidden"));
+    });
     unlessOff("focus", () =>
       ["focus", "blur"].forEach((type) => listen(window, type, ({ target }) => target === window && record("focus_change", { focused: type === "focus" }))),
     );
@@ -317,5 +323,5 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     });
   });
   // What the browser has of the visitor is read for the first time here, where few functions wait.
-  whenActivated(() => void Promise.resolve().then(mayTell).then(begin));
+  whenActivated(() => void Promise.resolve().then(guard(mayTell)).then(begin));
 }

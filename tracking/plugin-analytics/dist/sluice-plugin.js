@@ -117,7 +117,7 @@ function whenSeen(run) {
   whenRestored(run);
 }
 function whenRestored(run) {
-  addEventListener("pageshow", guard((event) => event.persisted && run()));
+  addEventListener("pageshow", guard((event) => event.persisted && run()), true);
 }
 
 // src/privacy-signals.ts
@@ -331,11 +331,14 @@ var FRESH_MS = 100;
 var cookies = "";
 var freshUntil = 0;
 function recentCookies() {
-  if (performance.now() > freshUntil) {
+  if (performance.now() >= freshUntil) {
     cookies = document.cookie;
     freshUntil = performance.now() + FRESH_MS;
   }
   return cookies;
+}
+function lookAnew() {
+  freshUntil = 0;
 }
 function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
   const memory = {};
@@ -343,8 +346,8 @@ function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
     return decodeURIComponent(`; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1].split(";")[0]);
   }
   function readBrowser(name) {
-    const known = attempt(() => localStorage);
-    return (known == null ? void 0 : known.getItem(name)) || !(known == null ? void 0 : known[visitor]) && attempt(() => readCookie(name));
+    const known = (name2) => attempt(() => localStorage.getItem(name2));
+    return known(name) || !known(visitor) && attempt(() => readCookie(name));
   }
   return {
     read(key) {
@@ -362,7 +365,7 @@ function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
       if (!isStored) memory[name] = value;
       if (!isStored || !value || isAnswer) {
         attempt(() => {
-          freshUntil = 0;
+          lookAnew();
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }

@@ -232,6 +232,30 @@ def test_cookies_are_read_once_at_the_start_and_where_few_functions_wait(
     assert not later or attributes, "the visitor's id is in localStorage by now"
 
 
+def test_where_only_cookies_are_kept_a_no_in_one_tab_holds_in_the_others(site: TrackedSite) -> None:
+    site.attributes = "data-consent"
+    site.context.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no') } });"
+    )
+    first, second = site.open("/p/one"), site.open("/p/two")
+    first.evaluate("sluice.consent('granted'); sluice.track('told')")
+    told = site.wait_for_event(first, "told")
+    second.wait_for_function("document.cookie.includes('sluice_consent=granted')")
+    second.evaluate("sluice.track('beside')")
+    beside = site.wait_for_event(second, "beside")
+    ids = ("visitorId", "sessionId")
+    assert [told[name] for name in ids] == [beside[name] for name in ids]
+    second.evaluate("sluice.consent('denied')")
+    first.wait_for_timeout(200)  # what was read of cookies holds for half of that
+    first.evaluate("sluice.track('untold')")
+    names = first.evaluate(
+        "heard.filter(([name]) => name === 'sluice:event').map(([, d]) => d.event.eventType)"
+    )
+    assert "told" in names
+    assert "untold" not in names
+    assert "sluice_visitor" not in first.evaluate("document.cookie")
+
+
 def test_local_storage_that_cannot_be_read_keeps_nothing_from_the_site(site: TrackedSite) -> None:
     """As where the browser's own files of it are broken."""
     site.context.add_init_script("""

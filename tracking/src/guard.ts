@@ -16,16 +16,15 @@ export function guard<Run extends (...args: any[]) => any>(run: Run): Run {
 export function attempt<Result>(run: () => Result): Result | undefined {
   try {
     return run();
-  } catch {
-    return undefined;
-  }
+  } catch {}
+  return undefined;
 }
 
 /** Tell of the first error that was kept from the page; the second would say no more. */
 export function report(error: unknown): void {
   const told = tell;
   tell = undefined;
-  if (told) told(error);
+  told?.(error);
 }
 
 export function onceOwnError(run: (error: unknown) => void): void {

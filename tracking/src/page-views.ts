@@ -12,9 +12,8 @@ export function watchPageViews(record: RecordView): void {
     const previousUrl = viewedUrl;
     viewedUrl = location.href;
     // Pages tidy up an address, or put each keystroke into it: with the same path it is the same view.
-    const pathOf = (address: string) => address.split(/[?#]/)[0];
-    const isSameView = isReplaced && pathOf(previousUrl) === pathOf(viewedUrl);
-    if (viewedUrl !== previousUrl && !isSameView) record(previousUrl);
+    const viewOf = (address: string) => (isReplaced ? address.split(/[?#]/)[0] : address);
+    if (viewOf(viewedUrl) !== viewOf(previousUrl)) record(previousUrl);
   });
   whenRestored(() => record(document.referrer));
 }

@@ -1,4 +1,5 @@
 import { attempt } from "./guard";
+import { VISITOR } from "./visitor";
 
 /** Small first-party values: localStorage, else a cookie, else this page's memory. Never throws. */
 export interface Storage {
@@ -12,7 +13,7 @@ export interface Storage {
 const COOKIE_SECONDS = 400 * 24 * 60 * 60;
 const FRESH_MS = 100;
 
-let cookies = "";
+let cookies: string;
 let freshUntil = 0;
 
 /** Chromium notes each function that a reading of cookies is called from, and parses all of them again for it. */
@@ -33,20 +34,17 @@ export function lookAnew(): void {
 export function browserStorage(
   prefix: string,
   isClosed: () => boolean,
-  visitor = prefix + "visitor",
+  visitor = prefix + VISITOR,
 ): Storage {
   const memory: { [name: string]: string } = {};
 
-  function readCookie(name: string): string {
-    return decodeURIComponent(`; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1]!.split(";")[0]!);
-  }
-
-  function readBrowser(name: string): string | null | undefined | false {
+  function readBrowser(name: string): string | null | undefined {
     // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
-    const known = (name: string) => attempt(() => localStorage.getItem(name));
+    const stored = (name: string) => attempt(() => localStorage.getItem(name));
+    const cookie = () => `; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1]!.split(";")[0]!;
     // A cookie is there where localStorage is not, or was full; where that has the visitor, it has
     // the rest, too.
-    return known(name) || (!known(visitor) && attempt(() => readCookie(name)));
+    return stored(name) || (stored(visitor) ? "" : attempt(() => decodeURIComponent(cookie())));
   }
 
   return {
@@ -58,18 +56,17 @@ export function browserStorage(
       const name = prefix + key;
       memory[name] = "";
       if (isClosed()) return;
-      const isStored = attempt(() => {
-        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
-        return true;
-      });
-      if (!isStored) memory[name] = value;
+      attempt(() => (value ? localStorage.setItem(name, value) : localStorage.removeItem(name)));
+      const isTold = () => value && readBrowser(name) === value;
       // It may be full, and have been before.
-      if (!isStored || !value || isAnswer) {
+      if (!isTold() || isAnswer) {
         attempt(() => {
           lookAnew();
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }
+      // Only where nothing of the browser's tells it: other tabs can answer there, too.
+      if (!isTold()) memory[name] = value;
     },
   };
 }

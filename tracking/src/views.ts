@@ -21,7 +21,7 @@ guard(() => {
   const touch = createTouch(storage, { idleMs: 30 * 60_000 }, uuidv7);
 
   function record(referrer: string): void {
-    if (storage.read(OPT_OUT) || !/gra|unk/.test(consentNow(storage, data.consent)[0])) return;
+    if (storage.read(OPT_OUT) || !/^[gu]/.test(consentNow(storage, data.consent)[0])) return;
     const now = Date.now();
     const visitorId = visitorIdOf(storage);
     const session = touch(now);

@@ -54,13 +54,13 @@ function attempt(run) {
   try {
     return run();
   } catch {
-    return void 0;
   }
+  return void 0;
 }
 function report(error) {
   const told = tell;
   tell = void 0;
-  if (told) told(error);
+  told == null ? void 0 : told(error);
 }
 function listen(target, type, run) {
   target.addEventListener(type, guard(run), { capture: true, passive: true });
@@ -325,10 +325,13 @@ function parseSession(text) {
   return (session == null ? void 0 : session.id) && session.index > 0 ? session : {};
 }
 
+// src/visitor.ts
+var VISITOR = "visitor";
+
 // src/storage.ts
 var COOKIE_SECONDS = 400 * 24 * 60 * 60;
 var FRESH_MS = 100;
-var cookies = "";
+var cookies;
 var freshUntil = 0;
 function recentCookies() {
   if (performance.now() >= freshUntil) {
@@ -340,14 +343,12 @@ function recentCookies() {
 function lookAnew() {
   freshUntil = 0;
 }
-function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
+function browserStorage(prefix, isClosed, visitor = prefix + VISITOR) {
   const memory = {};
-  function readCookie(name) {
-    return decodeURIComponent(`; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1].split(";")[0]);
-  }
   function readBrowser(name) {
-    const known = (name2) => attempt(() => localStorage.getItem(name2));
-    return known(name) || !known(visitor) && attempt(() => readCookie(name));
+    const stored = (name2) => attempt(() => localStorage.getItem(name2));
+    const cookie = () => `; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1].split(";")[0];
+    return stored(name) || (stored(visitor) ? "" : attempt(() => decodeURIComponent(cookie())));
   }
   return {
     read(key) {
@@ -358,17 +359,15 @@ function browserStorage(prefix, isClosed, visitor = prefix + "visitor") {
       const name = prefix + key;
       memory[name] = "";
       if (isClosed()) return;
-      const isStored = attempt(() => {
-        value ? localStorage.setItem(name, value) : localStorage.removeItem(name);
-        return true;
-      });
-      if (!isStored) memory[name] = value;
-      if (!isStored || !value || isAnswer) {
+      attempt(() => value ? localStorage.setItem(name, value) : localStorage.removeItem(name));
+      const isTold = () => value && readBrowser(name) === value;
+      if (!isTold() || isAnswer) {
         attempt(() => {
           lookAnew();
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }
+      if (!isTold()) memory[name] = value;
     }
   };
 }

@@ -4,5 +4,5 @@ export function asksNotToBeTracked(browser: {
   globalPrivacyControl?: boolean;
 }): boolean {
   // https://www.w3.org/TR/gpc/ : a boolean; DNT is "1", and "yes" in old Firefox.
-  return browser.globalPrivacyControl === true || /^(1|yes)$/.test(browser.doNotTrack || "");
+  return browser.globalPrivacyControl || /^(1|yes)$/.test(browser.doNotTrack!);
 }

@@ -38,9 +38,10 @@ export function browserStorage(
 ): Storage {
   const memory: { [name: string]: string } = {};
 
-  function readBrowser(name: string): string | null | undefined {
-    // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
-    const stored = (name: string) => attempt(() => localStorage.getItem(name));
+  // Touching localStorage or document.cookie throws in sandboxed frames and with site data blocked.
+  const stored = (name: string) => attempt(() => localStorage.getItem(name) || "");
+
+  function readBrowser(name: string): string | undefined {
     const cookie = () => `; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1]!.split(";")[0]!;
     // A cookie is there where localStorage is not, or was full; where that has the visitor, it has
     // the rest, too.
@@ -57,16 +58,17 @@ export function browserStorage(
       memory[name] = "";
       if (isClosed()) return;
       attempt(() => (value ? localStorage.setItem(name, value) : localStorage.removeItem(name)));
-      const isTold = () => value && readBrowser(name) === value;
+      const known = stored(name);
       // It may be full, and have been before.
-      if (!isTold() || isAnswer) {
+      if (!value || isAnswer || known !== value) {
         attempt(() => {
           lookAnew();
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }
-      // Only where nothing of the browser's tells it: other tabs can answer there, too.
-      if (!isTold()) memory[name] = value;
+      // Not where there are cookies alone: other tabs can answer there, too. One that stands beside
+      // a full localStorage is not always read.
+      if ((known ?? readBrowser(name)) !== value) memory[name] = value;
     },
   };
 }

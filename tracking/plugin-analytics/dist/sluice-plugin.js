@@ -122,7 +122,7 @@ function whenRestored(run) {
 
 // src/privacy-signals.ts
 function asksNotToBeTracked(browser) {
-  return browser.globalPrivacyControl === true || /^(1|yes)$/.test(browser.doNotTrack || "");
+  return browser.globalPrivacyControl || /^(1|yes)$/.test(browser.doNotTrack);
 }
 
 // src/backoff.ts
@@ -345,8 +345,8 @@ function lookAnew() {
 }
 function browserStorage(prefix, isClosed, visitor = prefix + VISITOR) {
   const memory = {};
+  const stored = (name) => attempt(() => localStorage.getItem(name) || "");
   function readBrowser(name) {
-    const stored = (name2) => attempt(() => localStorage.getItem(name2));
     const cookie = () => `; ${recentCookies()}; ${name}=`.split(`; ${name}=`)[1].split(";")[0];
     return stored(name) || (stored(visitor) ? "" : attempt(() => decodeURIComponent(cookie())));
   }
@@ -360,14 +360,14 @@ function browserStorage(prefix, isClosed, visitor = prefix + VISITOR) {
       memory[name] = "";
       if (isClosed()) return;
       attempt(() => value ? localStorage.setItem(name, value) : localStorage.removeItem(name));
-      const isTold = () => value && readBrowser(name) === value;
-      if (!isTold() || isAnswer) {
+      const known = stored(name);
+      if (!value || isAnswer || known !== value) {
         attempt(() => {
           lookAnew();
           document.cookie = `${name}=${encodeURIComponent(value)};path=/;samesite=lax;max-age=${value ? COOKIE_SECONDS : 0}`;
         });
       }
-      if (!isTold()) memory[name] = value;
+      if ((known != null ? known : readBrowser(name)) !== value) memory[name] = value;
     }
   };
 }

@@ -15,7 +15,7 @@ export function readContext(): Partial<Event> {
 
 declare const Temporal: { Now: { timeZoneId(): string } } | undefined;
 
-// A process's first DateTimeFormat takes 20 ms in Chromium, its first Temporal 0.4.
+// A process's first DateTimeFormat takes 20 ms in Chromium, its first Temporal 0.4 to 0.8.
 function timezone(): string | undefined {
   const zone =
     typeof Temporal === "undefined"

@@ -112,11 +112,12 @@ class Stage:
         ]
 
     def _visit(self, lane: Lane, name: str, number: int, is_far: bool) -> Visit:
-        context = self._running_browser().new_context()
+        context = self.browser().new_context()
         self._contexts.append(context)
         return Visit(lane, name, number, context, lane.far if is_far else lane.near)
 
-    def _running_browser(self) -> Browser:
+    def browser(self) -> Browser:
+        """Started when it is first needed."""
         if self._browser is None:
             self._browser = launch(self.playwright)
         return self._browser
@@ -124,7 +125,7 @@ class Stage:
     @contextmanager
     def unattended(self, url: str) -> Iterator[None]:
         """A page of a new visitor without any debugger, which would switch prerendering off."""
-        devtools = self._running_browser().new_browser_cdp_session()
+        devtools = self.browser().new_browser_cdp_session()
         context = devtools.send("Target.createBrowserContext")["browserContextId"]
         # Playwright lets go of pages in contexts that it has not made.
         given = {"url": url, "browserContextId": context}

@@ -46,7 +46,7 @@ def site_stack(
 def site(site_stack: tuple[RunningStack, Browser]) -> Iterator[TrackedSite]:
     stack, browser = site_stack
     context = browser.new_context()
-    site = TrackedSite(stack, context)
+    site = TrackedSite(stack, context=context)
     yield site
     context.close()
     assert site.errors == [], "no error reaches the page"

@@ -26,7 +26,7 @@ def _open_context(
     stack, browser = parts
     context = browser.new_context(**options)
     # The shop's tag names no site: it is the host's.
-    return TrackedSite(stack, context, site_id="localhost"), context
+    return TrackedSite(stack, context=context, site_id="localhost"), context
 
 
 @pytest.fixture(scope="module")

@@ -28,10 +28,41 @@ _PAGE = """<!doctype html><html lang="en"><title>{title}</title><meta charset="u
 
 
 @dataclass
-class TrackedSite:
-    """One site of its own in a shared stack, and a browser's profile of its own."""
+class DeliveredSite:
+    """What of one site is in the client's bucket."""
 
     stack: RunningStack
+    site_id: str
+
+    def delivered(self, event_type: str | None = None, *, least: int = 1) -> list[dict[str, Any]]:
+        """The site's rows in the client's bucket, in order of capture, once there are as many."""
+
+        def enough() -> list[dict[str, Any]] | None:
+            self.stack.wait_until_delivered()
+            rows = self.rows(event_type)
+            return rows if len(rows) >= least else None
+
+        rows: list[dict[str, Any]] = wait_until(
+            enough, seconds=60, what=f"{least} rows of {event_type or 'any type'}"
+        )
+        return rows
+
+    def rows(self, event_type: str | None = None) -> list[dict[str, Any]]:
+        """The site's rows that stand in the client's bucket now."""
+        folder = self.stack.bucket("client") / "events" / f"site_id={self.site_id}"
+        files = list(Path(folder).rglob("*.parquet"))
+        if not files:
+            return []
+        rows = ds.dataset(files).to_table().sort_by("event_id").to_pylist()
+        for row in rows:
+            row["properties"] = json.loads(row["properties"] or "{}")
+        return [row for row in rows if event_type in (None, row["event_type"])]
+
+
+@dataclass(kw_only=True)
+class TrackedSite(DeliveredSite):
+    """One site of its own in a shared stack, and a browser's profile of its own."""
+
     context: BrowserContext
     site_id: str = field(default_factory=lambda: f"site-{next(_SITES)}.example")
     attributes: str = ""
@@ -81,30 +112,6 @@ class TrackedSite:
         )
         events = [detail["event"] for detail in self.heard(page)]
         return [event for event in events if event["eventType"] == event_type][-1]  # type: ignore[no-any-return]
-
-    def delivered(self, event_type: str | None = None, *, least: int = 1) -> list[dict[str, Any]]:
-        """The site's rows in the client's bucket, in order of capture, once there are as many."""
-
-        def enough() -> list[dict[str, Any]] | None:
-            self.stack.wait_until_delivered()
-            rows = self.rows(event_type)
-            return rows if len(rows) >= least else None
-
-        rows: list[dict[str, Any]] = wait_until(
-            enough, seconds=60, what=f"{least} rows of {event_type or 'any type'}"
-        )
-        return rows
-
-    def rows(self, event_type: str | None = None) -> list[dict[str, Any]]:
-        """The site's rows that stand in the client's bucket now."""
-        folder = self.stack.bucket("client") / "events" / f"site_id={self.site_id}"
-        files = list(Path(folder).rglob("*.parquet"))
-        if not files:
-            return []
-        rows = ds.dataset(files).to_table().sort_by("event_id").to_pylist()
-        for row in rows:
-            row["properties"] = json.loads(row["properties"] or "{}")
-        return [row for row in rows if event_type in (None, row["event_type"])]
 
 
 @contextmanager

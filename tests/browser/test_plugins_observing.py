@@ -327,6 +327,22 @@ def test_clicks_in_widgets_tell_what_and_where_to(site: Site, page: Page) -> Non
     ]
 
 
+def test_a_label_and_the_field_that_it_presses_are_one_click_in_a_widget(
+    site: Site, page: Page
+) -> None:
+    open_page(page, site, "impressions")
+    page.evaluate(
+        "w1.insertAdjacentHTML('beforeend',"
+        " '<label data-click-target=red><input type=checkbox> <b>Red</b></label>"
+        "  <label><span data-click-target=blue>Blue</span> <input type=checkbox></label>')"
+    )
+    for selector in ("#w1 b", "#w1 label span", "[data-click-target=red] input"):
+        page.click(selector)
+    page.goto(f"{site.url}/elsewhere")
+    clicks = [event["properties"] for event in site.wait_for_names("widget_click")]
+    assert [click["clickTarget"] for click in clicks] == ["red", "blue", "red"]
+
+
 def test_playback_is_told_from_play_to_end(site: Site, page: Page) -> None:
     open_page(page, site, "media")
     page.click("#plain")  # a browser plays after a gesture

@@ -41,6 +41,43 @@ def test_every_view_counts_once(site: TrackedSite) -> None:
     assert {view["session_index"] for view in views} == {1}
 
 
+def test_going_back_is_a_view_where_the_page_hears_of_it_first_and_replaces_the_address(
+    site: TrackedSite,
+) -> None:
+    """As Next.js does, whose own listener is there before the tracker's."""
+    site.head = (
+        "<script>addEventListener('popstate', () =>"
+        " history.replaceState(history.state, '', location.href))</script>"
+    )
+    page = site.open("/p/one")
+    for address in ("?x=1", "?x=2", "#part"):
+        page.evaluate("address => history.pushState({}, '', address)", address)
+    for times in (5, 6, 7):
+        page.go_back()
+        site.wait_for_event(page, "page_view", times=times)
+    page.go_forward()
+    site.wait_for_event(page, "page_view", times=8)
+    page.evaluate("history.replaceState({}, '', '?x=typed')")
+    page.close()
+    views = [view["url"].partition("/p/one")[2] for view in site.delivered("page_view", least=8)]
+    assert views == ["", "?x=1", "?x=2", "?x=2#part", "?x=2", "?x=1", "", "?x=1"]
+
+
+def test_a_title_may_come_late(site: TrackedSite) -> None:
+    """Next.js sets it when it has been fetched."""
+    page = site.open("/p/one")
+    page.evaluate("history.pushState({}, '', '/p/two')")
+    page.wait_for_timeout(300)
+    page.evaluate("document.title = 'Two'")
+    page.click("h1")  # on the way to the next
+    page.evaluate("history.pushState({}, '', '/p/three')")
+    page.wait_for_timeout(300)
+    page.evaluate("document.title = 'Three'")
+    page.close()
+    views = site.delivered("page_view", least=3)
+    assert [view["title"] for view in views] == ["A page", "Two", "Three"]
+
+
 def test_clicks_tell_what_was_clicked_and_nothing_private(site: TrackedSite) -> None:
     site.body = """
       <main id=shop style="padding:20px"><button class=b>Buy <b>now</b></button>
@@ -297,6 +334,18 @@ def test_links_of_other_kinds_tell_their_kind_only(site: TrackedSite) -> None:
     assert [click.get("href") for click in clicks] == ["data:", "mailto:", None, None]
     assert [click["tag"] for click in clicks] == ["a", "a", "input", "div"]
     assert "text" not in clicks[3]
+
+
+def test_a_form_that_a_script_carries_out_tells_that_only(site: TrackedSite) -> None:
+    """React gives its forms an address that throws a long explanation."""
+    site.body = """<form action="javascript:throw new Error('Unexpectedly submitted')">
+      <button>Send</button></form><script>document.querySelector("form").onsubmit = () => false
+      </script>"""
+    page = site.open()
+    page.click("button")
+    page.close()
+    (form,) = site.delivered("form_submit")
+    assert form["properties"]["action"] == "javascript:"
 
 
 def test_an_address_that_is_only_tidied_up_is_the_same_view(site: TrackedSite) -> None:

@@ -41,6 +41,7 @@ const plugin: Plugin = (sluice, host) => {
   });
 
   // Rage: a burst is told when it is over, with all its clicks.
+  let isPressed = false;
   let burst: Burst | undefined;
   let burstTimer: ReturnType<typeof setTimeout>;
 
@@ -58,12 +59,13 @@ const plugin: Plugin = (sluice, host) => {
   });
 
   const joinBurst = (element: Element, event: MouseEvent) => {
+    // A label's click is passed on to its field, which nobody pressed.
+    if (!isPressed) return;
+    isPressed = false;
     const { pageX: x, pageY: y, timeStamp } = event;
     if (burst && Math.hypot(x - burst.x, y - burst.y) > rageRadiusPx) endBurst();
     burst = burst || { element, x, y, times: [], isRage: false };
     const { times } = burst;
-    // A label's click is passed on to its field, with the time it had.
-    if (timeStamp === times[times.length - 1]) return;
     times.push(timeStamp);
     if (timeStamp - times[times.length - rageClicks]! <= rageMs) burst.isRage = true;
     clearTimeout(burstTimer);
@@ -124,6 +126,7 @@ const plugin: Plugin = (sluice, host) => {
 
   host.listen(document, "pointerdown", (event: PointerEvent) => {
     wasAnswered = false;
+    isPressed = true;
     const [element] = event.composedPath();
     if (element instanceof Element && looksInteractive(element)) watch(event);
   });

@@ -131,6 +131,9 @@ const plugin: Plugin = (sluice, host) => {
     if (!widget || !control) return;
     const link = element.closest<HTMLAnchorElement>("a[href]");
     const named = element.closest<HTMLElement>("[data-click-target]");
+    // The field that a label presses tells of the press.
+    const field = element.closest("label")?.control;
+    if (field && field !== element && control.contains(field)) return;
     sluice.track("widget_click", {
       ...factsOf(widget),
       clickTarget: named && widget.contains(named) ? named.dataset.clickTarget : undefined,

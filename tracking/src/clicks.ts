@@ -1,6 +1,6 @@
 import { isIgnored, labelOf, selectorOf } from "./element";
 import { listen } from "./guard";
-import { cleanUrl } from "./redact";
+import { cleanHref } from "./redact";
 
 const MAX_HREF_CHARS = 2_000;
 const LINK = "a[href],area[href]";
@@ -33,8 +33,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
         tag: target.localName,
         // Only controls have text worth telling: a click beside them would take the whole page's.
         text: (control && labelOf(control)) || undefined,
-        // Of other kinds (mailto, tel, data, …) nothing but the kind.
-        href: href && (/^(?!http)\w+:/.exec(href)?.[0] || cleanUrl(href).slice(0, MAX_HREF_CHARS)),
+        href: href && cleanHref(href).slice(0, MAX_HREF_CHARS),
         outbound,
         download,
         // `detail` counts presses of a pointer: Enter on a button clicks with none, at 0/0.

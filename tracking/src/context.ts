@@ -13,13 +13,13 @@ export function readContext(): Partial<Event> {
   };
 }
 
-declare const Temporal: { Now: { timeZoneId(): string } } | undefined;
+declare global {
+  interface Window {
+    Temporal?: { Now: { timeZoneId(): string } };
+  }
+}
 
 // A process's first DateTimeFormat takes 20 ms in Chromium, its first Temporal 0.4 to 0.8.
 function timezone(): string | undefined {
-  const zone =
-    typeof Temporal === "undefined"
-      ? Intl.DateTimeFormat().resolvedOptions().timeZone
-      : Temporal.Now.timeZoneId();
-  return zone || undefined;
+  return (window.Temporal?.Now.timeZoneId() ?? Intl.DateTimeFormat().resolvedOptions().timeZone) || undefined;
 }

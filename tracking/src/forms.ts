@@ -1,6 +1,6 @@
 import { isIgnored, selectorOf } from "./element";
 import { listen } from "./guard";
-import { cleanUrl } from "./redact";
+import { cleanHref } from "./redact";
 
 /** Record that a form is submitted: which one, and how many fields it has; never what is in them. */
 export function watchForms(record: (properties: { [name: string]: unknown }) => void): void {
@@ -11,7 +11,7 @@ export function watchForms(record: (properties: { [name: string]: unknown }) => 
       record({
         selector: selectorOf(form),
         form: attribute("id") || attribute("name"),
-        action: cleanUrl(attribute("action") || ""),
+        action: cleanHref(attribute("action") || ""),
         method: attribute("method"),
         fields: form.querySelectorAll("input,select,textarea,button").length,
       });

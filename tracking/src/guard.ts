@@ -1,4 +1,12 @@
-let tell: ((error: unknown) => void) | undefined;
+/** Tell of the first error that was kept from the page; the second would say no more. */
+export let report = (_error: unknown): void => {};
+
+export function onceOwnError(run: (error: unknown) => void): void {
+  report = (error) => {
+    report = () => {};
+    run(error);
+  };
+}
 
 /** Wrap an entry point so that nothing it does can throw into the host page. */
 export function guard<Run extends (...args: any[]) => any>(run: Run): Run {
@@ -18,17 +26,6 @@ export function attempt<Result>(run: () => Result): Result | undefined {
     return run();
   } catch {}
   return undefined;
-}
-
-/** Tell of the first error that was kept from the page; the second would say no more. */
-export function report(error: unknown): void {
-  const told = tell;
-  tell = undefined;
-  told?.(error);
-}
-
-export function onceOwnError(run: (error: unknown) => void): void {
-  tell = run;
 }
 
 /** Listen, capturing and passive: a page that stops propagation still had the event. */

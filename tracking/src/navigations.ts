@@ -6,18 +6,19 @@ import { guard } from "./guard";
  */
 export function whenAddressChanges(run: (isReplaced?: boolean) => void): void {
   const changed = guard(run);
-  wrap("pushState", () => changed());
-  wrap("replaceState", () => changed(true));
+  const wrap = (method: "pushState" | "replaceState", isReplaced?: boolean) => {
+    const original = history[method];
+    history[method] = function (this: History, ...args: Parameters<History["pushState"]>) {
+      // A page that went back may have heard of it before us, and replace the address by itself: Next.js does.
+      changed();
+      // The page's own call comes unguarded: what it throws is the page's to see.
+      const result = original.apply(this, args);
+      changed(isReplaced);
+      return result;
+    };
+  };
+  wrap("pushState");
+  wrap("replaceState", true);
   addEventListener("popstate", () => changed());
   addEventListener("hashchange", () => changed());
-}
-
-function wrap(method: "pushState" | "replaceState", changed: () => void): void {
-  const original = history[method];
-  history[method] = function (this: History, ...args: Parameters<History["pushState"]>) {
-    // The page's own call comes first and unguarded: what it throws is the page's to see.
-    const result = original.apply(this, args);
-    changed();
-    return result;
-  };
 }

@@ -47,3 +47,8 @@ export function cleanUrl(address: string): string {
     .replace(EMAIL, "[redacted:email]")
     .slice(0, MAX_URL_CHARS);
 }
+
+/** The same of where a link or a form leads; of other kinds (mailto, tel, data, …) nothing but the kind. */
+export function cleanHref(address: string): string {
+  return /^(?!http)\w+:/.exec(address)?.[0] || cleanUrl(address);
+}

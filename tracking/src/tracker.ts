@@ -26,7 +26,6 @@ import { browserStorage, lookAnew } from "./storage";
 import { createPost } from "./transport";
 import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 
-// Frameworks set the new view's title after they changed the address.
 const TITLE_SETTLES_MS = 100;
 const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
@@ -76,6 +75,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   let heldIds: { [field: string]: string } = {};
   let droppedTold = 0;
   let viewUrl = "";
+  let view: Event | undefined;
 
   /** The state and the policy; "denied" where nothing may be told for another reason. */
   const consent = () => (isSignalled() || shared.read(OPT_OUT) ? ["denied"] : consentNow(storage, said));
@@ -90,8 +90,10 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     post: createPost(endpoint),
     outbox: createOutbox(name, (count) => (droppedTold -= count)),
     clock: browserClock,
-    makeBody: (events) =>
-      JSON.stringify(fillEnvelope(events, readContext(), new Date().toISOString())),
+    makeBody(events) {
+      settleTitle();
+      return JSON.stringify(fillEnvelope(events, readContext(), new Date().toISOString()));
+    },
     announce,
     random: Math.random,
   });
@@ -127,6 +129,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     isUrgent?: boolean,
     fields?: Partial<Event>,
   ): Event | undefined {
+    settleTitle();
     // Callers write JavaScript: a name may be anything.
     if (!eventType?.slice || !mayTell()) return undefined;
     const event = makeEvent(eventType, properties, now(), { siteId, ...fields });
@@ -134,6 +137,11 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     else if (data.beforeConsent === "cookieless" && !NAMES.test(eventType)) sender.add(event, isUrgent);
     else held = [...held, Object.assign(event, heldIds)].slice(-MAX_HELD);
     return event;
+  }
+
+  /** Frameworks set a view's title after they changed the address: Next.js as late as it has been fetched. */
+  function settleTitle(): void {
+    if (view?.url === cleanUrl(location.href)) view.title = currentTitle();
   }
 
   /** What is captured unless it is switched off, as `data-off` calls it. */
@@ -145,10 +153,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     tellEngagement();
     beginScroll();
     viewUrl = cleanUrl(location.href);
-    const event = record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined });
-    browserClock.after(TITLE_SETTLES_MS, () => {
-      if (event?.url === cleanUrl(location.href)) event.title = currentTitle();
-    });
+    view = record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined });
+    browserClock.after(TITLE_SETTLES_MS, settleTitle);
     runAll(viewed);
   }
 

@@ -13,12 +13,16 @@ import { createTouch } from "./session";
 import { browserStorage } from "./storage";
 import { OPT_OUT, visitorIdOf } from "./visitor";
 
+const TITLE_SETTLES_MS = 100;
+
 guard(() => {
   const { siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement | null, location);
   // As it is when the page begins: a signal that comes later is heard on the next.
   if (data.respectDnt !== "false" && asksNotToBeTracked(navigator)) return;
   const storage = browserStorage("sluice_", () => false);
   const touch = createTouch(storage, { idleMs: 30 * 60_000 }, uuidv7);
+
+  let views = 0;
 
   function record(referrer: string): void {
     if (storage.read(OPT_OUT) || !/^[gu]/.test(consentNow(storage, data.consent)[0])) return;
@@ -31,7 +35,6 @@ guard(() => {
       occurredAt: now,
       sentAt: now,
       url: cleanUrl(location.href),
-      title: cleanUrl(document.title + "").slice(0, 1_000),
       referrer: cleanUrl(referrer) || undefined,
       siteId,
       visitorId,
@@ -39,8 +42,15 @@ guard(() => {
       sessionIndex: session.index,
       ...readContext(),
     };
-    // As text, which needs no preflight; leaving does not cut it off.
-    navigator.sendBeacon(endpoint, JSON.stringify(event));
+    // A view without a load gets its title after its address.
+    setTimeout(
+      guard(() => {
+        event.title = cleanUrl(document.title + "").slice(0, 1_000);
+        // As text, which needs no preflight; leaving does not cut it off.
+        navigator.sendBeacon(endpoint, JSON.stringify(event));
+      }),
+      views++ && TITLE_SETTLES_MS,
+    );
   }
 
   whenActivated(() => watchPageViews(record));

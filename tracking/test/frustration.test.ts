@@ -36,6 +36,9 @@ beforeEach(() => {
 function aPage(options = {}) {
   const page = observing(frustration, options);
   let now = 0;
+  const anEvent = (element: object, fields: object) => {
+    return { composedPath: () => [element], detail: 1, timeStamp: now, pageX: 10, pageY: 20, ...fields };
+  };
   return {
     ...page,
     wait(ms: number) {
@@ -43,10 +46,12 @@ function aPage(options = {}) {
       mock.timers.tick(ms);
     },
     click(element: object, fields = {}) {
-      now++; // no two presses at once
-      const event = { composedPath: () => [element], detail: 1, timeStamp: now, pageX: 10, pageY: 20, ...fields };
-      page.fire("pointerdown", event);
-      page.fire("click", event);
+      page.fire("pointerdown", anEvent(element, fields));
+      this.clicked(element, fields);
+    },
+    clicked(element: object, fields = {}) {
+      now++; // no two at once
+      page.fire("click", anEvent(element, fields));
     },
   };
 }
@@ -99,9 +104,10 @@ test("three clicks that select a text are not rage; more are", () => {
 
 test("a label's click and the one it passes on are one press", () => {
   const page = aPage();
-  for (let timeStamp = 1; timeStamp < 3; timeStamp++) {
-    page.click(new FakeElement(), { timeStamp });
-    page.click(aField(), { timeStamp });
+  for (let press = 1; press < 3; press++) {
+    page.click(new FakeElement());
+    // Chromium gives it the time of the first, Firefox a later one.
+    page.clicked(aField());
   }
   page.hide();
   assert.deepEqual(page.of("rage_click"), []);

@@ -36,7 +36,7 @@ const host = {
   guard,
   selector: (element) => (element.id ? "#" + element.id : element.localName),
   label: (element) => element.textContent,
-  redact: (text) => text.replace(/\S+@\S+/g, "[email]"),
+  redact: (text) => text.replace(/\S+@\w+\.\S+/g, "[email]"),
   cleanUrl: (address) => address.replace(/token=\w+/g, "token=[redacted]"),
   isIgnored: (element) => !!element.closest("[data-sluice-ignore]"),
 };

@@ -40,7 +40,8 @@ function copyOf(properties) {
 }
 
 // src/guard.ts
-var tell;
+var report = (_error) => {
+};
 function guard(run) {
   return ((...args) => {
     try {
@@ -56,11 +57,6 @@ function attempt(run) {
   } catch {
   }
   return void 0;
-}
-function report(error) {
-  const told = tell;
-  tell = void 0;
-  told == null ? void 0 : told(error);
 }
 function listen(target, type, run) {
   target.addEventListener(type, guard(run), { capture: true, passive: true });
@@ -88,8 +84,8 @@ function readContext() {
   };
 }
 function timezone() {
-  const zone = typeof Temporal === "undefined" ? Intl.DateTimeFormat().resolvedOptions().timeZone : Temporal.Now.timeZoneId();
-  return zone || void 0;
+  var _a, _b;
+  return ((_b = (_a = window.Temporal) == null ? void 0 : _a.Now.timeZoneId()) != null ? _b : Intl.DateTimeFormat().resolvedOptions().timeZone) || void 0;
 }
 
 // src/envelope.ts

@@ -22,7 +22,10 @@ function set_up( array $different = array() ): void {
 	Site::$scripts = array();
 	Site::$roles   = array();
 	Site::$errors  = array();
+	Site::$folder  = '';
 	Site::$user_id = 0;
+	Site::$is_network     = false;
+	Site::$is_super_admin = false;
 	Site::$did     = array();
 	Shop::$session = array();
 	Shop::$page_of = 0;
@@ -104,6 +107,26 @@ $tests = array(
 		Site::$roles = array( 'administrator' );
 		same( true, sluice_is_wanted() );
 	},
+	'who administrates the network is an administrator on each of its sites' => static function () {
+		set_up();
+		Site::$is_super_admin = true;
+		same( true, sluice_is_wanted() );
+		Site::$is_network = true;
+		same( false, sluice_is_wanted() );
+	},
+	'a path is the host\'s, wherever WordPress lies' => static function () {
+		set_up( array( 'src' => '/js/t.js' ) );
+		Site::$folder = '/blog';
+		do_action( 'wp_enqueue_scripts' );
+		same( 1, preg_match( '#src="/js/t\.js"#', print_scripts( false ) ) );
+	},
+	'who signed out is forgotten before the tracker begins' => static function () {
+		set_up( array( 'identify' => 'hash' ) );
+		do_action( 'wp_enqueue_scripts' );
+		same( array( 'sluice-signed-out', 'sluice', 'sluice-page' ), array_keys( Site::$scripts ) );
+		same( 1, preg_match( '#^<script src="[^"]*signed-out\.js[^>]*></script>#', print_scripts( false ), $found ) );
+		same( 0, preg_match( '#async#', $found[0] ) );
+	},
 	'what a form gives is cleaned' => static function () {
 		same( sluice_defaults(), array_merge( sluice_sanitize( array() ), array( 'respect_dnt' => true, 'excluded_roles' => array( 'administrator' ) ) ) );
 		same( sluice_sanitize( array() ), sluice_sanitize( 'text' ) );
@@ -129,16 +152,20 @@ $tests = array(
 				'consent'        => 'none',
 				'before_consent' => 'hold',
 				'plugins'        => 'vitals errors replay',
-				'excluded_roles' => array( 'editor', 'ab' ),
+				'excluded_roles' => array( 'Editor', 'a b"', 'editor' ),
 				'woocommerce'    => true,
 				'identify'       => 'nobody',
 			),
 			$clean
 		);
 		same( $clean, sluice_sanitize( $clean ) );
+		$given = array( 'src' => 'https://a.example/a%20b.js', 'site_id' => str_repeat( 'ä', 300 ) );
+		$clean = sluice_sanitize( $given );
+		same( 'https://a.example/a%20b.js', $clean['src'] );
+		same( str_repeat( 'ä', 200 ), $clean['site_id'] );
 	},
 	'an address is by http, or a path of the site' => static function () {
-		foreach ( array( '/js/t.js', 'https://a.example/t.js', 'http://a.example' ) as $address ) {
+		foreach ( array( '/js/t.js', 'https://a.example/t.js', 'http://a.example', 'HTTPS://a.example/t.js' ) as $address ) {
 			same( $address, sluice_clean_address( $address ) );
 		}
 		foreach ( array( '//evil.example/t.js', '/\\evil.example', 'data:text/javascript,1', 'a.example/t.js', '/a"b', 'https://' ) as $address ) {

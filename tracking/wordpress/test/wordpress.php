@@ -15,6 +15,10 @@ class Site {
 	public static array $errors  = array();
 	public static int $user_id   = 0;
 	public static bool $is_admin = false;
+	public static bool $is_network       = false;
+	public static bool $is_super_admin   = false;
+	/** The folder that WordPress lies in. */
+	public static string $folder = '';
 }
 
 function add_action( $hook, $run, $priority = 10, $args = 1 ) {
@@ -54,7 +58,10 @@ function delete_option( $name ) {
 	unset( Site::$options[ $name ] );
 }
 function is_multisite() {
-	return false;
+	return Site::$is_network;
+}
+function is_super_admin() {
+	return Site::$is_super_admin;
 }
 function is_admin() {
 	return Site::$is_admin;
@@ -71,10 +78,10 @@ function esc_html( $text ) {
 }
 function esc_url_raw( $address, $protocols = array( 'http', 'https' ) ) {
 	$address = preg_replace( '|[^a-z0-9-~+_.?#=!&;,/:%@$\|*\'()\[\]\\x80-\\xff]|i', '', $address );
-	return in_array( parse_url( $address, PHP_URL_SCHEME ), $protocols, true ) ? $address : '';
+	return in_array( strtolower( (string) parse_url( $address, PHP_URL_SCHEME ) ), $protocols, true ) ? $address : '';
 }
 function sanitize_text_field( $text ) {
-	return trim( preg_replace( '/[\r\n\t ]+/', ' ', strip_tags( $text ) ) );
+	return trim( preg_replace( array( '/%[a-f0-9]{2}/i', '/[\r\n\t ]+/' ), array( '', ' ' ), strip_tags( $text ) ) );
 }
 function sanitize_key( $key ) {
 	return preg_replace( '/[^a-z0-9_\-]/', '', strtolower( $key ) );
@@ -112,6 +119,7 @@ function print_scripts( bool $in_footer ): string {
 	$html = '';
 	foreach ( Site::$scripts as $handle => list( $src, $where ) ) {
 		if ( $where === $in_footer ) {
+			$src   = apply_filters( 'script_loader_src', '/' === $src[0] ? Site::$folder . $src : $src, $handle );
 			$tag   = sprintf( "<script src=\"%s\" id=\"%s-js\"></script>\n", esc_attr( $src ), $handle );
 			$html .= apply_filters( 'script_loader_tag', $tag, $handle, $src );
 		}

@@ -24,7 +24,10 @@ function sluice_register_settings(): void {
 	register_setting( 'sluice', 'sluice', $option );
 	add_settings_section( 'sluice', '', '__return_empty_string', 'sluice' );
 	foreach ( sluice_fields() as $name => $field ) {
-		$args = array_merge( $field, array( 'name' => $name, 'label_for' => 'sluice-' . $name ) );
+		$args = array_merge( $field, array( 'name' => $name ) );
+		if ( 'checks' !== $field['kind'] ) {
+			$args['label_for'] = 'sluice-' . $name;
+		}
 		add_settings_field( 'sluice-' . $name, $field['title'], 'sluice_show_field', 'sluice', 'sluice', $args );
 	}
 }
@@ -127,7 +130,7 @@ function sluice_show_settings_page(): void {
 
 function sluice_show_field( array $field ): void {
 	$value = sluice_settings()[ $field['name'] ];
-	$id    = esc_attr( $field['label_for'] );
+	$id    = esc_attr( 'sluice-' . $field['name'] );
 	$name  = esc_attr( 'sluice[' . $field['name'] . ']' );
 	// phpcs:disable WordPress.Security.EscapeOutput -- $id and $name are escaped above.
 	switch ( $field['kind'] ) {
@@ -145,7 +148,7 @@ function sluice_show_field( array $field ): void {
 			echo '</select>';
 			break;
 		case 'checks':
-			echo '<fieldset id="' . $id . '">';
+			printf( '<fieldset id="%s"><legend class="screen-reader-text">%s</legend>', $id, esc_html( $field['title'] ) );
 			foreach ( $field['choices'] as $choice => $label ) {
 				$is_checked = checked( in_array( $choice, $value, true ), true, false );
 				printf( '<label><input type="checkbox" name="%s[]" value="%s" %s> %s</label><br>', $name, esc_attr( $choice ), $is_checked, esc_html( translate_user_role( $label ) ) );

@@ -34,16 +34,20 @@ function sluice_sanitize( $given ): array {
 	$text  = static function ( string $name ) use ( $given ): string {
 		return isset( $given[ $name ] ) && is_string( $given[ $name ] ) ? sanitize_text_field( $given[ $name ] ) : '';
 	};
+	// `sanitize_text_field` would take what is percent-encoded out of an address.
+	$address = static function ( string $name ) use ( $given ): string {
+		return isset( $given[ $name ] ) && is_string( $given[ $name ] ) ? sluice_clean_address( trim( $given[ $name ] ) ) : '';
+	};
 	$roles = isset( $given['excluded_roles'] ) && is_array( $given['excluded_roles'] ) ? $given['excluded_roles'] : array();
 	return array(
-		'src'            => sluice_clean_address( $text( 'src' ) ),
-		'site_id'        => substr( $text( 'site_id' ), 0, 200 ),
-		'endpoint'       => sluice_clean_address( $text( 'endpoint' ) ),
+		'src'            => $address( 'src' ),
+		'site_id'        => mb_substr( $text( 'site_id' ), 0, 200 ),
+		'endpoint'       => $address( 'endpoint' ),
 		'respect_dnt'    => ! empty( $given['respect_dnt'] ),
 		'consent'        => in_array( $text( 'consent' ), SLUICE_CONSENT, true ) ? $text( 'consent' ) : 'none',
 		'before_consent' => in_array( $text( 'before_consent' ), SLUICE_BEFORE_CONSENT, true ) ? $text( 'before_consent' ) : 'hold',
 		'plugins'        => sluice_clean_names( $text( 'plugins' ) ),
-		'excluded_roles' => array_values( array_unique( array_map( 'sanitize_key', array_filter( $roles, 'is_string' ) ) ) ),
+		'excluded_roles' => array_values( array_unique( array_map( 'sanitize_text_field', array_filter( $roles, 'is_string' ) ) ) ),
 		'woocommerce'    => ! empty( $given['woocommerce'] ),
 		'identify'       => in_array( $text( 'identify' ), SLUICE_IDENTIFY, true ) ? $text( 'identify' ) : 'nobody',
 	);
@@ -55,7 +59,7 @@ function sluice_clean_address( string $address ): string {
 		return $address;
 	}
 	// WordPress would make one of anything, by putting http:// before it.
-	return preg_match( '#^https?://[^/]#', $address ) ? esc_url_raw( $address, array( 'https', 'http' ) ) : '';
+	return preg_match( '#^https?://[^/]#i', $address ) ? esc_url_raw( $address, array( 'https', 'http' ) ) : '';
 }
 
 /** Names of plugins with one space between them. */

@@ -5,13 +5,20 @@ defined( 'ABSPATH' ) || exit;
 
 function sluice_tag_hooks(): void {
 	add_action( 'wp_enqueue_scripts', 'sluice_enqueue' );
+	add_filter( 'script_loader_src', 'sluice_script_src', 10, 2 );
 	add_filter( 'script_loader_tag', 'sluice_script_tag', 10, 2 );
 }
 
 /** Is there something to load, and somebody whom it may tell of? */
 function sluice_is_wanted(): bool {
 	$settings = sluice_settings();
-	return '' !== $settings['src'] && ! sluice_is_excluded( wp_get_current_user()->roles, $settings['excluded_roles'] );
+	return '' !== $settings['src'] && ! sluice_is_excluded( sluice_roles(), $settings['excluded_roles'] );
+}
+
+/** Who administrates a network does so on each of its sites, also where they have no role. */
+function sluice_roles(): array {
+	$roles = wp_get_current_user()->roles;
+	return is_multisite() && is_super_admin() ? array_merge( $roles, array( 'administrator' ) ) : $roles;
 }
 
 function sluice_is_excluded( array $roles, array $excluded ): bool {
@@ -21,6 +28,10 @@ function sluice_is_excluded( array $roles, array $excluded ): bool {
 function sluice_enqueue(): void {
 	if ( ! sluice_is_wanted() ) {
 		return;
+	}
+	if ( 'nobody' !== sluice_settings()['identify'] ) {
+		// In the head and not async: the tracker may run while the rest of the page is still coming.
+		wp_enqueue_script( 'sluice-signed-out', plugins_url( 'js/signed-out.js', __DIR__ ), array(), SLUICE_VERSION, false );
 	}
 	// No version: the address is the stack's, which says itself how long it may be kept.
 	wp_enqueue_script( 'sluice', sluice_settings()['src'], array(), null, false ); // phpcs:ignore WordPress.WP.EnqueuedResourceParameters.MissingVersion
@@ -51,6 +62,12 @@ function sluice_attributes( array $settings ): array {
 		}
 	}
 	return $attributes;
+}
+
+/** A path is the host's, as the endpoint's is: WordPress would put the folder that it lies in before it. */
+function sluice_script_src( $src, $handle ) {
+	$said = 'sluice' === $handle ? sluice_settings()['src'] : '';
+	return '' !== $said && '/' === $said[0] ? $said : $src;
 }
 
 function sluice_script_tag( string $tag, string $handle ): string {

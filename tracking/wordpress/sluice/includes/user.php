@@ -22,7 +22,7 @@ function sluice_user_id( int $user_id, string $identify, string $salt ): string 
 	return 'hash' === $identify ? hash_hmac( 'sha256', 'sluice:' . $user_id, $salt ) : (string) $user_id;
 }
 
-/** The next page may come from a cache that knows nobody: so a cookie says it, which js/page.js takes away. */
+/** The next page may come from a cache that knows nobody: so a cookie says it, which js/signed-out.js takes away. */
 function sluice_note_sign_out(): void {
 	if ( 'nobody' === sluice_settings()['identify'] || headers_sent() ) {
 		return;

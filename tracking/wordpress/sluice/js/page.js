@@ -22,22 +22,14 @@
     });
   }
 
-  // --- who signed out: said by a cookie, as a page from a cache knows nobody ---
-
-  if (/(?:^|;\s*)sluice_signed_out=1/.test(document.cookie)) {
-    // Wherever the server put it: on the site's path or on the host's.
-    ["/", location.pathname.replace(/[^/]*$/, "")].forEach(function (path) {
-      document.cookie = "sluice_signed_out=; path=" + path + "; max-age=0; samesite=lax";
-    });
-    window.sluice("reset");
-  }
-
   // --- what the server told ---
 
   var block = document.getElementById("sluice-told");
   var told = block ? read(block) : {};
   if (told.consent === "wp_consent_api") {
-    tellConsent();
+    // That plugin puts its script behind this one.
+    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", tellConsent);
+    else tellConsent();
     document.addEventListener("wp_listen_for_consent_change", tellConsent);
     document.addEventListener("wp_consent_type_defined", tellConsent);
   }
@@ -46,12 +38,14 @@
   function tellConsent() {
     // The plugin "WP Consent API", which consent banners answer to; without one nothing is granted.
     if (typeof window.wp_has_consent !== "function") return;
-    if (window.wp_has_consent("statistics")) window.sluice("consent", "granted");
-    else window.sluice("consent", isAnswered() ? "denied" : "pending");
+    var answer = /(?:^|;\s*)[a-z_]*consent_statistics=(allow|deny)/.exec(document.cookie);
+    if (answer) window.sluice("consent", answer[1] === "allow" ? "granted" : "denied");
+    else window.sluice("consent", isTyped() && window.wp_has_consent("statistics") ? "granted" : "pending");
   }
 
-  function isAnswered() {
-    return /(?:^|;\s*)[a-z_]*consent_statistics=deny/.test(document.cookie);
+  // It says yes to everything until a banner has told it whether visitors are asked ("optin") or may object.
+  function isTyped() {
+    return !!(window.wp_consent_type === undefined ? window.wp_fallback_consent_type : window.wp_consent_type);
   }
 
   // --- WooCommerce, where the cart is filled without a new page: it tells jQuery, and only jQuery ---
@@ -75,19 +69,24 @@
     }
   }
 
-  Array.prototype.forEach.call(document.querySelectorAll("a.sluice-opt-out"), function (link) {
-    var isOut = isOptedOut();
-    function show() {
+  var links = Array.prototype.slice.call(document.querySelectorAll("a.sluice-opt-out"));
+  var isOut = isOptedOut();
+
+  function show() {
+    links.forEach(function (link) {
       link.textContent = link.getAttribute(isOut ? "data-in" : "data-out");
       link.setAttribute("aria-pressed", String(isOut));
       link.hidden = false;
-    }
+    });
+  }
+
+  links.forEach(function (link) {
     link.addEventListener("click", function (event) {
       event.preventDefault();
       isOut = !isOut;
       window.sluice(isOut ? "optOut" : "optIn");
       show();
     });
-    show();
   });
+  show();
 })();

@@ -186,10 +186,12 @@ $tests = array(
 		}
 		same( count( sluice_defaults() ), count( Site::$hooks['fields'] ) );
 	},
-	'an address that is none is said to be none' => static function () {
+	'an address that is none is said to be none, and the one before stays' => static function () {
 		set_up();
-		sluice_sanitize_form( array( 'src' => 'shop' ) );
-		same( array( 'shop is no address. It begins with https:// or with a /.' ), Site::$errors );
+		$kept = sluice_sanitize_form( array( 'src' => 'shop' ) );
+		same( array( 'shop is no address, and was not saved. One begins with https:// or with a /.' ), Site::$errors );
+		same( 'https://events.shop.example/js/tracking.js', $kept['src'] );
+		same( '', sluice_sanitize_form( array( 'src' => '' ) )['src'] );
 	},
 	'nobody is told of who is signed in, unless a setting says so' => static function () {
 		set_up();

@@ -32,14 +32,15 @@ function sluice_register_settings(): void {
 	}
 }
 
-/** As `sluice_sanitize`, and says what was not taken. */
+/** As `sluice_sanitize`; an address that is none is said to be none, and the one before stays. */
 function sluice_sanitize_form( $given ): array {
 	$kept = sluice_sanitize( $given );
 	foreach ( array( 'src', 'endpoint' ) as $name ) {
 		if ( is_array( $given ) && ! empty( $given[ $name ] ) && '' === $kept[ $name ] ) {
 			/* translators: %s: what was given */
-			$message = __( '%s is no address. It begins with https:// or with a /.', 'sluice' );
+			$message = __( '%s is no address, and was not saved. One begins with https:// or with a /.', 'sluice' );
 			add_settings_error( 'sluice', 'sluice-' . $name, sprintf( $message, sanitize_text_field( (string) $given[ $name ] ) ) );
+			$kept[ $name ] = sluice_settings()[ $name ];
 		}
 	}
 	return $kept;

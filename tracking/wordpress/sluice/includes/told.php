@@ -7,7 +7,8 @@
 defined( 'ABSPATH' ) || exit;
 
 function sluice_told_hooks(): void {
-	add_action( 'wp_footer', 'sluice_print_told', 5 );
+	// Behind what other plugins tell there, and before the footer's scripts (20).
+	add_action( 'wp_footer', 'sluice_print_told', 19 );
 }
 
 /** Tell the tracker something with this page: `sluice_tell( 'track', 'signup', array( … ) )`. */

@@ -305,6 +305,19 @@ def test_masks_hold_in_shadow_roots_and_selections(site: TrackedSite) -> None:
     assert len(site.rows("text_select")) == 1 and site.rows("copy") == []
 
 
+def test_of_a_selection_as_large_as_a_book_the_length_is_told_and_no_text(
+    site: TrackedSite,
+) -> None:
+    site.attributes = "data-selection-text"
+    site.body = f"<main>{'<p>A line of it</p>' * 5_000}</main>"
+    page = site.open()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('main'))")
+    site.wait_for_event(page, "text_select")
+    page.close()
+    (selected,) = site.delivered("text_select")
+    assert selected["properties"] == {"length": 5_000 * len("A line of it")}
+
+
 def test_fields_called_like_an_elements_own_properties_break_nothing(site: TrackedSite) -> None:
     site.body = """<form id=booking name=title action="/p/done"><input name=children value=2>
       <input name=elements><input name=id><button>Book</button></form>"""

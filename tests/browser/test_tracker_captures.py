@@ -73,6 +73,8 @@ def test_a_title_may_come_late(site: TrackedSite) -> None:
     page.evaluate("history.pushState({}, '', '/p/three')")
     page.wait_for_timeout(300)
     page.evaluate("document.title = 'Three'")
+    page.click("h1")
+    page.evaluate("document.title = '(1) Somebody wrote'")
     page.close()
     views = site.delivered("page_view", least=3)
     assert [view["title"] for view in views] == ["A page", "Two", "Three"]

@@ -76,6 +76,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   let droppedTold = 0;
   let viewUrl = "";
   let view: Event | undefined;
+  let titleBefore: unknown = "";
 
   /** The state and the policy; "denied" where nothing may be told for another reason. */
   const consent = () => (isSignalled() || shared.read(OPT_OUT) ? ["denied"] : consentNow(storage, said));
@@ -139,9 +140,13 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     return event;
   }
 
-  /** Frameworks set a view's title after they changed the address: Next.js as late as it has been fetched. */
-  function settleTitle(): void {
-    if (view?.url === cleanUrl(location.href)) view.title = currentTitle();
+  /**
+   * Frameworks set a view's title after they changed the address: Next.js as late as it has been
+   * fetched. One that is the view's own already stays: pages also write there that somebody wrote.
+   */
+  function settleTitle(isSoon?: boolean): void {
+    if (view?.url === cleanUrl(location.href) && (isSoon || view.title === titleBefore))
+      view.title = currentTitle();
   }
 
   /** What is captured unless it is switched off, as `data-off` calls it. */
@@ -153,8 +158,9 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     tellEngagement();
     beginScroll();
     viewUrl = cleanUrl(location.href);
+    titleBefore = view?.title || "";
     view = record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined });
-    browserClock.after(TITLE_SETTLES_MS, settleTitle);
+    browserClock.after(TITLE_SETTLES_MS, () => settleTitle(true));
     runAll(viewed);
   }
 

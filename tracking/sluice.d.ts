@@ -96,6 +96,8 @@ export interface SluiceHost {
   cleanUrl(address: string): string;
   /** Is the element, or one around it, marked `data-sluice-ignore`? */
   isIgnored(element: Element): boolean;
+  /** What holds now; "denied", too, after an opt-out or with a privacy signal. */
+  consent(): SluiceConsent | "unknown";
   /** Who and which visit, undefined until an event begins the next; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string | undefined } | undefined;
   /**

@@ -560,3 +560,76 @@ def test_a_recorder_begins_no_visit(site: TrackedSite) -> None:
     page.close()
     (row,) = site.delivered("first")
     assert row["is_entry"]
+
+
+GTAG = "<script>window.dataLayer = []; function gtag() { dataLayer.push(arguments); }%s</script>"
+DEFAULT = "gtag('consent', 'default', { analytics_storage: '%s' });"
+UPDATE = "gtag('consent', 'update', { analytics_storage: '%s' })"
+
+
+def remembered(page: Page, state: str) -> None:
+    page.wait_for_function("state => localStorage.sluice_consent?.startsWith(state)", arg=state)
+
+
+def test_an_answer_counts_again_though_another_tab_said_otherwise_since(site: TrackedSite) -> None:
+    site.attributes, site.head = "data-consent=gcm", GTAG % (DEFAULT % "denied")
+    first, second = site.open("/p/one"), site.open("/p/two")
+    first.evaluate(UPDATE % "denied")
+    remembered(second, "denied")
+    second.evaluate(UPDATE % "granted")
+    remembered(first, "granted")
+    first.evaluate(UPDATE % "denied")
+    remembered(second, "denied")
+    first.evaluate("sluice.track('untold', {}, true)")
+    assert "untold" not in {heard["event"]["eventType"] for heard in site.heard(first)}
+    first.evaluate(UPDATE % "granted")
+    remembered(second, "granted")
+
+
+def test_a_default_takes_no_answer_of_another_tab_back(site: TrackedSite) -> None:
+    site.attributes, site.head = "data-consent=gcm", GTAG % (DEFAULT % "denied")
+    first, second = site.open("/p/one"), site.open("/p/two")
+    first.evaluate(UPDATE % "granted")
+    second.wait_for_timeout(2_500)  # a default that is to count does so after two seconds
+    remembered(first, "granted")
+    first.evaluate("sluice.track('told')")
+    site.wait_for_event(first, "told")
+
+
+@pytest.mark.parametrize("default", ["granted", "denied"])
+def test_what_a_visitor_refused_stays_refused_whatever_a_banners_default_says(
+    site: TrackedSite, default: str
+) -> None:
+    """With cookieless pings until somebody answers: a no is an answer."""
+    site.attributes = "data-consent=gcm data-before-consent=cookieless"
+    site.head = GTAG % (DEFAULT % default)
+    page = site.open("/p/one")
+    page.evaluate(UPDATE % "denied")
+    remembered(page, "denied")
+    site.go(page, "/p/two")
+    bodies = collects(page)
+    page.wait_for_timeout(2_500)  # as above
+    page.evaluate("sluice.track('untold', {}, true)")
+    hide(page)
+    remembered(page, "denied")
+    assert page.evaluate("localStorage.sluice_visitor") is None
+    assert bodies == []
+
+
+def test_a_tcf_banner_that_is_still_loading_has_not_said_no(site: TrackedSite) -> None:
+    site.attributes = "data-consent=tcf"
+    site.head = """<script>
+      const loading = { eventStatus: "tcloaded", tcString: "", gdprApplies: true,
+        purpose: { consents: {} } };
+      window.__tcfapi = (command, version, hear) => {
+        hear(loading, true);
+        const purpose = { consents: { 1: true, 8: true } };
+        setTimeout(hear, 50, { ...loading, tcString: "CP", purpose }, true);
+      };</script>"""
+    page = site.open("/p/one")
+    first = site.wait_for_event(page, "page_view")
+    site.go(page, "/p/two")
+    page.wait_for_timeout(500)
+    page.evaluate("sluice.track('later')")
+    later = site.wait_for_event(page, "later")
+    assert later["visitorId"] == first["visitorId"]

@@ -7,26 +7,33 @@ const MAX_LOOKS = 240;
 const SETTLES_MS = 2_000;
 const ANY_REGION = 0;
 const SOME_REGION = 99;
+const TCF = "tcf-2.2";
+const GCM = "gcm-v2";
+const NO_GDPR = "tcf-2.2-no-gdpr";
 
 type State = "granted" | "denied" | "pending";
-type Say = (state: State) => void;
+/** `isAnswer`: the visitor's own, told even where it is what was told last; another tab may have said otherwise. */
+type Say = (state: State, isAnswer?: boolean, waitMs?: number) => void;
 type Consenting = Commands & { consent(state: State, options?: { policy?: string }): void };
 
 /** What a consent banner says, said to the tracker: IAB TCF v2.2, Google Consent Mode v2. */
 const consent: Plugin = (sluice, host) => {
   const chosen = host.option("consent");
+  const isAsking = chosen !== undefined;
   const said: { [policy: string]: State } = {};
   let isReady = false;
   let lastTold: string | undefined;
+  let settlesMs = SETTLES_MS;
   let settling: ReturnType<typeof setTimeout> | undefined;
 
-  function say(): void {
+  function say(answered?: string | false): void {
     if (!isReady) return;
     // Where both speak, TCF has the visitor's answer; Consent Mode often has no more than its default.
-    const policy = ["tcf-2.2", "gcm-v2"].find((one) => said[one]);
+    // Where the GDPR does not apply TCF has none.
+    const policy = [TCF, GCM, NO_GDPR].find((one) => said[one]);
     const state = policy ? said[policy]! : "pending";
     // `data-consent` lets the tracker begin as it left off; else, until somebody speaks, nothing is known.
-    if ((!policy && chosen) || lastTold === state + policy) return;
+    if ((!policy && isAsking) || (answered !== policy && lastTold === state + policy)) return;
     const tell = host.guard(() => {
       lastTold = state + policy;
       (sluice as Consenting).consent(state, { policy });
@@ -34,17 +41,19 @@ const consent: Plugin = (sluice, host) => {
     clearTimeout(settling);
     // Consent Mode's default of each page takes back what a visitor answered on the one before, for
     // all tabs. So the tracker goes on as it left off until the banner had time for its update.
-    const isDefault = policy === "gcm-v2" && state === "pending" && chosen && !lastTold;
-    if (isDefault) settling = setTimeout(tell, SETTLES_MS);
-    else tell();
+    const isDefault = policy === GCM && state === "pending" && isAsking && !lastTold;
+    if (!isDefault) tell();
+    // Where there is no yes to take back, a no stays one, and another tab's first answer stands.
+    else if (host.consent() === "granted") settling = setTimeout(tell, settlesMs);
   }
-  const sayAs = (policy: string): Say => (state) => {
+  const sayAs = (policy: string): Say => (state, isAnswer, waitMs) => {
     said[policy] = state;
-    say();
+    settlesMs = Math.max(settlesMs, waitMs || 0);
+    say(isAnswer && policy);
   };
 
-  if (chosen !== "tcf") hearConsentMode(host, sayAs("gcm-v2"));
-  if (chosen !== "gcm") hearTcf(host, sayAs("tcf-2.2"));
+  if (chosen !== "tcf") hearConsentMode(host, sayAs(GCM));
+  if (chosen !== "gcm") hearTcf(host, sayAs(TCF), sayAs(NO_GDPR));
   // Only now: of what was said before us, the last counts.
   isReady = true;
   say();
@@ -57,21 +66,24 @@ export default consent;
  * legitimate interests are not asked for: the site itself is who measures.
  * https://github.com/InteractiveAdvertisingBureau/GDPR-Transparency-and-Consent-Framework
  */
-function hearTcf(host: Host, say: Say): void {
+function hearTcf(host: Host, say: Say, sayNoGdpr: Say): void {
   const purposes = (host.option("consentPurposes") || "1,8").match(/\d+/g) || [];
   let isAnswered = false;
   let looks = 0;
 
   const hear = host.guard((data: any, isSuccess: boolean) => {
     if (!isSuccess || !data) return;
-    const { gdprApplies, eventStatus, purpose } = data;
-    if (gdprApplies === false) say("granted");
-    else if (/^(tcloaded|useractioncomplete)$/.test(eventStatus)) {
+    const { gdprApplies, eventStatus, purpose, tcString } = data;
+    if (gdprApplies === false) {
+      // A site's own yes does not overrule what a visitor said.
+      if (host.consent() !== "denied") sayNoGdpr("granted");
+    } else if (eventStatus === "useractioncomplete" || (eventStatus === "tcloaded" && tcString !== "")) {
       isAnswered = true;
-      say(purposes.every((id) => purpose.consents[id] === true) ? "granted" : "denied");
+      say(purposes.every((id) => purpose.consents[id] === true) ? "granted" : "denied", true);
     }
     // Who opens the banner again has not taken anything back yet.
-    else if (!isAnswered) say("pending");
+    // While the banner loads it may call with another event, or without a TC string; that is no word.
+    else if (eventStatus === "cmpuishown" && !isAnswered) say("pending");
   });
 
   const listen = host.guard(() => {
@@ -90,17 +102,17 @@ function hearTcf(host: Host, say: Say): void {
  * https://developers.google.com/tag-platform/security/guides/consent
  */
 function hearConsentMode(host: Host, say: Say): void {
-  const here = host.option("consentRegion");
+  const here = host.option("consentRegion")?.toUpperCase();
   let isUpdated = false;
   let closest = ANY_REGION;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   /** How closely a default is meant for this visitor; below 0 it is not. */
-  function closeness(regions: string[] | undefined, isGranted: boolean): number {
+  function closeness(regions: string | string[] | undefined, isGranted: boolean): number {
     if (!regions) return ANY_REGION;
     // Without knowing where the visitor is: a "no" may be meant for them, a "yes" need not be.
     if (!here) return isGranted ? -1 : SOME_REGION;
-    return Math.max(-1, ...regions.filter((one) => (here + "-").startsWith(one + "-")).map((one) => one.length));
+    return Math.max(-1, ...[regions].flat().filter((one) => (here + "-").startsWith(one + "-")).map((one) => one.length));
   }
 
   readDataLayer(host, (entry) => {
@@ -111,14 +123,16 @@ function hearConsentMode(host: Host, say: Say): void {
     if (entry[1] === "update") {
       isUpdated = true;
       clearTimeout(timer);
-      say(isGranted ? "granted" : "denied");
+      say(isGranted ? "granted" : "denied", true);
     } else if (entry[1] === "default" && !isUpdated) {
       const close = closeness(region, isGranted);
       if (close < closest) return;
       closest = close;
       clearTimeout(timer);
+      // A site's own yes does not overrule what a visitor said.
+      if (isGranted && host.consent() === "denied") return;
       if (isGranted && waitMs > 0) timer = setTimeout(host.guard(() => say("granted")), waitMs);
-      say(isGranted && !(waitMs > 0) ? "granted" : "pending");
+      say(isGranted && !(waitMs > 0) ? "granted" : "pending", false, waitMs);
     }
   });
 }

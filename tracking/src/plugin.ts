@@ -1,4 +1,5 @@
 import type { Commands } from "./api";
+import type { Consent } from "./consent";
 
 export type Properties = { [name: string]: unknown };
 
@@ -32,6 +33,8 @@ export interface Host {
   cleanUrl(address: string): string;
   /** Is the element, or one around it, marked `data-sluice-ignore`? */
   isIgnored(element: Element): boolean;
+  /** What holds now; "denied", too, after an opt-out or with a privacy signal. */
+  consent(): Consent;
   /** Who and which visit, undefined until an event begins the next; undefined where nothing may be told or kept. */
   identity(): { visitorId: string; sessionId: string | undefined } | undefined;
   /**

@@ -4,7 +4,7 @@ import { currentTitle, makeEvent, shortened } from "./capture";
 import { watchClicks } from "./clicks";
 import { browserClock } from "./clock";
 import { isOn, nameOf, within, type Config } from "./config";
-import { CONSENT, consentNow } from "./consent";
+import { CONSENT, consentNow, type Consent } from "./consent";
 import { readContext } from "./context";
 import { watchEngagement } from "./engagement";
 import { fillEnvelope } from "./envelope";
@@ -79,9 +79,10 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   let titleBefore: unknown = "";
 
   /** The state and the policy; "denied" where nothing may be told for another reason. */
-  const consent = () => (isSignalled() || shared.read(OPT_OUT) ? ["denied"] : consentNow(storage, said));
+  const consent = (): [Consent, string?] =>
+    isSignalled() || shared.read(OPT_OUT) ? ["denied"] : consentNow(storage, said);
   const mayTell = () => consent()[0] !== "denied";
-  const mayKeep = () => /^[gu]/.test(consent()[0]!);
+  const mayKeep = () => /^[gu]/.test(consent()[0]);
   const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent()[0] === "granted");
 
   const sender = createSender({
@@ -274,6 +275,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     onView: (run) => viewed.push(guard(run)),
     whenGranted,
     whenDenied: (run) => denied.push(guard(run)),
+    consent: () => consent()[0],
     identity: () => (mayKeep() ? { visitorId: visitor(), sessionId: ongoingSession(storage, sessionMs, now()) } : undefined),
   });
   const replay = installApi(window, name, commands);

@@ -51,7 +51,7 @@ test("Consent Mode: a default of denied is pending, an update decides, the last 
   page.window.dataLayer.push(update({ ad_storage: "granted" }));
   assert.equal(page.consents.length, 1, "nothing was said about analytics");
   page.window.dataLayer.push(update(YES), update(YES), update(NO));
-  assert.deepEqual(page.consents.slice(1), [gcm("granted"), gcm("denied")]);
+  assert.deepEqual(page.consents.slice(1), [gcm("granted"), gcm("granted"), gcm("denied")]);
 });
 
 test("Consent Mode: of what was said before the plugin came, only the outcome is told", () => {
@@ -107,6 +107,7 @@ function aCmp() {
   const versions: unknown[] = [];
   return {
     versions,
+    listeners,
     api(command: string, version: number, listener: (data: unknown, isSuccess: boolean) => void) {
       assert.equal(command, "addEventListener");
       versions.push(version);
@@ -118,6 +119,74 @@ function aCmp() {
     },
   };
 }
+
+test("what a visitor answers again is told again: another tab may have said otherwise since", () => {
+  const page = aSettledPage([byDefault(NO)]);
+  page.window.dataLayer.push(update(NO), update(NO));
+  assert.deepEqual(page.consents.slice(1), [gcm("denied"), gcm("denied")]);
+  const { page: another, cmp } = aTcfPage();
+  cmp.tell("useractioncomplete", []);
+  cmp.tell("cmpuishown", []);
+  cmp.tell("useractioncomplete", []);
+  assert.deepEqual(another.consents, [tcf("denied"), tcf("denied")]);
+});
+
+test("Consent Mode: a default takes nothing back where there is no yes, and waits as long as it says", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const page = new FakePage({ options: { consent: "gcm" }, isGranted: false });
+    page.window.dataLayer = [byDefault(NO)];
+    page.run(consent);
+    const patient = aGcmPage([byDefault({ ...NO, wait_for_update: 5_000 })]);
+    mock.timers.tick(4_999);
+    assert.deepEqual(page.consents, []);
+    assert.deepEqual(patient.consents, []);
+    mock.timers.tick(1);
+    assert.deepEqual(patient.consents, [gcm("pending")]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("Consent Mode: a default of granted does not overrule a no that is remembered, an update does", () => {
+  const page = new FakePage({ options: { consent: "gcm" }, consent: "denied" });
+  page.window.dataLayer = [byDefault(YES)];
+  page.run(consent);
+  assert.deepEqual(page.consents, []);
+  page.window.dataLayer.push(update(YES));
+  assert.deepEqual(page.consents, [gcm("granted")]);
+});
+
+test("Consent Mode: regions in small letters, and one alone", () => {
+  const defaults = [byDefault(YES), byDefault({ ...NO, region: "DE" })];
+  assert.deepEqual(aSettledPage(defaults, { consentRegion: "de" }).consents, [gcm("pending")]);
+});
+
+test("TCF: a call while the banner loads says nothing", () => {
+  const { page, cmp } = aTcfPage();
+  cmp.tell(undefined as unknown as string, [], undefined as unknown as boolean);
+  cmp.listeners[0]!({ eventStatus: "tcloaded", gdprApplies: true, tcString: "", purpose: { consents: {} } }, true);
+  assert.deepEqual(page.consents, []);
+});
+
+test("where the GDPR does not apply, Consent Mode decides", () => {
+  const cmp = aCmp();
+  const page = new FakePage({ options: { consent: "pending" } });
+  page.window.__tcfapi = cmp.api;
+  page.run(consent);
+  cmp.tell("tcloaded", [], false);
+  page.window.dataLayer.push(update(NO));
+  assert.deepEqual(page.consents, [["granted", { policy: "tcf-2.2-no-gdpr" }], gcm("denied")]);
+});
+
+test("an empty data-consent goes on as the last page left off", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    assert.deepEqual(new FakePage({ options: { consent: "" } }).run(consent).consents, []);
+  } finally {
+    mock.timers.reset();
+  }
+});
 
 function aTcfPage(options: { [name: string]: string } = {}) {
   mock.timers.enable({ apis: ["setTimeout"] });
@@ -153,7 +222,7 @@ test("TCF: where the GDPR does not apply it is granted; a failed call says nothi
   cmp.tell("tcloaded", [1, 8], true, false);
   assert.deepEqual(page.consents, []);
   cmp.tell("tcloaded", [], false);
-  assert.deepEqual(page.consents, [tcf("granted")]);
+  assert.deepEqual(page.consents, [["granted", { policy: "tcf-2.2-no-gdpr" }]]);
 });
 
 test("TCF: the purposes can be chosen", () => {

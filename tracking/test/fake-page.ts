@@ -14,7 +14,7 @@ export class FakePage {
 
   /** `stored` is what the tab's session has kept so far: hand it on, and this page is the same one reloaded. */
   constructor(
-    private readonly settings: { options?: { [name: string]: string }; isGranted?: boolean; stored?: object } = {},
+    private readonly settings: { options?: { [name: string]: string }; isGranted?: boolean; stored?: object; consent?: "denied" } = {},
   ) {
     Object.assign(globalThis, { window: this.window, sessionStorage: settings.stored || {} });
   }
@@ -52,6 +52,7 @@ export class FakePage {
           }
         }) as Host["guard"],
       redact: (text) => text.replace(/\S+@\S+/g, "[redacted:email]"),
+      consent: () => this.settings.consent ?? (isGranted ? "granted" : "pending"),
       onHide: () => {},
       onView: () => {},
       whenGranted: (run) => (isGranted ? run() : this.granted.push(run)),

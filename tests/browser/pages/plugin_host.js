@@ -45,6 +45,7 @@
     redact: withoutEmails,
     cleanUrl: (address) => withoutEmails(address.split("?")[0]),
     isIgnored: (element) => !!element.closest("[data-sluice-ignore]"),
+    consent: () => "granted",
     identity: () => ({ visitorId: "v_1", sessionId: "s_1" }),
     whenGranted: (run) => run(),
     whenDenied: () => {},

@@ -370,7 +370,7 @@ def test_a_banner_that_comes_late_is_listened_to(site: Site, page: Page, stub: s
     assert len(kept(page, "consents", 1)) == 1
     page.evaluate("answer(1, 8); answer(1); answer()")
     assert kept(page, "consents") == [
-        [state, {"policy": "tcf-2.2"}] for state in ("pending", "granted", "denied")
+        [state, {"policy": "tcf-2.2"}] for state in ("pending", "granted", "denied", "denied")
     ]
 
 

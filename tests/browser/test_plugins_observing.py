@@ -307,6 +307,20 @@ def test_share_time_and_elements_are_the_pages_to_choose(site: Site, page: Page)
     assert banner["name"] == "spring"
 
 
+def test_an_element_that_a_framework_draws_anew_is_seen_once_a_view(site: Site, page: Page) -> None:
+    page.set_viewport_size({"width": 1000, "height": 900})
+    open_page(page, site, "impressions", impressionsMs="200")
+    wait_until_told(page, "impression")
+    page.evaluate("document.querySelector('#banner').outerHTML += ''")
+    page.evaluate("w1.outerHTML = w1.outerHTML")
+    page.wait_for_timeout(800)
+    assert [one["name"] for one in told(page, "impression")] == ["spring"]
+    assert len(told(page, "widget_impression")) == 1
+    page.goto(f"{site.url}/elsewhere")
+    (seen,) = [event["properties"] for event in site.wait_for_names("impression_time")]
+    assert all(item["visibleMs"] >= 600 for item in seen["items"])
+
+
 def test_clicks_in_widgets_tell_what_and_where_to(site: Site, page: Page) -> None:
     open_page(page, site, "impressions")
     page.click("#inert")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.browser.tracked_site import TrackedSite
 
 HIDE = """state => {
@@ -78,6 +80,77 @@ def test_a_title_may_come_late(site: TrackedSite) -> None:
     page.close()
     views = site.delivered("page_view", least=3)
     assert [view["title"] for view in views] == ["A page", "Two", "Three"]
+
+
+def test_a_title_is_waited_for_where_the_view_fills_a_batch_or_something_urgent_follows(
+    site: TrackedSite,
+) -> None:
+    page = site.open("/p/one")
+    page.wait_for_function("heard.some(([name]) => name === 'sluice:sent')")
+    late = "history.pushState({}, '', '%s'); setTimeout(() => document.title = '%s', 30)"
+    page.evaluate("for (let i = 0; i < 18; i++) sluice.track('filler')")
+    page.evaluate(late % ("/p/two", "Two"))
+    page.wait_for_function("heard.filter(([name]) => name === 'sluice:sent').length > 1")
+    page.evaluate(late % ("/p/three", "Three") + "; sluice.track('paid', {}, true)")
+    page.wait_for_function("heard.filter(([name]) => name === 'sluice:sent').length > 2")
+    page.close()
+    views = site.delivered("page_view", least=3)
+    assert [view["title"] for view in views] == ["A page", "Two", "Three"]
+
+
+def test_a_title_may_come_after_the_address_was_tidied_up(site: TrackedSite) -> None:
+    page = site.open("/p/one?utm_source=n")
+    page.evaluate("history.replaceState({}, '', '/p/one')")
+    page.evaluate("setTimeout(() => document.title = 'Late', 30)")
+    page.wait_for_function("document.title === 'Late'")
+    # A page that hears of going back first: the view that is left keeps its own title.
+    page.evaluate("addEventListener('popstate', () => document.title = 'Late')")
+    page.evaluate("history.pushState({}, '', '?x'); document.title = 'X'; sluice.track('seen')")
+    page.wait_for_timeout(300)
+    page.go_back()
+    site.wait_for_event(page, "page_view", times=3)
+    page.close()
+    views = site.delivered("page_view", least=3)
+    assert [view["title"] for view in views] == ["Late", "X", "Late"]
+
+
+def test_what_tells_of_a_view_that_was_left_has_its_title(site: TrackedSite) -> None:
+    page = site.open("/p/one")
+    page.wait_for_timeout(300)  # of attention
+    page.evaluate("document.title = 'Two'; history.pushState({}, '', '/p/two')")
+    page.close()
+    first, *_ = site.delivered("engagement")
+    assert (first["path"], first["title"]) == ("/p/one", "A page")
+
+
+def test_the_path_of_a_hash_router_counts_when_it_is_replaced(site: TrackedSite) -> None:
+    page = site.open("/p/one")
+    for address in ("#/", "#/login", "#/home", "#/home?tab=2", "#!/other", "#part"):
+        page.evaluate("address => history.replaceState({}, '', address)", address)
+    page.close()
+    views = [view["url"].partition("/p/one")[2] for view in site.delivered("page_view", least=5)]
+    assert views == ["", "#/login", "#/home", "#!/other", "#part"]  # the last is /p/one again
+
+
+@pytest.mark.chromium("the others may not have the Navigation API")
+def test_a_router_on_the_navigation_api_is_heard(site: TrackedSite) -> None:
+    site.head = (
+        "<script>navigation.addEventListener('navigate', (event) =>"
+        " event.canIntercept && event.intercept())</script>"
+    )
+    site.body = "<a id=next href='/p/two'>Two</a>"
+    page = site.open("/p/one")
+    page.click("#next")
+    site.wait_for_event(page, "page_view", times=2)
+    page.evaluate("navigation.navigate('/p/three').finished.then(() => 0)")
+    page.evaluate("navigation.navigate('/p/four', { history: 'replace' }).finished.then(() => 0)")
+    page.evaluate("navigation.navigate('/p/four?q', { history: 'replace' }).finished.then(() => 0)")
+    page.evaluate("navigation.back().finished.then(() => 0)")
+    page.evaluate("location.hash = 'part'")
+    site.wait_for_event(page, "page_view", times=6)
+    page.close()
+    views = [view["url"].partition("/p/")[2] for view in site.delivered("page_view", least=6)]
+    assert views == ["one", "two", "three", "four", "two", "two#part"]
 
 
 def test_clicks_tell_what_was_clicked_and_nothing_private(site: TrackedSite) -> None:

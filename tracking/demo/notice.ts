@@ -15,7 +15,7 @@ export function makeNotice(): { element: HTMLElement; update(): boolean } {
 }
 
 function reasonForSilence(): string {
-  if (asksNotToBeTracked(navigator)) {
+  if (asksNotToBeTracked()) {
     return "Your browser asks not to be tracked (Do Not Track or Global Privacy Control). The tracker obeys: nothing is captured, stored or sent.";
   }
   // As the tracker keeps them: only for somebody who said no.

@@ -11,6 +11,8 @@ const MAX_IMPRESSIONS = 200;
 interface Watched {
   type: string;
   properties: Properties;
+  /** What it says of itself: the same element, drawn anew, says the same. */
+  key: string;
   viewportPercent: number;
   wasTold: boolean;
   /** When it came into view; 0 while it is out of it. */
@@ -29,6 +31,8 @@ const plugin: Plugin = (sluice, host) => {
   const known = new Map<Element, Watched>();
   const inView = new Set<Watched>();
   let told: Watched[] = [];
+  /** Seen in this view, and not on the page any more. */
+  const gone = new Map<string, Watched>();
   let viewUrl = host.cleanUrl(location.href);
 
   const tell = (watched: Watched) => {
@@ -80,10 +84,16 @@ const plugin: Plugin = (sluice, host) => {
       known.delete(element);
       inView.delete(watched);
       stop(watched);
+      if (watched.wasTold) gone.set(watched.key, watched);
     });
     document.querySelectorAll<HTMLElement>(wanted).forEach((element) => {
       if (known.has(element) || host.isIgnored(element)) return;
-      known.set(element, { ...describe(element), viewportPercent: 0, wasTold: false, since: 0, visibleMs: 0 });
+      const said = describe(element);
+      const key = JSON.stringify(said);
+      // Drawn anew by a framework, it was seen already.
+      const again = gone.get(key);
+      gone.delete(key);
+      known.set(element, again || { ...said, key, viewportPercent: 0, wasTold: false, since: 0, visibleMs: 0 });
       observer.observe(element);
     });
   };
@@ -113,6 +123,7 @@ const plugin: Plugin = (sluice, host) => {
   host.onView(() => {
     pause();
     told = [];
+    gone.clear();
     viewUrl = host.cleanUrl(location.href);
     known.forEach((watched) => {
       watched.wasTold = false;

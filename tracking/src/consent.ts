@@ -7,11 +7,15 @@ export type Consent = "granted" | "denied" | "pending" | "unknown";
 export const CONSENT = "consent";
 
 /**
- * The state and the policy: the answer that is remembered, else what the tag or the page says:
- * "granted", "denied" and "unknown" are that, anything else that somebody is still to be asked.
+ * The answer that is remembered, else what the tag or the page says: "granted", "denied" and
+ * "unknown" are that, anything else that somebody is still to be asked.
  */
-export function consentNow({ read }: Storage, said: string | undefined): [Consent, string] {
-  const [answer, ...policy] = read(CONSENT).split(" ");
+export function consentNow({ read }: Storage, said: string | undefined): Consent {
   const state = /^(granted|denied|unknown)$/.test(said!) ? said : isOn(said) ? "pending" : "unknown";
-  return [(answer || state) as Consent, policy.join(" ")];
+  return (read(CONSENT).split(" ")[0] || state) as Consent;
+}
+
+/** The version of the text that was agreed to, as the page called it. */
+export function policyOf({ read }: Storage): string {
+  return read(CONSENT).replace(/^\S* ?/, "");
 }

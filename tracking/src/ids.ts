@@ -11,7 +11,7 @@ export function uuidv7(nowMs: number): string {
 /** A UUIDv7 of this time, in 4,096ths of a millisecond. */
 function uuidAt(ticks: number): string {
   const time = ticks.toString(16).padStart(15, "0");
-  return time.slice(0, 8) + "-" + time.slice(8, 12) + "-7" + time.slice(12) + uuidv4().slice(18);
+  return time.replace(/(.{8})(.{4})/, "$1-$2-7") + uuidv4().slice(18);
 }
 
 /** A UUIDv7 of just this time, which may lie before that of others. */

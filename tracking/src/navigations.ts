@@ -19,6 +19,9 @@ export function whenAddressChanges(run: (isReplaced?: boolean) => void): void {
   };
   wrap("pushState");
   wrap("replaceState", true);
+  // A router on the Navigation API calls neither, and what it pushes or replaces is no "popstate".
+  // https://developer.mozilla.org/docs/Web/API/Navigation/currententrychange_event
+  window.navigation?.addEventListener("currententrychange", (event) => changed(event.navigationType === "replace"));
+  // The hash's changes, too.
   addEventListener("popstate", () => changed());
-  addEventListener("hashchange", () => changed());
 }

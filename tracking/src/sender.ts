@@ -12,6 +12,8 @@ export const MAX_KEEPALIVE_BYTES = 56 * 1024;
 /** Leaves room for what a page that closes meanwhile still has to say. */
 export const MAX_POST_BYTES = 32 * 1024;
 export const MAX_BODY_EVENTS = 100;
+/** Frameworks set a view's title after they changed the address. */
+export const TITLE_SETTLES_MS = 100;
 /** What the offline days of a phone may come to; the exporter remembers ids for as long. */
 export const MAX_AGE_MS = 72 * 60 * 60 * 1000;
 
@@ -66,6 +68,8 @@ export function createSender(options: SenderOptions): Sender {
   let failingSince = 0;
   let droppedTotal = 0;
   let dueAt = 0;
+  /** When the last view has its title; only a page that hides does not wait for it. */
+  let settledAt = 0;
   let cancelTimer = () => {};
 
   function show(): void {
@@ -77,9 +81,13 @@ export function createSender(options: SenderOptions): Sender {
   function proceed(isUrgent?: boolean): void {
     // During an outage the retry timer is set already, and waits for the collector, not for us.
     if (!queue.length || failures) return;
-    if (isUrgent || queue.length >= batchSize) return flush();
-    dueAt ||= clock.now() + flushMs;
-    wait(Math.min(dueAt - clock.now(), idleMs));
+    const now = clock.now();
+    if (isUrgent || queue.length >= batchSize) {
+      if (settledAt <= now) return flush();
+      dueAt = now;
+    }
+    dueAt ||= now + flushMs;
+    wait(Math.max(Math.min(dueAt - now, idleMs), settledAt - now));
   }
 
   function flush(): void {
@@ -127,7 +135,10 @@ export function createSender(options: SenderOptions): Sender {
       onTheWay = onTheWay.filter((event) => !batch.includes(event));
       if (isWanted) settle(batch, outcome, bytes);
       note();
-      if (!onTheWay.length && !failures) isFlushDue ? send() : proceed();
+      if (onTheWay.length) return;
+      const isDue = isFlushDue;
+      isFlushDue = false;
+      proceed(isDue);
     });
     return true;
   }
@@ -196,6 +207,7 @@ export function createSender(options: SenderOptions): Sender {
         isKeeping = true;
         outbox.put(event);
       }
+      if (event.eventType === "page_view") settledAt = clock.now() + TITLE_SETTLES_MS;
       enqueue([...queue, event]);
       proceed(isUrgent);
     },

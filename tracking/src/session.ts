@@ -11,13 +11,8 @@ export interface Session {
   campaign?: string | undefined;
 }
 
-/** What ends a session, beside a pause. */
-export interface SessionRules {
-  idleMs: number;
-  /** Where a new one is to begin a session: the campaign of this page's address. */
-  campaign?: string;
-  hasEnded?: (session: Partial<Session>, lastAt: number, now: number) => boolean;
-}
+/** Has the session ended that was last told of at `lastAt`? */
+export type HasEnded = (session: Partial<Session>, lastAt: number, now: number) => boolean;
 
 const SAVE_EVERY_MS = 5_000;
 export const SESSION = "session";
@@ -28,23 +23,31 @@ export function campaignOf(search: string): string {
   return [...new URLSearchParams(search)].filter(([name]) => CAMPAIGN.test(name)).sort() + "";
 }
 
-/** A session also ends at midnight, by the visitor's clock, or where a page has another campaign. */
-export function createEnd(atMidnight: boolean, campaign: string): SessionRules["hasEnded"] {
+/** Was there a pause? The difference counts in both directions: a clock set back must not keep a session for ever. */
+export function isApart(one: number, other: number, idleMs: number): boolean {
+  return !(Math.abs(one - other) < idleMs);
+}
+
+/** After a pause, at midnight by the visitor's clock, or where a page has another campaign. */
+export function createEnd(idleMs: number, atMidnight: boolean, campaign: string): HasEnded {
   const day = (time: number) => new Date(time).toDateString();
   // Asked once a page: of two tabs with campaigns of their own each would end the other's session.
   let isAsked = !campaign;
   return (session, lastAt, now) => {
     const isNew = !isAsked && session.campaign !== campaign;
     isAsked = true;
-    return isNew || (atMidnight && day(now) !== day(lastAt));
+    return isNew || isApart(now, lastAt, idleMs) || (atMidnight && day(now) !== day(lastAt));
   };
 }
 
-/** The session of an event told at `now`: the stored one, or the next. The export reads from its id when it began. */
+/**
+ * The session of an event told at `now`: the stored one, or the next, of which `begin` has the id (the
+ * export reads from it when it began) and what else is its own.
+ */
 export function createTouch(
   { read, write }: Storage,
-  { idleMs, campaign, hasEnded }: SessionRules,
-  newId: (now: number) => string,
+  hasEnded: HasEnded,
+  begin: (now: number) => Partial<Session>,
 ): (now: number) => Session {
   let current: Partial<Session> = {};
 
@@ -53,9 +56,8 @@ export function createTouch(
     const { index = 0, lastAt: savedAt = 0 } = stored;
     // Ours may be the fresher one: what is stored lags by up to `SAVE_EVERY_MS`. Or another tab's.
     const lastAt = Math.max(savedAt, current.id === stored.id ? current.lastAt! : 0);
-    // The difference counts in both directions: a clock set back must not keep a session for ever.
-    const goesOn = !hasEnded?.(stored, lastAt, now) && Math.abs(now - lastAt) < idleMs;
-    const session = goesOn ? stored : { campaign, id: newId(now), index: index + 1 };
+    const goesOn = !hasEnded(stored, lastAt, now);
+    const session = goesOn ? stored : { ...begin(now), index: index + 1 };
     current = { ...session, lastAt: now };
     const isSaved = goesOn && Math.abs(now - savedAt) < SAVE_EVERY_MS;
     if (!isSaved) write(SESSION, JSON.stringify(current));
@@ -66,7 +68,7 @@ export function createTouch(
 /** The session that goes on, for who only looks; undefined where the next event begins one. */
 export function ongoingSession({ read }: Storage, idleMs: number, now: number): string | undefined {
   const { id, lastAt } = parseSession(read(SESSION));
-  return Math.abs(now - lastAt!) < idleMs ? id : undefined;
+  return isApart(now, lastAt!, idleMs) ? undefined : id;
 }
 
 /** Nothing in it, where it is none. */

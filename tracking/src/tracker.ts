@@ -4,7 +4,7 @@ import { currentTitle, makeEvent, shortened } from "./capture";
 import { watchClicks } from "./clicks";
 import { browserClock } from "./clock";
 import { isOn, nameOf, within, type Config } from "./config";
-import { CONSENT, consentNow, type Consent } from "./consent";
+import { CONSENT, consentNow, policyOf, type Consent } from "./consent";
 import { readContext } from "./context";
 import { watchEngagement } from "./engagement";
 import { fillEnvelope } from "./envelope";
@@ -20,13 +20,12 @@ import { asksNotToBeTracked } from "./privacy-signals";
 import { cleanUrl, redact } from "./redact";
 import { watchScroll } from "./scroll";
 import { watchSelection } from "./selection";
-import { createSender } from "./sender";
+import { TITLE_SETTLES_MS, createSender } from "./sender";
 import { SESSION, campaignOf, createEnd, createTouch, ongoingSession } from "./session";
 import { browserStorage, lookAnew } from "./storage";
 import { createPost } from "./transport";
 import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 
-const TITLE_SETTLES_MS = 100;
 const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
 // They say who it is, which nobody may know without consent.
@@ -40,23 +39,18 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const { now } = browserClock;
   const name = nameOf(data);
   // Asked before anything is read or written: with a signal set, storage is not even touched.
-  const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked(navigator);
+  const isSignalled = () => data.respectDnt !== "false" && asksNotToBeTracked();
   const storage = browserStorage(name + "_", isSignalled);
   const { read, write } = storage;
   // An opt-out holds for every tracker of the page, whatever its name.
   const shared = browserStorage("sluice_", isSignalled, name + "_" + VISITOR);
   const campaign = isOn(data.sessionCampaign) ? campaignOf(location.search) : "";
   const sessionMs = within(data.sessionMinutes, 30, 1, 1_440) * 60_000;
-  const touch = createTouch(
-    storage,
-    {
-      idleMs: sessionMs,
-      campaign,
-      hasEnded: createEnd(isOn(data.sessionMidnight), campaign),
-    },
+  const touch = createTouch(storage, createEnd(sessionMs, isOn(data.sessionMidnight), campaign), (at) => ({
+    campaign,
     // A visit that was held back began with what is told first.
-    (at) => sessionIdOf(held[0] ? Date.parse(held[0].occurredAt as string) : at),
-  );
+    id: sessionIdOf(held[0] ? Date.parse(held[0].occurredAt as string) : at),
+  }));
   const announce = announceOnWindow(isOn(data.debug));
   const off = (data.off ?? "focus").split(" ");
   /** What is to run when consent is granted, and what has: to run again once that was taken back. */
@@ -77,13 +71,14 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   let viewUrl = "";
   let view: Event | undefined;
   let titleBefore: unknown = "";
+  let isViewShown = () => false;
 
-  /** The state and the policy; "denied" where nothing may be told for another reason. */
-  const consent = (): [Consent, string?] =>
-    isSignalled() || shared.read(OPT_OUT) ? ["denied"] : consentNow(storage, said);
-  const mayTell = () => consent()[0] !== "denied";
-  const mayKeep = () => /^[gu]/.test(consent()[0]);
-  const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent()[0] === "granted");
+  /** "denied" also where nothing may be told for another reason. */
+  const consent = (): Consent =>
+    isSignalled() || shared.read(OPT_OUT) ? "denied" : consentNow(storage, said);
+  const mayTell = () => consent() !== "denied";
+  const mayKeep = () => /^[gu]/.test(consent());
+  const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent() === "granted");
 
   const sender = createSender({
     batchSize: within(data.batchSize, 20, 1, 100),
@@ -111,14 +106,14 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     const visitorId = visitor();
     // Not when it happened: what was held for long must not end the session of other tabs.
     const session = touch(now());
-    const [state, policy] = consent();
+    const state = consent();
     Object.assign(event, {
       visitorId,
       sessionId: session.id,
       sessionIndex: session.index,
       userId: event.userId || read(USER) || undefined,
       companyId: event.companyId || read(COMPANY) || undefined,
-      ...(state === "granted" && { consent: state, consentPolicy: policy || undefined }),
+      ...(state === "granted" && { consent: state, consentPolicy: policyOf(storage) || undefined }),
     });
     sender.add(event, isUrgent || URGENT.test(event.eventType), true);
     announce("sluice:event", { event });
@@ -146,8 +141,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
    * fetched. One that is the view's own already stays: pages also write there that somebody wrote.
    */
   function settleTitle(isSoon?: boolean): void {
-    if (view?.url === cleanUrl(location.href) && (isSoon || view.title === titleBefore))
-      view.title = currentTitle();
+    const isShown = isViewShown() || view?.url === cleanUrl(location.href);
+    if (view && isShown && (isSoon || view.title === titleBefore)) view.title = currentTitle();
   }
 
   /** What is captured unless it is switched off, as `data-off` calls it. */
@@ -260,7 +255,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       if (!isSignalled()) opt("1");
     },
     optIn() {
-      introduce(consentNow(storage, said)[0]);
+      introduce(consentNow(storage, said));
       opt("");
     },
     flush: sender.flush,
@@ -275,7 +270,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     onView: (run) => viewed.push(guard(run)),
     whenGranted,
     whenDenied: (run) => denied.push(guard(run)),
-    consent: () => consent()[0],
+    consent: () => consent(),
     identity: () => (mayKeep() ? { visitorId: visitor(), sessionId: ongoingSession(storage, sessionMs, now()) } : undefined),
   });
   const replay = installApi(window, name, commands);
@@ -294,10 +289,10 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     replay(/^(reset|consent|opt)/);
     viewUrl = cleanUrl(location.href);
     tellEngagement = unlessOff("engagement", () =>
-      watchEngagement((engagedMs) => record("engagement", { engagedMs }, false, { url: viewUrl }), now),
+      watchEngagement((engagedMs) => record("engagement", { engagedMs }, false, { url: viewUrl, ...(view && { title: view.title }) }), now),
     );
     beginScroll = unlessOff("scroll", () => watchScroll((percent) => record("scroll_depth", { percent })));
-    unlessOff("views", () => watchPageViews(guard(recordView)));
+    unlessOff("views", () => void (isViewShown = watchPageViews(guard(recordView))));
     unlessOff("clicks", () => watchClicks((properties, leaves) => record("click", properties, leaves)));
     unlessOff("forms", () => watchForms((properties) => record("form_submit", properties)));
     unlessOff("selection", () => watchSelection(record, isOn(data.selectionText)));

@@ -9,7 +9,7 @@ import { whenActivated } from "./page-lifecycle";
 import { watchPageViews } from "./page-views";
 import { asksNotToBeTracked } from "./privacy-signals";
 import { cleanUrl } from "./redact";
-import { createTouch } from "./session";
+import { createTouch, isApart } from "./session";
 import { browserStorage } from "./storage";
 import { OPT_OUT, visitorIdOf } from "./visitor";
 
@@ -18,14 +18,18 @@ const TITLE_SETTLES_MS = 100;
 guard(() => {
   const { siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement | null, location);
   // As it is when the page begins: a signal that comes later is heard on the next.
-  if (data.respectDnt !== "false" && asksNotToBeTracked(navigator)) return;
+  if (data.respectDnt !== "false" && asksNotToBeTracked()) return;
   const storage = browserStorage("sluice_", () => false);
-  const touch = createTouch(storage, { idleMs: 30 * 60_000 }, uuidv7);
+  const touch = createTouch(
+    storage,
+    (_, lastAt, now) => isApart(now, lastAt, 30 * 60_000),
+    (now) => ({ id: uuidv7(now) }),
+  );
 
   let views = 0;
 
   function record(referrer: string): void {
-    if (storage.read(OPT_OUT) || !/^[gu]/.test(consentNow(storage, data.consent)[0])) return;
+    if (storage.read(OPT_OUT) || !/^[gu]/.test(consentNow(storage, data.consent))) return;
     const now = Date.now();
     const visitorId = visitorIdOf(storage);
     const session = touch(now);
@@ -53,5 +57,5 @@ guard(() => {
     );
   }
 
-  whenActivated(() => watchPageViews(record));
+  whenActivated(() => void watchPageViews(record));
 })();

@@ -57,6 +57,20 @@ test("the twentieth event does not wait, and each event is sent once, in order",
   assert.deepEqual(posted(), ids(all));
 });
 
+test("a view that fills a batch waits for its title, unless the page hides", async () => {
+  for (const hides of [false, true]) {
+    const { clock, transport, sender, add } = aSender();
+    add(events(19));
+    add(events(1, { eventType: "page_view" }));
+    sender.add(anEvent({ occurredAt: NOW }), true);
+    await clock.turn(99);
+    assert.equal(transport.posts.length, 0);
+    if (hides) sender.hide();
+    else await clock.turn(1);
+    assert.deepEqual(transport.posts.map(({ events }) => events.length), [21]);
+  }
+});
+
 test("one batch is under way at a time", async () => {
   const { clock, transport, add } = aSender({ batchSize: 1 });
   let answer: (outcome: Outcome) => void = () => {};

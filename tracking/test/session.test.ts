@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sessionIdOf, uuidv7 } from "../src/ids";
-import { campaignOf, createEnd, createTouch, ongoingSession, type SessionRules } from "../src/session";
+import { campaignOf, createEnd, createTouch, ongoingSession } from "../src/session";
 import { MemoryStorage } from "./fakes";
 
 const START = 1_795_256_130_000;
@@ -10,8 +10,12 @@ function countedIds() {
   let made = 0;
   return () => `session-${++made}`;
 }
-function sessions(storage = new MemoryStorage(), ids: (now: number) => string = countedIds(), rules: Partial<SessionRules> = {}) {
-  return createTouch(storage, { idleMs: SESSION_IDLE_MS, ...rules }, ids);
+function sessions(
+  storage = new MemoryStorage(),
+  ids: (now: number) => string = countedIds(),
+  { campaign = "", atMidnight = false } = {},
+) {
+  return createTouch(storage, createEnd(SESSION_IDLE_MS, atMidnight, campaign), (now) => ({ campaign, id: ids(now) }));
 }
 
 test("a visitor's first session has index 1", () => {
@@ -90,7 +94,7 @@ test("a clock that was far ahead does not keep a session for ever", () => {
 test("at midnight a session ends where that is asked for", () => {
   const late = new Date(2026, 10, 29, 23, 59, 50).getTime();
   for (const [atMidnight, expected] of [[true, "session-2"], [false, "session-1"]] as const) {
-    const touch = sessions(new MemoryStorage(), countedIds(), { hasEnded: createEnd(atMidnight, "") });
+    const touch = sessions(new MemoryStorage(), countedIds(), { atMidnight });
     touch(late);
     assert.equal(touch(late + 20_000).id, expected);
   }
@@ -99,7 +103,7 @@ test("at midnight a session ends where that is asked for", () => {
 test("a page with a new campaign begins a session; one without any, or with the same, does not", () => {
   const storage = new MemoryStorage();
   const ids = countedIds();
-  const page = (campaign: string) => sessions(storage, ids, { campaign, hasEnded: createEnd(false, campaign) })(START).id;
+  const page = (campaign: string) => sessions(storage, ids, { campaign })(START).id;
   const seen = [page("utm_source,a"), page(""), page("utm_source,a"), page("utm_source,b"), page("")];
   assert.deepEqual(seen, ["session-1", "session-1", "session-1", "session-2", "session-2"]);
 });

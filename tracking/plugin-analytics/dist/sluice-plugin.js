@@ -12,7 +12,7 @@ function uuidv7(nowMs) {
 }
 function uuidAt(ticks) {
   const time = ticks.toString(16).padStart(15, "0");
-  return time.slice(0, 8) + "-" + time.slice(8, 12) + "-7" + time.slice(12) + uuidv4().slice(18);
+  return time.replace(/(.{8})(.{4})/, "$1-$2-7") + uuidv4().slice(18);
 }
 function uuidv4() {
   const bytes = crypto.getRandomValues(new Uint8Array(36));
@@ -75,7 +75,7 @@ var browserClock = {
 function readContext() {
   return {
     source: "web",
-    language: navigator.language || void 0,
+    language: navigator.language,
     timezone: timezone(),
     screenWidth: screen.width | 0,
     screenHeight: screen.height | 0,
@@ -84,8 +84,8 @@ function readContext() {
   };
 }
 function timezone() {
-  var _a, _b;
-  return ((_b = (_a = window.Temporal) == null ? void 0 : _a.Now.timeZoneId()) != null ? _b : Intl.DateTimeFormat().resolvedOptions().timeZone) || void 0;
+  var _a;
+  return ((_a = window.Temporal) == null ? void 0 : _a.Now.timeZoneId()) || Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
 // src/envelope.ts
@@ -117,8 +117,8 @@ function whenRestored(run) {
 }
 
 // src/privacy-signals.ts
-function asksNotToBeTracked(browser) {
-  return browser.globalPrivacyControl || /^(1|yes)$/.test(browser.doNotTrack);
+function asksNotToBeTracked() {
+  return navigator.globalPrivacyControl || /^(1|yes)$/.test(navigator.doNotTrack);
 }
 
 // src/backoff.ts
@@ -145,6 +145,7 @@ function idsOf(events) {
 var MAX_KEEPALIVE_BYTES = 56 * 1024;
 var MAX_POST_BYTES = 32 * 1024;
 var MAX_BODY_EVENTS = 100;
+var TITLE_SETTLES_MS = 100;
 var MAX_AGE_MS = 72 * 60 * 60 * 1e3;
 function createSender(options) {
   const { batchSize, flushMs, idleMs, post, outbox, clock, makeBody, announce, random } = options;
@@ -163,6 +164,7 @@ function createSender(options) {
   let failingSince = 0;
   let droppedTotal = 0;
   let dueAt = 0;
+  let settledAt = 0;
   let cancelTimer = () => {
   };
   function show() {
@@ -172,9 +174,13 @@ function createSender(options) {
   show();
   function proceed(isUrgent) {
     if (!queue.length || failures) return;
-    if (isUrgent || queue.length >= batchSize) return flush();
-    dueAt || (dueAt = clock.now() + flushMs);
-    wait(Math.min(dueAt - clock.now(), idleMs));
+    const now = clock.now();
+    if (isUrgent || queue.length >= batchSize) {
+      if (settledAt <= now) return flush();
+      dueAt = now;
+    }
+    dueAt || (dueAt = now + flushMs);
+    wait(Math.max(Math.min(dueAt - now, idleMs), settledAt - now));
   }
   function flush() {
     if (onTheWay.length || failures) isFlushDue = true;
@@ -213,7 +219,10 @@ function createSender(options) {
       onTheWay = onTheWay.filter((event) => !batch.includes(event));
       if (isWanted) settle(batch, outcome, bytes);
       note();
-      if (!onTheWay.length && !failures) isFlushDue ? send() : proceed();
+      if (onTheWay.length) return;
+      const isDue = isFlushDue;
+      isFlushDue = false;
+      proceed(isDue);
     });
     return true;
   }
@@ -269,6 +278,7 @@ function createSender(options) {
         isKeeping = true;
         outbox.put(event);
       }
+      if (event.eventType === "page_view") settledAt = clock.now() + TITLE_SETTLES_MS;
       enqueue([...queue, event]);
       proceed(isUrgent);
     },
@@ -302,14 +312,17 @@ function byteLength(text) {
 // src/session.ts
 var SAVE_EVERY_MS = 5e3;
 var SESSION = "session";
-function createTouch({ read, write }, { idleMs, campaign, hasEnded }, newId) {
+function isApart(one, other, idleMs) {
+  return !(Math.abs(one - other) < idleMs);
+}
+function createTouch({ read, write }, hasEnded, begin) {
   let current = {};
   return (now) => {
     const stored = parseSession(read(SESSION));
     const { index = 0, lastAt: savedAt = 0 } = stored;
     const lastAt = Math.max(savedAt, current.id === stored.id ? current.lastAt : 0);
-    const goesOn = !(hasEnded == null ? void 0 : hasEnded(stored, lastAt, now)) && Math.abs(now - lastAt) < idleMs;
-    const session = goesOn ? stored : { campaign, id: newId(now), index: index + 1 };
+    const goesOn = !hasEnded(stored, lastAt, now);
+    const session = goesOn ? stored : { ...begin(now), index: index + 1 };
     current = { ...session, lastAt: now };
     const isSaved = goesOn && Math.abs(now - savedAt) < SAVE_EVERY_MS;
     if (!isSaved) write(SESSION, JSON.stringify(current));
@@ -438,7 +451,11 @@ var SESSION_IDLE_MS = 30 * 6e4;
 function sluicePlugin(options) {
   const isBrowser = typeof document !== "undefined";
   const storage = isBrowser ? browserStorage("sluice_", () => false) : void 0;
-  const touch = storage && createTouch(storage, { idleMs: SESSION_IDLE_MS }, uuidv7);
+  const touch = storage && createTouch(
+    storage,
+    (_, lastAt, now) => isApart(now, lastAt, SESSION_IDLE_MS),
+    (now) => ({ id: uuidv7(now) })
+  );
   const siteId = options.siteId || (isBrowser ? location.hostname : void 0);
   const sender = createSender({
     batchSize: BATCH_SIZE,
@@ -454,7 +471,7 @@ function sluicePlugin(options) {
     random: Math.random
   });
   function isAllowed() {
-    return !isBrowser || options.respectDnt === false || !asksNotToBeTracked(navigator);
+    return !isBrowser || options.respectDnt === false || !asksNotToBeTracked();
   }
   function record(call, eventType, properties, page) {
     const name = clipName(eventType);

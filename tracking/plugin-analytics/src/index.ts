@@ -11,7 +11,7 @@ import { uuidv7 } from "../../src/ids";
 import { whenHidden, whenSeen } from "../../src/page-lifecycle";
 import { asksNotToBeTracked } from "../../src/privacy-signals";
 import { createSender } from "../../src/sender";
-import { SESSION, createTouch } from "../../src/session";
+import { SESSION, createTouch, isApart } from "../../src/session";
 import { browserStorage } from "../../src/storage";
 import { createPost } from "../../src/transport";
 import { clipName, pageOf, type Properties } from "./page";
@@ -23,7 +23,11 @@ const SESSION_IDLE_MS = 30 * 60_000;
 export function sluicePlugin(options: SluicePluginOptions): SluicePlugin {
   const isBrowser = typeof document !== "undefined";
   const storage = isBrowser ? browserStorage("sluice_", () => false) : undefined;
-  const touch = storage && createTouch(storage, { idleMs: SESSION_IDLE_MS }, uuidv7);
+  const touch = storage && createTouch(
+    storage,
+    (_, lastAt, now) => isApart(now, lastAt, SESSION_IDLE_MS),
+    (now) => ({ id: uuidv7(now) }),
+  );
   const siteId = options.siteId || (isBrowser ? location.hostname : undefined);
   const sender = createSender({
     batchSize: BATCH_SIZE,
@@ -40,7 +44,7 @@ export function sluicePlugin(options: SluicePluginOptions): SluicePlugin {
   });
 
   function isAllowed(): boolean {
-    return !isBrowser || options.respectDnt === false || !asksNotToBeTracked(navigator);
+    return !isBrowser || options.respectDnt === false || !asksNotToBeTracked();
   }
 
   function record(call: AnalyticsCall, eventType: unknown, properties: Properties, page: Partial<Event>): void {

@@ -99,9 +99,13 @@ def test_a_title_is_waited_for_where_the_view_fills_a_batch_or_something_urgent_
 
 
 def test_a_title_may_come_after_the_address_was_tidied_up(site: TrackedSite) -> None:
+    site.body = """<script>const looking = setInterval(() => {
+      if (!window.sluice?.isLoaded) return;
+      clearInterval(looking);
+      history.replaceState({}, "", "/p/one");
+      setTimeout(() => document.title = "Late", 30);
+    }, 5)</script>"""
     page = site.open("/p/one?utm_source=n")
-    page.evaluate("history.replaceState({}, '', '/p/one')")
-    page.evaluate("setTimeout(() => document.title = 'Late', 30)")
     page.wait_for_timeout(300)  # titles settle in 100 ms
     # A page that hears of going back first: the view that is left keeps its own title.
     page.evaluate("addEventListener('popstate', () => document.title = 'Late')")

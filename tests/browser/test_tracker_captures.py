@@ -65,6 +65,21 @@ def test_going_back_is_a_view_where_the_page_hears_of_it_first_and_replaces_the_
     assert views == ["", "?x=1", "?x=2", "?x=2#part", "?x=2", "?x=1", "", "?x=1"]
 
 
+def test_a_page_that_lets_nobody_go_back_tells_no_view_of_it(site: TrackedSite) -> None:
+    site.head = """<script>addEventListener("popstate", () => location.search
+      ? history.replaceState({}, "", "/p/login") : history.pushState({}, "", "/p/two"))</script>"""
+    page = site.open("/p/one")
+    page.evaluate("history.pushState({}, '', '/p/two')")
+    page.go_back()
+    page.wait_for_url("**/p/two")
+    page.evaluate("history.pushState({}, '', '/p/three?x'); history.pushState({}, '', '/p/four')")
+    page.go_back()
+    page.wait_for_url("**/p/login")
+    page.close()
+    views = [view["path"] for view in site.delivered("page_view", least=5)]
+    assert views == ["/p/one", "/p/two", "/p/three", "/p/four", "/p/login"]
+
+
 def test_a_title_may_come_late(site: TrackedSite) -> None:
     """Next.js sets it when it has been fetched."""
     page = site.open("/p/one")
@@ -80,6 +95,20 @@ def test_a_title_may_come_late(site: TrackedSite) -> None:
     page.close()
     views = site.delivered("page_view", least=3)
     assert [view["title"] for view in views] == ["A page", "Two", "Three"]
+
+
+def test_a_title_that_a_page_gives_itself_when_nobody_looks_is_not_the_views(
+    site: TrackedSite,
+) -> None:
+    site.head = """<script>document.addEventListener("visibilitychange", () => {
+      document.title = document.hidden ? "Come back!" : "Shop" }, true)</script>"""
+    page = site.open("/p/one")
+    page.evaluate("history.pushState({}, '', '/p/two')")  # under the same title
+    page.wait_for_timeout(300)
+    page.evaluate(HIDE, "hidden")
+    page.close()
+    views = site.delivered("page_view", least=2)
+    assert [view["title"] for view in views] == ["A page", "A page"]
 
 
 def test_a_title_is_waited_for_where_the_view_fills_a_batch_or_something_urgent_follows(
@@ -382,19 +411,6 @@ def test_masks_hold_in_shadow_roots_and_selections(site: TrackedSite) -> None:
     (click,) = site.delivered("click")
     assert "text" not in click["properties"]
     assert len(site.rows("text_select")) == 1 and site.rows("copy") == []
-
-
-def test_of_a_selection_as_large_as_a_book_the_length_is_told_and_no_text(
-    site: TrackedSite,
-) -> None:
-    site.attributes = "data-selection-text"
-    site.body = f"<main>{'<p>A line of it</p>' * 5_000}</main>"
-    page = site.open()
-    page.evaluate("getSelection().selectAllChildren(document.querySelector('main'))")
-    site.wait_for_event(page, "text_select")
-    page.close()
-    (selected,) = site.delivered("text_select")
-    assert selected["properties"] == {"length": 5_000 * len("A line of it")}
 
 
 def test_fields_called_like_an_elements_own_properties_break_nothing(site: TrackedSite) -> None:

@@ -82,16 +82,3 @@ def test_the_build_for_views_heeds_consent_and_the_opt_out(
     page.evaluate("localStorage.sluice_consent = 'granted '; history.pushState({}, '', '?again')")
     rows = collector.wait_for_rows(2)
     assert [row["payload"]["url"].partition("?")[2] for row in rows] == ["granted", "again"]
-
-
-def test_the_build_for_views_tells_a_view_under_its_own_title(
-    collector: RunningCollector, pages: str, browser: Browser
-) -> None:
-    page = browser.new_page()
-    page.goto(f"{pages}/views.html")
-    page.evaluate("localStorage.sluice_consent = 'granted '")
-    page.goto(f"{pages}/views.html?one")
-    collector.wait_for_rows(1)
-    page.evaluate("history.pushState({}, '', '?two'); document.title = 'Two'")
-    rows = collector.wait_for_rows(2)
-    assert [row["payload"]["title"] for row in rows] == ["Tracked", "Two"]

@@ -104,8 +104,10 @@ def test_every_event_is_delivered_and_none_twice(
 @pytest.fixture
 def tab(display: str) -> Iterator[WebKitPage]:
     context = WebKitBrowser(display).new_context()
-    yield context.new_page()
-    context.close()
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
 
 
 @dataclass
@@ -241,9 +243,11 @@ def test_what_happened_300_ms_before_the_browser_was_killed_is_delivered(
     with shown(stack, page_of(site.site_id, body=body)) as shop:
         profile = tmp_path / "profile"
         browser = WebKitProcess(display, profile, f"{shop.origin}/p/one")
-        wait_until(lambda: "/p/said" in shop.asked, seconds=30, what="the event")
-        time.sleep(0.3)
-        browser.kill()
+        try:
+            wait_until(lambda: "/p/said" in shop.asked, seconds=30, what="the event")
+            time.sleep(0.3)
+        finally:
+            browser.kill()
         assert site.rows() == []
         again = WebKitProcess(display, profile, f"{shop.origin}/p/again")
         try:

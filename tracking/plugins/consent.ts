@@ -33,8 +33,12 @@ const consent: Plugin = (sluice, host) => {
     const policy = [TCF, GCM, NO_GDPR].find((one) => said[one]);
     const state = policy ? said[policy]! : "pending";
     // `data-consent` lets the tracker begin as it left off; else, until somebody speaks, nothing is known.
-    if ((!policy && isAsking) || (answered !== policy && lastTold === state + policy)) return;
+    // What was refused, here or elsewhere, stays so; a page that repeats an old yes has not been told of it.
+    const isRefused = () => host.consent() === "denied";
+    if (!policy && (isAsking || isRefused())) return;
+    if (lastTold === state + policy && (answered !== policy || (state === "granted" && isRefused()))) return;
     const tell = host.guard(() => {
+      if (!answered && isRefused()) return;
       lastTold = state + policy;
       (sluice as Consenting).consent(state, { policy });
     });
@@ -44,7 +48,7 @@ const consent: Plugin = (sluice, host) => {
     const isDefault = policy === GCM && state === "pending" && isAsking && !lastTold;
     if (!isDefault) tell();
     // Where there is no yes to take back, a no stays one, and another tab's first answer stands.
-    else if (host.consent() === "granted") settling = setTimeout(tell, settlesMs);
+    else if (/^[gu]/.test(host.consent())) settling = setTimeout(tell, settlesMs);
   }
   const sayAs = (policy: string): Say => (state, isAnswer, waitMs) => {
     said[policy] = state;
@@ -74,10 +78,8 @@ function hearTcf(host: Host, say: Say, sayNoGdpr: Say): void {
   const hear = host.guard((data: any, isSuccess: boolean) => {
     if (!isSuccess || !data) return;
     const { gdprApplies, eventStatus, purpose, tcString } = data;
-    if (gdprApplies === false) {
-      // A site's own yes does not overrule what a visitor said.
-      if (host.consent() !== "denied") sayNoGdpr("granted");
-    } else if (eventStatus === "useractioncomplete" || (eventStatus === "tcloaded" && tcString !== "")) {
+    if (gdprApplies === false) sayNoGdpr("granted");
+    else if (eventStatus === "useractioncomplete" || (eventStatus === "tcloaded" && tcString !== "")) {
       isAnswered = true;
       say(purposes.every((id) => purpose.consents[id] === true) ? "granted" : "denied", true);
     }
@@ -129,8 +131,6 @@ function hearConsentMode(host: Host, say: Say): void {
       if (close < closest) return;
       closest = close;
       clearTimeout(timer);
-      // A site's own yes does not overrule what a visitor said.
-      if (isGranted && host.consent() === "denied") return;
       if (isGranted && waitMs > 0) timer = setTimeout(host.guard(() => say("granted")), waitMs);
       say(isGranted && !(waitMs > 0) ? "granted" : "pending", false, waitMs);
     }

@@ -41,7 +41,7 @@ const plugin: Plugin = (sluice, host) => {
   });
 
   // Rage: a burst is told when it is over, with all its clicks.
-  let isPressed = false;
+  let passedTo: Element | null | undefined;
   let burst: Burst | undefined;
   let burstTimer: ReturnType<typeof setTimeout>;
 
@@ -60,8 +60,10 @@ const plugin: Plugin = (sluice, host) => {
 
   const joinBurst = (element: Element, event: MouseEvent) => {
     // A label's click is passed on to its field, which nobody pressed.
-    if (!isPressed) return;
-    isPressed = false;
+    const isPassedOn = element === passedTo;
+    const field = element.closest("label")?.control;
+    passedTo = field === element ? undefined : field;
+    if (isPassedOn) return;
     const { pageX: x, pageY: y, timeStamp } = event;
     if (burst && Math.hypot(x - burst.x, y - burst.y) > rageRadiusPx) endBurst();
     burst = burst || { element, x, y, times: [], isRage: false };
@@ -126,7 +128,6 @@ const plugin: Plugin = (sluice, host) => {
 
   host.listen(document, "pointerdown", (event: PointerEvent) => {
     wasAnswered = false;
-    isPressed = true;
     const [element] = event.composedPath();
     if (element instanceof Element && looksInteractive(element)) watch(event);
   });

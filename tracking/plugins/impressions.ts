@@ -144,7 +144,7 @@ const plugin: Plugin = (sluice, host) => {
     const named = element.closest<HTMLElement>("[data-click-target]");
     // The field that a label presses tells of the press.
     const field = element.closest("label")?.control;
-    if (field && field !== element && control.contains(field)) return;
+    if (field && field !== element && control.contains(field) && !field.matches(":disabled")) return;
     sluice.track("widget_click", {
       ...factsOf(widget),
       clickTarget: named && widget.contains(named) ? named.dataset.clickTarget : undefined,

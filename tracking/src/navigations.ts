@@ -9,19 +9,24 @@ export function whenAddressChanges(run: (isReplaced?: boolean) => void): void {
   const wrap = (method: "pushState" | "replaceState", isReplaced?: boolean) => {
     const original = history[method];
     history[method] = function (this: History, ...args: Parameters<History["pushState"]>) {
-      // A page that went back may have heard of it before us, and replace the address by itself: Next.js does.
-      changed();
       // The page's own call comes unguarded: what it throws is the page's to see.
       const result = original.apply(this, args);
-      changed(isReplaced);
+      // Who goes back, and whose page hears of it before us and replaces the address by itself
+      // (Next.js), tidies nothing up.
+      changed(isReplaced && self.event?.type !== "popstate");
       return result;
     };
   };
   wrap("pushState");
   wrap("replaceState", true);
   // A router on the Navigation API calls neither, and what it pushes or replaces is no "popstate".
+  // After who does call them, who know better; what goes back waits for the page's own word.
   // https://developer.mozilla.org/docs/Web/API/Navigation/currententrychange_event
-  window.navigation?.addEventListener("currententrychange", (event) => changed(event.navigationType === "replace"));
+  self.navigation?.addEventListener("currententrychange", async ({ navigationType }) => {
+    await 0;
+    // "push", "replace", or "traverse".
+    if (navigationType! < "t") changed(navigationType! > "r");
+  });
   // The hash's changes, too.
   addEventListener("popstate", () => changed());
 }

@@ -36,6 +36,6 @@ export function createUse(src: string, sluice: Commands, host: Host): (plugin: s
     if (number < 0) throw "no plugin is called " + plugin;
     void import(besideScript(src, BUILD + number.toString(36) + ".js"))
       .then((chunk: { default: Plugin }) => chunk.default(sluice, host))
-      .catch(report);
+      .catch((error) => report(error));
   };
 }

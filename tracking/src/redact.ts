@@ -50,5 +50,5 @@ export function cleanUrl(address: string): string {
 
 /** The same of where a link or a form leads; of other kinds (mailto, tel, data, …) nothing but the kind. */
 export function cleanHref(address: string): string {
-  return /^(?!http)\w+:/.exec(address)?.[0] || cleanUrl(address);
+  return /^\s*((?!https?:)[a-z][\w+.-]*:)/i.exec(address)?.[1] || cleanUrl(address);
 }

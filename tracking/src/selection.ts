@@ -4,7 +4,6 @@ import { redact } from "./redact";
 
 const SETTLES_MS = 700;
 const MAX_TEXT_CHARS = 200;
-const LARGE_CHARS = 50_000;
 
 /** Record what is selected and copied: how long it is, and its text only where the page asks for it. */
 export function watchSelection(
@@ -23,11 +22,7 @@ export function watchSelection(
 
   function tell(eventType: string): void {
     const selection = getSelection()!;
-    // What is shown of a large page takes a tenth of a second to find out; what a range holds does not,
-    // scripts and what is hidden included: of that only the length is told.
-    const held = selection.rangeCount ? selection.getRangeAt(0) + "" : "";
-    const isLarge = held.length > LARGE_CHARS;
-    const text = isLarge ? held : String(selection);
+    const text = String(selection);
     const isTold = eventType === "text_select" && text === last;
     last = text;
     const touches = (kind: string) =>
@@ -36,7 +31,7 @@ export function watchSelection(
     if (!text || isTold || touches(IGNORED)) return;
     record(eventType, {
       length: text.length,
-      text: withText && !isLarge && !touches(PRIVATE) ? redact(text.slice(0, MAX_TEXT_CHARS)) : undefined,
+      text: withText && !touches(PRIVATE) ? redact(text.slice(0, MAX_TEXT_CHARS)) : undefined,
     });
   }
 

@@ -170,7 +170,7 @@ export function createSender(options: SenderOptions): Sender {
         if (claimedIn !== generation) return;
         enqueue(left.concat(queue));
         proceed(!!left[0]);
-      }, report);
+      }, (error) => report(error));
     }
   }
 

@@ -26,6 +26,8 @@ import { browserStorage, lookAnew } from "./storage";
 import { createPost } from "./transport";
 import { COMPANY, OPT_OUT, USER, VISITOR, visitorIdOf } from "./visitor";
 
+/** Later, what stands in a title may be what somebody wrote to the visitor. */
+const TITLE_COMES_MS = 5_000;
 const MAX_HELD = 100;
 const URGENT = /^(purchase|identify|alias)$/;
 // They say who it is, which nobody may know without consent.
@@ -142,7 +144,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
    */
   function settleTitle(isSoon?: boolean): void {
     const isShown = isViewShown() || view?.url === cleanUrl(location.href);
-    if (view && isShown && (isSoon || view.title === titleBefore)) view.title = currentTitle();
+    if (!view || !isShown || document.hidden || now() - Date.parse(view.occurredAt as string) > TITLE_COMES_MS) return;
+    if (isSoon || view.title === titleBefore) view.title = currentTitle();
   }
 
   /** What is captured unless it is switched off, as `data-off` calls it. */

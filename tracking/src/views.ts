@@ -13,8 +13,6 @@ import { createTouch, isApart } from "./session";
 import { browserStorage } from "./storage";
 import { OPT_OUT, visitorIdOf } from "./visitor";
 
-const TITLE_SETTLES_MS = 100;
-
 guard(() => {
   const { siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement | null, location);
   // As it is when the page begins: a signal that comes later is heard on the next.
@@ -25,8 +23,6 @@ guard(() => {
     (_, lastAt, now) => isApart(now, lastAt, 30 * 60_000),
     (now) => ({ id: uuidv7(now) }),
   );
-
-  let views = 0;
 
   function record(referrer: string): void {
     if (storage.read(OPT_OUT) || !/^[gu]/.test(consentNow(storage, data.consent))) return;
@@ -39,6 +35,7 @@ guard(() => {
       occurredAt: now,
       sentAt: now,
       url: cleanUrl(location.href),
+      title: cleanUrl(document.title + "").slice(0, 1_000),
       referrer: cleanUrl(referrer) || undefined,
       siteId,
       visitorId,
@@ -46,15 +43,8 @@ guard(() => {
       sessionIndex: session.index,
       ...readContext(),
     };
-    // A view without a load gets its title after its address.
-    setTimeout(
-      guard(() => {
-        event.title = cleanUrl(document.title + "").slice(0, 1_000);
-        // As text, which needs no preflight; leaving does not cut it off.
-        navigator.sendBeacon(endpoint, JSON.stringify(event));
-      }),
-      views++ && TITLE_SETTLES_MS,
-    );
+    // As text, which needs no preflight; leaving does not cut it off.
+    navigator.sendBeacon(endpoint, JSON.stringify(event));
   }
 
   whenActivated(() => void watchPageViews(record));

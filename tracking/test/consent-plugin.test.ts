@@ -157,6 +157,51 @@ test("Consent Mode: a default of granted does not overrule a no that is remember
   assert.deepEqual(page.consents, [gcm("granted")]);
 });
 
+test("what was refused elsewhere meanwhile is not overruled by what waited, nor by an old yes said again", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    for (const layer of [[byDefault(NO)], [byDefault({ ...YES, wait_for_update: 500 })]]) {
+      const page = new FakePage({ options: { consent: "gcm" }, consent: "granted" });
+      page.window.dataLayer = layer;
+      page.run(consent);
+      mock.timers.tick(100);
+      page.holds = "denied";
+      mock.timers.tick(5_000);
+      assert.deepEqual(page.consents, []);
+    }
+    const page = new FakePage({ options: { consent: "gcm" }, consent: "granted" });
+    page.window.dataLayer = [update(YES)];
+    page.run(consent);
+    page.holds = "denied";
+    page.window.dataLayer.push(update(YES));
+    assert.deepEqual(page.consents, [gcm("granted")]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("without data-consent, too, what was refused stays so until somebody says otherwise", () => {
+  for (const layer of [[byDefault(YES)], [byDefault(NO)], []]) {
+    const page = new FakePage({ consent: "denied" });
+    page.window.dataLayer = layer;
+    page.run(consent);
+    assert.deepEqual(page.consents, []);
+  }
+});
+
+test("where nobody asked so far, a default of denied is told when it has settled", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const page = new FakePage({ options: { consent: "unknown" }, consent: "unknown" });
+    page.window.dataLayer = [byDefault(NO)];
+    page.run(consent);
+    mock.timers.tick(2_000);
+    assert.deepEqual(page.consents, [gcm("pending")]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
 test("Consent Mode: regions in small letters, and one alone", () => {
   const defaults = [byDefault(YES), byDefault({ ...NO, region: "DE" })];
   assert.deepEqual(aSettledPage(defaults, { consentRegion: "de" }).consents, [gcm("pending")]);

@@ -1,3 +1,4 @@
+import type { Consent } from "../src/consent";
 import type { Commands } from "../src/api";
 import type { Host, Plugin, Properties } from "../src/plugin";
 
@@ -12,10 +13,14 @@ export class FakePage {
   private granted: (() => void)[] = [];
   private denied: (() => void)[] = [];
 
+  /** What holds now, as it may have been said elsewhere. */
+  holds: Consent | undefined;
+
   /** `stored` is what the tab's session has kept so far: hand it on, and this page is the same one reloaded. */
   constructor(
-    private readonly settings: { options?: { [name: string]: string }; isGranted?: boolean; stored?: object; consent?: "denied" } = {},
+    private readonly settings: { options?: { [name: string]: string }; isGranted?: boolean; stored?: object; consent?: Consent } = {},
   ) {
+    this.holds = settings.consent;
     Object.assign(globalThis, { window: this.window, sessionStorage: settings.stored || {} });
   }
 
@@ -52,7 +57,7 @@ export class FakePage {
           }
         }) as Host["guard"],
       redact: (text) => text.replace(/\S+@\S+/g, "[redacted:email]"),
-      consent: () => this.settings.consent ?? (isGranted ? "granted" : "pending"),
+      consent: () => this.holds ?? (isGranted ? "granted" : "pending"),
       onHide: () => {},
       onView: () => {},
       whenGranted: (run) => (isGranted ? run() : this.granted.push(run)),

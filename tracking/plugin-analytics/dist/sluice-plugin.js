@@ -252,7 +252,7 @@ function createSender(options) {
         if (claimedIn !== generation) return;
         enqueue(left.concat(queue));
         proceed(!!left[0]);
-      }, report);
+      }, (error) => report(error));
     }
   }
   function enqueue(all) {

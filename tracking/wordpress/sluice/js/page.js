@@ -39,8 +39,9 @@
     // The plugin "WP Consent API", which consent banners answer to; without one nothing is granted.
     if (typeof window.wp_has_consent !== "function") return;
     var answer = /(?:^|;\s*)[a-z_]*consent_statistics=(allow|deny)/.exec(document.cookie);
-    if (answer) window.sluice("consent", answer[1] === "allow" ? "granted" : "denied");
-    else window.sluice("consent", isTyped() && window.wp_has_consent("statistics") ? "granted" : "pending");
+    var isAllowed = window.wp_has_consent("statistics") && (answer ? answer[1] === "allow" : isTyped());
+    var isDenied = answer && answer[1] === "deny";
+    window.sluice("consent", isAllowed ? "granted" : isDenied ? "denied" : "pending");
   }
 
   // It says yes to everything until a banner has told it whether visitors are asked ("optin") or may object.

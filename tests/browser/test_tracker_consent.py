@@ -243,12 +243,13 @@ def test_where_only_cookies_are_kept_a_no_in_one_tab_holds_in_the_others(site: T
     first.evaluate("sluice.consent('granted'); sluice.track('told')")
     told = site.wait_for_event(first, "told")
     second.wait_for_function("document.cookie.includes('sluice_consent=granted')")
+    second.wait_for_timeout(200)  # what was read of cookies holds for half of that
     second.evaluate("sluice.track('beside')")
     beside = site.wait_for_event(second, "beside")
     ids = ("visitorId", "sessionId")
     assert [told[name] for name in ids] == [beside[name] for name in ids]
     second.evaluate("sluice.consent('denied')")
-    first.wait_for_timeout(200)  # what was read of cookies holds for half of that
+    first.wait_for_timeout(200)  # as above
     first.evaluate("sluice.track('untold')")
     names = first.evaluate(
         "heard.filter(([name]) => name === 'sluice:event').map(([, d]) => d.event.eventType)"

@@ -22,7 +22,11 @@ from playwright.sync_api import Error as PlaywrightError
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import WebKitGTK, WebKitGTKOptions, WebKitGTKService
 
-_BROWSERS: Final = sorted(Path("/usr").glob("lib*/**/webkit2gtk-4.*/MiniBrowser"))
+_BROWSERS: Final = sorted(
+    browser
+    for folder in ("lib/*", "lib64", "libexec")  # Debian, and others
+    for browser in Path("/usr").glob(f"{folder}/webkit2gtk-4.*/MiniBrowser")
+)
 _DRIVER: Final = shutil.which("WebKitWebDriver")
 IS_INSTALLED: Final = bool(_BROWSERS and _DRIVER and shutil.which("Xvfb"))
 _SECONDS: Final = 30.0

@@ -23,11 +23,15 @@ const consent: Plugin = (sluice, host) => {
   const said: { [policy: string]: State } = {};
   let isReady = false;
   let lastTold: string | undefined;
+  /** By whom the visitor answered, until that is told; before us, too. */
+  let lastAnswered: string | undefined;
   let settlesMs = SETTLES_MS;
   let settling: ReturnType<typeof setTimeout> | undefined;
 
-  function say(answered?: string | false): void {
+  function say(): void {
     if (!isReady) return;
+    const answered = lastAnswered;
+    lastAnswered = undefined;
     // Where both speak, TCF has the visitor's answer; Consent Mode often has no more than its default.
     // Where the GDPR does not apply TCF has none.
     const policy = [TCF, GCM, NO_GDPR].find((one) => said[one]);
@@ -38,7 +42,7 @@ const consent: Plugin = (sluice, host) => {
     if (!policy && (isAsking || isRefused())) return;
     if (lastTold === state + policy && (answered !== policy || (state === "granted" && isRefused()))) return;
     const tell = host.guard(() => {
-      if (!answered && isRefused()) return;
+      if (answered !== policy && isRefused()) return;
       lastTold = state + policy;
       (sluice as Consenting).consent(state, { policy });
     });
@@ -53,7 +57,8 @@ const consent: Plugin = (sluice, host) => {
   const sayAs = (policy: string): Say => (state, isAnswer, waitMs) => {
     said[policy] = state;
     settlesMs = Math.max(settlesMs, waitMs || 0);
-    say(isAnswer && policy);
+    if (isAnswer) lastAnswered = policy;
+    say();
   };
 
   if (chosen !== "tcf") hearConsentMode(host, sayAs(GCM));

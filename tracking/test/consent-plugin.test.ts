@@ -180,6 +180,13 @@ test("what was refused elsewhere meanwhile is not overruled by what waited, nor 
   }
 });
 
+test("an answer that was given before the plugin came overrules what was refused on an earlier page", () => {
+  const page = new FakePage({ options: { consent: "gcm" }, consent: "denied" });
+  page.window.dataLayer = [byDefault(NO), update(YES)];
+  page.run(consent);
+  assert.deepEqual(page.consents, [gcm("granted")]);
+});
+
 test("without data-consent, too, what was refused stays so until somebody says otherwise", () => {
   for (const layer of [[byDefault(YES)], [byDefault(NO)], []]) {
     const page = new FakePage({ consent: "denied" });

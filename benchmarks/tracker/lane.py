@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import ssl
 import threading
 import time
@@ -74,11 +75,12 @@ class Lane:
         """Have all of these pages been asked for?"""
         return lambda: all(self.pages[address] for address in addresses)
 
-    def marks(self) -> Counter[str]:
-        """How often each event was taken in, as far as the wire tells."""
+    def marks(self, *, by: float = math.inf) -> Counter[str]:
+        """How often each event was taken in until then, as far as the wire tells."""
         counted: Counter[str] = Counter()
         for stored in list(self.stored):
-            counted.update(stored.marks)
+            if stored.at <= by:
+                counted.update(stored.marks)
         return counted
 
     def _page(self, request: Request) -> Answer | None:

@@ -75,6 +75,7 @@ def outage(stage: Stage, name: str) -> list[Cell]:
     began = time.monotonic()
     for visit in all_visits(cells):
         visit.record()
+    held_back = [cell.expected() for cell in cells]
     # It lasts as long as it lasts: the time is the scenario.
     left_seconds = max(0.0, began + OUTAGE_SECONDS - time.monotonic())
     all_visits(cells)[0].page.wait_for_timeout(left_seconds * 1_000)
@@ -84,11 +85,12 @@ def outage(stage: Stage, name: str) -> list[Cell]:
         for visit in all_visits(cells):
             visit.record()
     _wait_patiently(stage, cells)
-    for cell in cells:
-        cell.facts["within_5_s"] = _taken_by(cell, returned_at + 5)
-        cell.facts[f"within_{stage.patience_seconds}_s"] = _taken_by(
-            cell, returned_at + stage.patience_seconds
-        )
+    for cell, held in zip(cells, held_back, strict=True):
+        # What comes after the outage may find nothing wrong any more, and waits for its batch.
+        cell.facts["held_back"] = held.total()
+        for seconds in (5, stage.patience_seconds):
+            taken = cell.lane.marks(by=returned_at + seconds)
+            cell.facts[f"within_{seconds}_s"] = (held & taken).total()
     for visit in all_visits(cells):
         visit.close_tab()
     _come_again(stage, cells)
@@ -321,9 +323,3 @@ def _count(cells: list[Cell], visit: Visit, fact: str, is_so: bool) -> None:
     """In how many visits something was so."""
     facts = next(cell.facts for cell in cells if visit in cell.visits)
     facts[fact] = facts.get(fact, 0) + is_so
-
-
-def _taken_by(cell: Cell, at: float) -> int:
-    expected = cell.expected()
-    taken = {m for s in list(cell.lane.stored) if s.at <= at for m in s.marks}
-    return sum(1 for mark in expected if mark in taken)

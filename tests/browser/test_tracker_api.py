@@ -74,6 +74,24 @@ def test_a_new_campaign_begins_a_session_where_that_is_asked_for(site: TrackedSi
     assert [row["session_index"] for row in rows] == [1, 1, 1, 2]
 
 
+def test_a_routers_new_campaign_begins_a_session_too(site: TrackedSite) -> None:
+    site.attributes = "data-session-campaign"
+    page = site.open("/p/one?utm_source=a")
+    for path in ("/p/two", "/p/three?utm_source=a", "/p/four?utm_source=b#c", "/p/five"):
+        page.wait_for_timeout(100)  # for some time to have been spent on each
+        page.evaluate("(path) => history.pushState({}, '', path)", path)
+    page.evaluate("sluice.track('ready')")
+    page.close()
+    rows = site.delivered("page_view", least=5)
+    assert [row["session_index"] for row in rows] == [1, 1, 1, 2, 2]
+    assert [row["is_entry"] for row in rows] == [True, False, False, True, False]
+    assert site.rows("ready")[0]["session_index"] == 2
+    # The time spent on a view belongs to the view's session.
+    spent = {row["path"]: row["session_index"] for row in site.rows("engagement")}
+    assert spent.pop("/p/five", 2) == 2
+    assert spent == {"/p/one": 1, "/p/two": 1, "/p/three": 1, "/p/four": 2}
+
+
 def test_two_trackers_on_one_page_know_nothing_of_each_other(site: TrackedSite) -> None:
     site.body = """<script async src="/js/tracking.js" data-name="other"
       data-site-id="other.example" data-off="clicks"></script><h1>Hello</h1>"""

@@ -19,8 +19,8 @@ export const SESSION = "session";
 const CAMPAIGN = /^(utm_|(g|fb|tt|tw|d)clid$|msclkid$|[gw]braid$|li_fat_id$)/;
 
 /** The campaign parameters of an address, in an order of their own; "" without any. */
-export function campaignOf(search: string): string {
-  return [...new URLSearchParams(search)].filter(([name]) => CAMPAIGN.test(name)).sort() + "";
+export function campaignOf(address: string): string {
+  return [...new URLSearchParams(address.split("#")[0]!.split("?")[1])].filter(([name]) => CAMPAIGN.test(name)).sort() + "";
 }
 
 /** Was there a pause? The difference counts in both directions: a clock set back must not keep a session for ever. */
@@ -28,14 +28,15 @@ export function isApart(one: number, other: number, idleMs: number): boolean {
   return !(Math.abs(one - other) < idleMs);
 }
 
-/** After a pause, at midnight by the visitor's clock, or where a page has another campaign. */
-export function createEnd(idleMs: number, atMidnight: boolean, campaign: string): HasEnded {
+/** After a pause, at midnight by the visitor's clock, or where a view has another campaign. */
+export function createEnd(idleMs: number, atMidnight: boolean, campaign: () => string): HasEnded {
   const day = (time: number) => new Date(time).toDateString();
-  // Asked once a page: of two tabs with campaigns of their own each would end the other's session.
-  let isAsked = !campaign;
+  let shown = "";
   return (session, lastAt, now) => {
-    const isNew = !isAsked && session.campaign !== campaign;
-    isAsked = true;
+    const before = shown;
+    shown = campaign();
+    // Where it changes: of two tabs with campaigns of their own each would end the other's session.
+    const isNew = shown && shown !== before && session.campaign !== shown;
     return isNew || isApart(now, lastAt, idleMs) || (atMidnight && day(now) !== day(lastAt));
   };
 }

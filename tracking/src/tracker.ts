@@ -46,10 +46,11 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const { read, write } = storage;
   // An opt-out holds for every tracker of the page, whatever its name.
   const shared = browserStorage("sluice_", isSignalled, name + "_" + VISITOR);
-  const campaign = isOn(data.sessionCampaign) ? campaignOf(location.search) : "";
+  /** Of the view, which the next one's first event is told of after what ends this one. */
+  const campaign = () => (isOn(data.sessionCampaign) ? campaignOf(viewUrl || location.href) : "");
   const sessionMs = within(data.sessionMinutes, 30, 1, 1_440) * 60_000;
   const touch = createTouch(storage, createEnd(sessionMs, isOn(data.sessionMidnight), campaign), (at) => ({
-    campaign,
+    campaign: campaign(),
     // A visit that was held back began with what is told first.
     id: sessionIdOf(held[0] ? Date.parse(held[0].occurredAt as string) : at),
   }));
@@ -218,13 +219,15 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     if (key === name + "_" + CONSENT) said = asked;
     else if (key && key !== "sluice_" + OPT_OUT) return;
     if (!mayTell()) return stop();
-    const may = [mayKeep(), mayBegin(true)];
     // All stop, and those begin again that still may.
-    if (begun.some(([, explicitly]) => !may[explicitly ? 1 : 0])) interrupt();
-    if (may[0] && held[0]) touch(now());
-    while (held[0] && mayKeep()) tell(held.shift()!);
-    // Whoever said yes in another tab may have signed out there since.
-    if (may[0]) heldIds = {};
+    if (begun.some(([, explicitly]) => !mayBegin(explicitly))) interrupt();
+    if (mayKeep()) {
+      if (held[0]) touch(now());
+      // Who hears of one may take the consent back.
+      while (held[0] && mayKeep()) tell(held.shift()!);
+      // Whoever said yes in another tab may have signed out there since.
+      heldIds = {};
+    }
     granted.splice(0).forEach((one) => whenGranted(...one));
   }
 
@@ -273,7 +276,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     onView: (run) => viewed.push(guard(run)),
     whenGranted,
     whenDenied: (run) => denied.push(guard(run)),
-    consent: () => consent(),
+    consent,
     identity: () => (mayKeep() ? { visitorId: visitor(), sessionId: ongoingSession(storage, sessionMs, now()) } : undefined),
   });
   const replay = installApi(window, name, commands);

@@ -15,7 +15,7 @@ function sessions(
   ids: (now: number) => string = countedIds(),
   { campaign = "", atMidnight = false } = {},
 ) {
-  return createTouch(storage, createEnd(SESSION_IDLE_MS, atMidnight, campaign), (now) => ({ campaign, id: ids(now) }));
+  return createTouch(storage, createEnd(SESSION_IDLE_MS, atMidnight, () => campaign), (now) => ({ campaign, id: ids(now) }));
 }
 
 test("a visitor's first session has index 1", () => {
@@ -109,7 +109,7 @@ test("a page with a new campaign begins a session; one without any, or with the 
 });
 
 test("a campaign is what advertisers add to an address", () => {
-  assert.equal(campaignOf("?b=2&utm_source=n&gclid=x"), campaignOf("?gclid=x&utm_source=n&c=3"));
+  assert.equal(campaignOf("https://a.example/?b=2&utm_source=n&gclid=x#?utm_source=no"), campaignOf("?gclid=x&utm_source=n&c=3"));
   assert.equal(campaignOf("?gid=1&page=2"), "");
   for (const name of ["utm_id", "gclid", "fbclid", "msclkid", "ttclid", "twclid", "dclid", "gbraid", "li_fat_id"]) {
     assert.equal(campaignOf(`?${name}=1`), `${name},1`);

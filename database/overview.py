@@ -60,8 +60,7 @@ SELECT sink,
     + coalesce((SELECT rows FROM delivery_totals AS t WHERE t.sink = deliveries.sink), 0)
   )::bigint AS exported,
   max(delivered_at) AS last_delivered_at,
-  max(last_error) FILTER (WHERE state IN ('pending', 'stopped') AND last_error IS NOT NULL)
-    AS last_error,
+  max(last_error) FILTER (WHERE state <> 'delivered') AS last_error,
   count(*) FILTER (WHERE state = 'stopped')::bigint AS stopped,
   max(attempts) FILTER (WHERE state <> 'delivered') AS attempts,
   count(*) FILTER (WHERE state = 'delivered' AND receipt_at IS NULL AND EXISTS (

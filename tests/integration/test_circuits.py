@@ -408,6 +408,32 @@ async def test_the_delivery_under_way_is_shown(moody: tuple[Exporting, Moody]) -
     assert 0 < after["disk"]["free_bytes"] < after["disk"]["total_bytes"]
 
 
+async def test_a_failure_is_shown_while_it_is_tried_again(moody: tuple[Exporting, Moody]) -> None:
+    exporting, bucket = moody
+    url = exporting.database_url
+    bucket.error = SinkRefused("AccessDenied. Grant it.")
+    await asyncio.to_thread(exporting.run)
+    bucket.error = None
+    seen: list[Any] = []
+    async with serving(url) as http:
+        put, loop = bucket.put, asyncio.get_running_loop()
+
+        def look(*arguments: Any, **named: Any) -> None:
+            asked = asyncio.run_coroutine_threadsafe(http.get("/export/status"), loop)
+            seen.append(asked.result(10).json()["sinks"][0])
+            put(*arguments, **named)
+
+        bucket.put = look  # type: ignore[attr-defined]
+        # Somebody asks for an export, and what has stopped is tried at once.
+        assert (await http.post("/export/run")).status_code == 202
+        await asyncio.to_thread(exporting.exporter.seal_if_due)
+        await asyncio.to_thread(exporting.exporter.deliver, exporting.client)
+        after = (await http.get("/export/status")).json()["sinks"][0]
+    assert exporting.delivery(1, "client")["attempts"] == 2
+    assert (seen[0]["state"], seen[0]["last_error"]) == ("stopped", "AccessDenied. Grant it.")
+    assert (after["state"], after["last_error"]) == ("ok", None)
+
+
 def test_a_commit_whose_answer_was_lost_is_no_failure(
     database_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -321,6 +321,24 @@ def test_an_element_that_a_framework_draws_anew_is_seen_once_a_view(site: Site, 
     assert all(item["visibleMs"] >= 600 for item in seen["items"])
 
 
+def test_an_element_that_a_framework_keeps_for_something_else_is_seen_as_that(
+    site: Site, page: Page
+) -> None:
+    page.set_viewport_size({"width": 1000, "height": 900})
+    open_page(page, site, "impressions", impressionsMs="200")
+    wait_until_told(page, "impression")
+    seen = len(told(page, "widget_impression"))
+    page.evaluate("document.querySelector('#banner').dataset.sluiceImpression = 'summer'")
+    page.evaluate("w1.dataset.postId = '77'")
+    *_, summer = wait_until_told(page, "impression", 2)
+    *_, widget = wait_until_told(page, "widget_impression", seen + 1)
+    assert (summer["name"], widget["postId"]) == ("summer", 77)
+    # And as itself once a view.
+    page.evaluate("document.querySelector('#banner').dataset.sluiceImpression = 'spring'")
+    page.wait_for_timeout(800)
+    assert [one["name"] for one in told(page, "impression")] == ["spring", "summer"]
+
+
 def test_clicks_in_widgets_tell_what_and_where_to(site: Site, page: Page) -> None:
     open_page(page, site, "impressions")
     page.click("#inert")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 import pytest
 
@@ -65,6 +66,39 @@ def test_going_back_is_a_view_where_the_page_hears_of_it_first_and_replaces_the_
     assert views == ["", "?x=1", "?x=2", "?x=2#part", "?x=2", "?x=1", "", "?x=1"]
 
 
+def test_an_address_that_is_tidied_up_while_one_goes_back_is_one_view(site: TrackedSite) -> None:
+    page = site.open("/p/one")
+    for address in ("/p/two?b&a", "/p/three?x=1", "?x=2"):
+        page.evaluate("address => history.pushState({}, '', address)", address)
+    # It hears of it after the tracker.
+    page.evaluate(
+        "addEventListener('popstate', () =>"
+        " location.search === '?b&a' && history.replaceState({}, '', '?a&b'))"
+    )
+    for times in (5, 6):
+        page.go_back()
+        site.wait_for_event(page, "page_view", times=times)
+    page.wait_for_url("**/p/two?a&b")
+    page.close()
+    views = [view["url"].partition("/p/")[2] for view in site.delivered("page_view", least=6)]
+    assert views == ["one", "two?b&a", "three?x=1", "three?x=2", "three?x=1", "two?b&a"]
+
+
+def test_going_back_is_a_view_where_the_page_replaces_by_what_it_kept_of_the_browser(
+    site: TrackedSite,
+) -> None:
+    site.head = """<script>const own = history.replaceState
+      addEventListener("popstate", () => own.call(history, {}, "", location.href))</script>"""
+    page = site.open("/p/one")
+    for address in ("?x=1", "?x=2"):
+        page.evaluate("address => history.pushState({}, '', address)", address)
+    page.go_back()
+    site.wait_for_event(page, "page_view", times=4)
+    page.close()
+    views = [view["url"].partition("/p/one")[2] for view in site.delivered("page_view", least=4)]
+    assert views == ["", "?x=1", "?x=2", "?x=1"]
+
+
 def test_a_page_that_lets_nobody_go_back_tells_no_view_of_it(site: TrackedSite) -> None:
     site.head = """<script>addEventListener("popstate", () => location.search
       ? history.replaceState({}, "", "/p/login") : history.pushState({}, "", "/p/two"))</script>"""
@@ -109,6 +143,32 @@ def test_a_title_that_a_page_gives_itself_when_nobody_looks_is_not_the_views(
     page.close()
     views = site.delivered("page_view", least=2)
     assert [view["title"] for view in views] == ["A page", "A page"]
+
+
+def test_a_view_that_the_page_tells_leaves_the_one_before_its_title(site: TrackedSite) -> None:
+    page = site.open("/p/one")
+    for title in ("Address", "Payment"):
+        page.wait_for_timeout(200)  # titles settle in 100 ms
+        page.evaluate("title => { document.title = title; sluice.page() }", title)
+    page.close()
+    views = site.delivered("page_view", least=3)
+    assert [view["title"] for view in views] == ["A page", "Address", "Payment"]
+
+
+def test_a_page_that_is_opened_behind_has_its_title(site: TrackedSite) -> None:
+    site.head = """<script>
+      Object.defineProperty(document, "hidden", { get: () => true });
+      Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+      document.title = "An app"</script>"""
+    site.body = """<script>const looking = setInterval(() => {
+      if (!window.sluice?.isLoaded) return;
+      clearInterval(looking);
+      setTimeout(() => document.title = "Shoes", 30);
+    }, 5)</script>"""
+    page = site.open("/p/one")
+    page.wait_for_timeout(300)  # titles settle in 100 ms
+    page.close()
+    assert [view["title"] for view in site.delivered("page_view")] == ["Shoes"]
 
 
 def test_a_title_is_waited_for_where_the_view_fills_a_batch_or_something_urgent_follows(
@@ -158,11 +218,12 @@ def test_what_tells_of_a_view_that_was_left_has_its_title(site: TrackedSite) -> 
 
 def test_the_path_of_a_hash_router_counts_when_it_is_replaced(site: TrackedSite) -> None:
     page = site.open("/p/one")
-    for address in ("#/", "#/login", "#/home", "#/home?tab=2", "#!/other", "#part"):
+    for address in ("#/", "#/login", "#/home", "#/home?tab=2", "#!/other", "#/цены", "#part"):
         page.evaluate("address => history.replaceState({}, '', address)", address)
     page.close()
-    views = [view["url"].partition("/p/one")[2] for view in site.delivered("page_view", least=5)]
-    assert views == ["", "#/login", "#/home", "#!/other", "#part"]  # the last is /p/one again
+    views = [unquote(view["url"].partition("/p/one")[2]) for view in site.delivered("page_view")]
+    # The last is /p/one again.
+    assert views == ["", "#/login", "#/home", "#!/other", "#/цены", "#part"]
 
 
 @pytest.mark.chromium("the others may not have the Navigation API")
@@ -184,6 +245,33 @@ def test_a_router_on_the_navigation_api_is_heard(site: TrackedSite) -> None:
     page.close()
     views = [view["url"].partition("/p/")[2] for view in site.delivered("page_view", least=6)]
     assert views == ["one", "two", "three", "four", "two", "two#part"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "var navigation = { open() {} }",
+        "function navigation() {}",
+        "let screen",
+        "window.Temporal = {}",
+    ],
+)
+def test_names_that_a_page_has_for_itself_cost_nothing(site: TrackedSite, said: str) -> None:
+    site.head = f"<script>{said}</script>"
+    site.body = "<button type=button>Buy</button><a href='#' data-sluice-opt-out>No</a>"
+    page = site.open("/p/one")
+    page.click("button")
+    page.evaluate("sluice.track('bought'); history.pushState({}, '', '/p/two')")
+    page.go_back()
+    site.wait_for_event(page, "page_view", times=3)
+    page.evaluate("sluice.flush()")
+    page.wait_for_function("heard.some(([name]) => name === 'sluice:sent')")
+    page.click("a")
+    assert page.evaluate("localStorage.sluice_opt_out") == "1"
+    assert not site.heard(page, "sluice:failed")
+    page.close()
+    told = {row["event_type"] for row in site.delivered()}
+    assert told >= {"click", "bought"} and "tracker_error" not in told
 
 
 def test_clicks_tell_what_was_clicked_and_nothing_private(site: TrackedSite) -> None:

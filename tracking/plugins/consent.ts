@@ -37,10 +37,11 @@ const consent: Plugin = (sluice, host) => {
     const policy = [TCF, GCM, NO_GDPR].find((one) => said[one]);
     const state = policy ? said[policy]! : "pending";
     // `data-consent` lets the tracker begin as it left off; else, until somebody speaks, nothing is known.
-    // What was refused, here or elsewhere, stays so; a page that repeats an old yes has not been told of it.
+    // What was refused, here or elsewhere, stays so; a page that repeats an old yes has not been told of
+    // it. Only in Consent Mode that looks like an answer.
     const isRefused = () => host.consent() === "denied";
     if (!policy && (isAsking || isRefused())) return;
-    if (lastTold === state + policy && (answered !== policy || (state === "granted" && isRefused()))) return;
+    if (lastTold === state + policy && (answered !== policy || (policy === GCM && state === "granted" && isRefused()))) return;
     const tell = host.guard(() => {
       if (answered !== policy && isRefused()) return;
       lastTold = state + policy;

@@ -4,6 +4,11 @@ const WIDGET = "data-widget-tracking";
 const NAMED = "data-sluice-impression";
 /** What a widget says of itself, in `data-mapping-id` and so on. */
 const WIDGET_FACTS = ["mappingId", "postId", "widgetIndex", "deviceSlug", "rawModel"];
+const SAY_WHAT_IT_IS = [
+  WIDGET,
+  NAMED,
+  ...WIDGET_FACTS.map((name) => "data-" + name.replace(/[A-Z]/g, (capital) => "-" + capital.toLowerCase())),
+];
 const MAX_FACT_CHARS = 200;
 const MAX_IMPRESSIONS = 200;
 
@@ -11,7 +16,8 @@ const MAX_IMPRESSIONS = 200;
 interface Watched {
   type: string;
   properties: Properties;
-  /** What it says of itself: the same element, drawn anew, says the same. */
+  /** What the element says it is, and with its place: the same one, drawn anew, says the same. */
+  said: string;
   key: string;
   viewportPercent: number;
   wasTold: boolean;
@@ -28,7 +34,7 @@ const plugin: Plugin = (sluice, host) => {
   const more = host.option("impressionsSelector");
   const wanted = `[${WIDGET}],[${NAMED}]` + (more ? "," + more : "");
 
-  const known = new Map<Element, Watched>();
+  const known = new Map<HTMLElement, Watched>();
   const inView = new Set<Watched>();
   let told: Watched[] = [];
   /** Seen in this view, and not on the page any more. */
@@ -55,7 +61,7 @@ const plugin: Plugin = (sluice, host) => {
   const observer = new IntersectionObserver(
     host.guard((entries: IntersectionObserverEntry[]) => {
       for (const { target, intersectionRatio, intersectionRect, rootBounds } of entries) {
-        const watched = known.get(target);
+        const watched = known.get(target as HTMLElement);
         if (!watched) continue;
         watched.viewportPercent = Math.round(intersectionRatio * 100);
         // What is taller than the window is seen when it fills as much of the window.
@@ -79,7 +85,8 @@ const plugin: Plugin = (sluice, host) => {
   const scan = () => {
     isQueued = false;
     known.forEach((watched, element) => {
-      if (element.isConnected) return;
+      // A framework may keep the element for what the next view has in its place.
+      if (element.isConnected && saidBy(element) === watched.said) return;
       observer.unobserve(element);
       known.delete(element);
       inView.delete(watched);
@@ -88,12 +95,14 @@ const plugin: Plugin = (sluice, host) => {
     });
     document.querySelectorAll<HTMLElement>(wanted).forEach((element) => {
       if (known.has(element) || host.isIgnored(element)) return;
-      const said = describe(element);
-      const key = JSON.stringify(said);
+      const described = describe(element);
+      const key = JSON.stringify(described);
       // Drawn anew by a framework, it was seen already.
       const again = gone.get(key);
       gone.delete(key);
-      known.set(element, again || { ...said, key, viewportPercent: 0, wasTold: false, since: 0, visibleMs: 0 });
+      const watched = again || { ...described, said: "", key, viewportPercent: 0, wasTold: false, since: 0, visibleMs: 0 };
+      watched.said = saidBy(element);
+      known.set(element, watched);
       observer.observe(element);
     });
   };
@@ -104,7 +113,7 @@ const plugin: Plugin = (sluice, host) => {
   new MutationObserver(queueScan).observe(document, {
     subtree: true,
     childList: true,
-    attributeFilter: [WIDGET, NAMED],
+    attributeFilter: SAY_WHAT_IT_IS,
   });
   queueScan();
 
@@ -154,6 +163,10 @@ const plugin: Plugin = (sluice, host) => {
   host.listen(document, "click", tellClick);
   host.listen(document, "auxclick", tellClick);
 };
+
+function saidBy(element: Element): string {
+  return SAY_WHAT_IT_IS.map((name) => element.getAttribute(name)).join();
+}
 
 /** Numbers as numbers; what the widget does not say is left out. */
 function factsOf(widget: HTMLElement): Properties {

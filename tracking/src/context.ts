@@ -1,8 +1,12 @@
 import type { Event } from "./event";
+import { attempt } from "./guard";
 
-/** What a batch's events share about browser and screen. Read when sending: it may force a layout. */
-export function readContext(): Partial<Event> {
-  return {
+/**
+ * What a batch's events share about browser and screen. Read when sending: it may force a layout.
+ * Nothing, where the page has put something else in the place of what tells it.
+ */
+export function readContext(): Partial<Event> | undefined {
+  return attempt(() => ({
     source: "web",
     language: navigator.language,
     timezone: timezone(),
@@ -10,7 +14,7 @@ export function readContext(): Partial<Event> {
     screenHeight: screen.height | 0,
     viewportWidth: innerWidth | 0,
     viewportHeight: innerHeight | 0,
-  };
+  }));
 }
 
 declare global {

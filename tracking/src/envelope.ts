@@ -3,7 +3,7 @@ import type { Envelope, Event } from "./event";
 const ITS_OWN = /^(event|occurred|prop)/;
 
 /** Put events into one envelope; what all of them share is said once, what differs stays on each. */
-export function fillEnvelope(events: Event[], context: Partial<Event>, sentAt: string): Envelope {
+export function fillEnvelope(events: Event[], context: Partial<Event> | undefined, sentAt: string): Envelope {
   const shared: { [field: string]: unknown } = {};
   const unsaid: { [field: string]: undefined } = {};
   const [first] = events as unknown as { [field: string]: unknown }[];

@@ -4,7 +4,7 @@ import { guard, listen } from "./guard";
 export function whenActivated(run: () => void): void {
   // https://developer.mozilla.org/docs/Web/API/Document/prerendering
   if ((document as Document & { prerendering?: boolean }).prerendering) {
-    document.addEventListener("prerenderingchange", guard(run), { once: true });
+    document.addEventListener("prerenderingchange", guard(run));
   } else {
     run();
   }

@@ -11,10 +11,12 @@ export type RecordView = (referrer: string) => void;
 export function watchPageViews(record: RecordView): () => boolean {
   let viewedUrl = location.href;
   record(document.referrer);
-  whenAddressChanges((isReplaced) => {
+  whenAddressChanges((replaced) => {
     // Pages tidy up an address, or put each keystroke into it: with the same path it is the same
-    // view. The path of a hash router stands in the hash.
-    const viewOf = (address: string) => (isReplaced ? address.replace(/\?[^#]*|#(?!!?\/\w).*/g, "") : address);
+    // view. The path of a hash router stands in the hash. An address that was not told of yet is
+    // not tidied up: somebody went back, and the page heard of it first (Next.js).
+    const viewOf = (address: string) =>
+      replaced === viewedUrl ? address.replace(/\?[^#]*|#(?!!?\/[^?]).*/g, "") : address;
     if (viewOf(location.href) !== viewOf(viewedUrl)) record(viewedUrl);
     viewedUrl = location.href;
   });

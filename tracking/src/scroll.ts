@@ -1,6 +1,6 @@
 import { guard, listen } from "./guard";
 
-const STEPS = [25, 50, 75, 100];
+const STEP_PERCENT = 25;
 
 /** Record how far down a view was seen, each quarter once; returns what begins the next view. */
 export function watchScroll(record: (percent: number) => void): () => void {
@@ -13,7 +13,7 @@ export function watchScroll(record: (percent: number) => void): () => void {
     // A page that fits into the window is not scrolled, and nothing is told of it.
     if (scrollHeight <= innerHeight || !scrollY) return;
     const percent = ((scrollY + innerHeight + 1) / scrollHeight) * 100;
-    for (; STEPS[told]! <= percent; told++) record(STEPS[told]!);
+    while (told < 100 && told + STEP_PERCENT <= percent) record((told += STEP_PERCENT));
   }
 
   listen(document, "scroll", () => {

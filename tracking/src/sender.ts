@@ -83,11 +83,11 @@ export function createSender(options: SenderOptions): Sender {
     if (!queue.length || failures) return;
     const now = clock.now();
     if (isUrgent || queue.length >= batchSize) {
-      if (settledAt <= now) return flush();
+      if (settledAt <= now || queue.length >= MAX_BODY_EVENTS) return flush();
       dueAt = now;
     }
     dueAt ||= now + flushMs;
-    wait(Math.max(Math.min(dueAt - now, idleMs), settledAt - now));
+    wait(Math.max(Math.min(dueAt - now, idleMs), Math.min(settledAt - now, TITLE_SETTLES_MS)));
   }
 
   function flush(): void {

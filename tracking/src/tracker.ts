@@ -145,21 +145,25 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
    */
   function settleTitle(isSoon?: boolean): void {
     const isShown = isViewShown() || view?.url === cleanUrl(location.href);
-    if (!view || !isShown || document.hidden || now() - Date.parse(view.occurredAt as string) > TITLE_COMES_MS) return;
-    if (isSoon || view.title === titleBefore) view.title = currentTitle();
+    if (!view || !isShown || now() - Date.parse(view.occurredAt as string) > TITLE_COMES_MS) return;
+    // Soon, what was opened behind another tab gets its title, too.
+    if (isSoon || (!document.hidden && view.title === titleBefore)) view.title = currentTitle();
   }
 
   /** What is captured unless it is switched off, as `data-off` calls it. */
   function unlessOff(capture: string, watch: () => (() => void) | void): () => void {
-    return (!off.includes(capture) && watch()) || (() => {});
+    return (!off.includes(capture) && guard(watch)()) || (() => {});
   }
 
   function recordView(referrer: string, properties?: unknown): void {
     tellEngagement();
     beginScroll();
     viewUrl = cleanUrl(location.href);
-    titleBefore = view?.title || "";
-    view = record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined });
+    // Not before it is recorded, which looks at the view before once more.
+    [titleBefore, view] = [
+      view?.title || "",
+      record("page_view", properties, false, { referrer: cleanUrl(referrer) || undefined }),
+    ];
     browserClock.after(TITLE_SETTLES_MS, () => settleTitle(true));
     runAll(viewed);
   }

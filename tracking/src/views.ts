@@ -29,22 +29,24 @@ guard(() => {
     const now = Date.now();
     const visitorId = visitorIdOf(storage);
     const session = touch(now);
-    const event: Event = {
-      eventId: uuidv7(now),
-      eventType: "page_view",
-      occurredAt: now,
-      sentAt: now,
-      url: cleanUrl(location.href),
-      title: cleanUrl(document.title + "").slice(0, 1_000),
-      referrer: cleanUrl(referrer) || undefined,
-      siteId,
-      visitorId,
-      sessionId: session.id,
-      sessionIndex: session.index,
-      ...readContext(),
-    };
     // As text, which needs no preflight; leaving does not cut it off.
-    navigator.sendBeacon(endpoint, JSON.stringify(event));
+    navigator.sendBeacon(
+      endpoint,
+      JSON.stringify({
+        eventType: "page_view",
+        occurredAt: now,
+        sentAt: now,
+        sessionIndex: session.index,
+        url: cleanUrl(location.href),
+        title: cleanUrl(document.title + "").slice(0, 1_000),
+        eventId: uuidv7(now),
+        siteId,
+        visitorId,
+        sessionId: session.id,
+        ...readContext(),
+        referrer: cleanUrl(referrer) || undefined,
+      } satisfies Event),
+    );
   }
 
   whenActivated(() => void watchPageViews(record));

@@ -180,6 +180,19 @@ test("what was refused elsewhere meanwhile is not overruled by what waited, nor 
   }
 });
 
+test("TCF: a yes that is given anew after another tab's no is heard", () => {
+  const page = new FakePage({ options: { consent: "tcf" }, consent: "granted" });
+  const yes = { gdprApplies: true, eventStatus: "useractioncomplete", purpose: { consents: { 1: true, 8: true } } };
+  let hear: (data: unknown, isOk: boolean) => void;
+  page.window.__tcfapi = (_: string, __: number, run: typeof hear) => (hear = run);
+  page.run(consent);
+  hear!(yes, true);
+  page.holds = "denied";
+  hear!({ ...yes, eventStatus: "cmpuishown" }, true);
+  hear!(yes, true);
+  assert.deepEqual(page.consents.map(([state]) => state), ["granted", "granted"]);
+});
+
 test("an answer that was given before the plugin came overrules what was refused on an earlier page", () => {
   const page = new FakePage({ options: { consent: "gcm" }, consent: "denied" });
   page.window.dataLayer = [byDefault(NO), update(YES)];

@@ -8,10 +8,16 @@ import type { Outcome, Post } from "../src/transport";
 /** A clock turned by hand. */
 export class HandClock implements Clock {
   private timers: { at: number; run: () => void }[] = [];
+  private setBackMs = 0;
   constructor(private time = 1_795_256_130_000) {}
 
   now(): number {
-    return this.time;
+    return this.time - this.setBackMs;
+  }
+
+  /** As somebody does with a computer's clock: timers go on. */
+  setBack(ms: number): void {
+    this.setBackMs += ms;
   }
 
   after(delayMs: number, run: () => void): () => void {

@@ -9,7 +9,6 @@ function asks(signals: object): boolean {
 
 test("Do Not Track and Global Privacy Control are heard", () => {
   assert.equal(asks({ doNotTrack: "1" }), true);
-  assert.equal(asks({ doNotTrack: "yes" }), true);
   assert.equal(asks({ doNotTrack: null, globalPrivacyControl: true }), true);
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MAX_AGE_MS, MAX_KEEPALIVE_BYTES, MAX_POST_BYTES, createSender } from "../src/sender";
+import { MAX_AGE_MS, MAX_KEEPALIVE_BYTES, MAX_POST_BYTES, TITLE_SETTLES_MS, createSender } from "../src/sender";
 import { MAX_KEPT } from "../src/outbox";
 import type { Event } from "../src/event";
 import type { Outcome } from "../src/transport";
@@ -45,6 +45,25 @@ test("a batch leaves five seconds after its first event", async () => {
   assert.deepEqual(transport.posts.map(({ events }) => events.length), [3]);
   await clock.turn(60_000);
   assert.equal(transport.posts.length, 1);
+});
+
+test("a clock that is set back after a view holds nothing up for long", async () => {
+  const { clock, transport, add, sender } = aSender();
+  add(events(1, { eventType: "page_view" }));
+  clock.setBack(3_600_000);
+  sender.add(events(1)[0]!, true, true);
+  await clock.turn(TITLE_SETTLES_MS);
+  assert.deepEqual(transport.posts.map(({ events }) => events.length), [2]);
+});
+
+test("views that follow each other before any has its title leave by the hundred", async () => {
+  const { clock, transport, add, announced } = aSender();
+  for (let i = 0; i < 250; i++) {
+    add(events(1, { eventType: "page_view", occurredAt: new Date(clock.now()).toISOString() }));
+    await clock.turn(TITLE_SETTLES_MS / 2);
+  }
+  assert.deepEqual(transport.posts.map(({ events }) => events.length), [100, 100]);
+  assert.deepEqual(announced("sluice:failed"), []);
 });
 
 test("the twentieth event does not wait, and each event is sent once, in order", async () => {

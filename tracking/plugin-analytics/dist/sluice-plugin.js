@@ -73,7 +73,7 @@ var browserClock = {
 
 // src/context.ts
 function readContext() {
-  return {
+  return attempt(() => ({
     source: "web",
     language: navigator.language,
     timezone: timezone(),
@@ -81,7 +81,7 @@ function readContext() {
     screenHeight: screen.height | 0,
     viewportWidth: innerWidth | 0,
     viewportHeight: innerHeight | 0
-  };
+  }));
 }
 function timezone() {
   var _a;
@@ -118,7 +118,7 @@ function whenRestored(run) {
 
 // src/privacy-signals.ts
 function asksNotToBeTracked() {
-  return navigator.globalPrivacyControl || /^(1|yes)$/.test(navigator.doNotTrack);
+  return navigator.globalPrivacyControl || +navigator.doNotTrack > 0;
 }
 
 // src/backoff.ts
@@ -176,11 +176,11 @@ function createSender(options) {
     if (!queue.length || failures) return;
     const now = clock.now();
     if (isUrgent || queue.length >= batchSize) {
-      if (settledAt <= now) return flush();
+      if (settledAt <= now || queue.length >= MAX_BODY_EVENTS) return flush();
       dueAt = now;
     }
     dueAt || (dueAt = now + flushMs);
-    wait(Math.max(Math.min(dueAt - now, idleMs), settledAt - now));
+    wait(Math.max(Math.min(dueAt - now, idleMs), Math.min(settledAt - now, TITLE_SETTLES_MS)));
   }
   function flush() {
     if (onTheWay.length || failures) isFlushDue = true;

@@ -86,8 +86,10 @@ function hearTcf(host: Host, say: Say, sayNoGdpr: Say): void {
     const { gdprApplies, eventStatus, purpose, tcString } = data;
     if (gdprApplies === false) sayNoGdpr("granted");
     else if (eventStatus === "useractioncomplete" || (eventStatus === "tcloaded" && tcString !== "")) {
+      // Loaded once more, it says again what it said.
+      const isAnswer = !isAnswered || eventStatus !== "tcloaded";
       isAnswered = true;
-      say(purposes.every((id) => purpose.consents[id] === true) ? "granted" : "denied", true);
+      say(purposes.every((id) => purpose.consents[id] === true) ? "granted" : "denied", isAnswer);
     }
     // Who opens the banner again has not taken anything back yet.
     // While the banner loads it may call with another event, or without a TC string; that is no word.

@@ -188,6 +188,8 @@ test("TCF: a yes that is given anew after another tab's no is heard", () => {
   page.run(consent);
   hear!(yes, true);
   page.holds = "denied";
+  hear!({ ...yes, eventStatus: "tcloaded" }, true);
+  assert.deepEqual(page.consents.map(([state]) => state), ["granted"]);
   hear!({ ...yes, eventStatus: "cmpuishown" }, true);
   hear!(yes, true);
   assert.deepEqual(page.consents.map(([state]) => state), ["granted", "granted"]);

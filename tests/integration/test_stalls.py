@@ -29,12 +29,16 @@ async def _waits_beside(work: asyncio.Task[object]) -> tuple[float, float]:
 @pytest.mark.parametrize("unit", ["token=a1 ", "1.2.3.4 ip=", "+1+1+1"])
 async def test_a_body_full_of_what_may_be_private(read_database_url: str, unit: str) -> None:
     body = _batch(unit * (14_000 // len(unit)), events=13)
+    shares: list[float] = []
     async with serving(read_database_url, RATE_LIMIT_PER_IP="0") as http:
-        sending = asyncio.create_task(collect(http, body))
-        longest, took = await _waits_beside(sending)
-        assert (await sending).status_code in (200, 400, 413)
-    # A ratio, since the machine may have other things to do: without threads it is nearly one.
-    assert longest < took / 2
+        # The best of a few, and a share: the machine may have other things to do. Without threads
+        # it is nearly one, each time.
+        while len(shares) < 4 and min(shares, default=1.0) >= 0.5:
+            sending = asyncio.create_task(collect(http, body))
+            longest, took = await _waits_beside(sending)
+            assert (await sending).status_code in (200, 400, 413)
+            shares.append(longest / took)
+    assert min(shares) < 0.5, shares
 
 
 async def test_an_event_of_the_size_of_a_whole_body(read_database_url: str) -> None:

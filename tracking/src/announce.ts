@@ -1,4 +1,5 @@
 import type { Event } from "./event";
+import { guard } from "./guard";
 
 /** What pages can listen to on `window`; `sluice:event` and `sluice:sent` only with `data-debug`. */
 export interface Announcements {
@@ -21,7 +22,7 @@ export interface Announcements {
 export type Announce = <Name extends keyof Announcements>(name: Name, detail: Announcements[Name]) => void;
 
 export function announceOnWindow(debug: boolean): Announce {
-  return (name, detail) => {
+  return guard((name, detail) => {
     if (debug || name === "sluice:failed") dispatchEvent(new CustomEvent(name, { detail }));
-  };
+  });
 }

@@ -1,4 +1,5 @@
 import type { Event } from "./event";
+import { attempt } from "./guard";
 import { uuidv7 } from "./ids";
 import { cleanUrl, redact } from "./redact";
 
@@ -34,12 +35,9 @@ export function currentTitle(): string {
 
 /** As JSON will have it, and as it is now: the page may go on changing its own object. */
 export function copyOf(properties: unknown): Properties | undefined {
-  if (!(properties instanceof Object) || Array.isArray(properties)) return undefined;
-  try {
+  // A cycle or a bigint throws: the event still happened.
+  return attempt(() => {
     const text = JSON.stringify(properties);
-    return text.length < MAX_PROPERTIES_CHARS ? JSON.parse(text) : undefined;
-  } catch {
-    // A cycle or a bigint: the event still happened.
-    return undefined;
-  }
+    return /^{/.test(text) && text.length < MAX_PROPERTIES_CHARS ? JSON.parse(text) : undefined;
+  });
 }

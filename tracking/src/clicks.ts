@@ -18,7 +18,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
     if (!path[0] || isIgnored(path[0])) return;
     const control = path.find((element) => element.matches(INTERACTIVE));
     // The field that a label presses tells of the press.
-    if ((control as HTMLLabelElement | undefined)?.control) return;
+    if ((control as HTMLLabelElement | undefined)?.control?.localName) return;
     const target = control || path[0];
     const link = control?.closest(LINK) as HTMLAnchorElement | undefined;
     // An SVG link's href is an object; its attribute is text everywhere.
@@ -47,7 +47,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
       outbound || download,
     );
   }
-  listen(document, "click", clicked);
+  listen(window, "click", clicked);
   // The middle button opens a link in another tab.
-  listen(document, "auxclick", (event: MouseEvent) => event.button === 1 && clicked(event));
+  listen(window, "auxclick", (event: MouseEvent) => event.button === 1 && clicked(event));
 }

@@ -8,7 +8,7 @@ export interface Clock {
 }
 
 export const browserClock: Clock = {
-  now: () => Date.now(),
+  now: () => +new Date(),
   after(delayMs, run) {
     const timer = setTimeout(guard(run), delayMs);
     return () => clearTimeout(timer);

@@ -8,13 +8,21 @@ export interface Config {
   data: DOMStringMap;
 }
 
+/**
+ * The tag that runs the script; where something else does, as for a module or what jQuery appends,
+ * the first tag with a site id. Without any nothing is known of what the page asks for.
+ */
+export function ownTag(): HTMLScriptElement {
+  const own = document.currentScript as HTMLScriptElement | null;
+  return own?.src ? own : document.querySelector("script[data-site-id]")!;
+}
+
 export function readConfig(
-  script: { src: string; dataset: DOMStringMap } | null,
+  script: { src: string; dataset: DOMStringMap },
   page: { hostname: string; href: string },
 ): Config {
-  const data = script?.dataset || {};
+  const { src, dataset: data } = script;
   // By hand: a process's first URL object takes two milliseconds.
-  const src = script?.src || page.href;
   return {
     siteId: data.siteId || page.hostname,
     endpoint: data.endpoint || /^\w+:\/\/[^/]+/.exec(src)![0] + "/collect",

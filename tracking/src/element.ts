@@ -4,7 +4,7 @@ const MAX_STEPS = 5;
 const MAX_TEXT_CHARS = 100;
 const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
-export const HOLDS_INPUT = "input,select,textarea,option,[contenteditable]";
+export const HOLDS_INPUT = "input,select,textarea,option,:read-write";
 export const PRIVATE = HOLDS_INPUT + ",[data-sluice-mask]," + IGNORED;
 
 /** A short CSS path that finds the element again: from the nearest id, at most five steps. */
@@ -33,8 +33,8 @@ function countAlike(element: Element, side: "previousElementSibling" | "nextElem
 
 /** Is the element, or one around it, such a one? Seen from within open shadow roots, too. */
 function isWithin(element: Element, kind: string): boolean {
-  const { host } = element.getRootNode() as ShadowRoot;
-  return !!element.closest(kind) || (!!host && isWithin(host, kind));
+  const root = element.getRootNode();
+  return !!element.closest(kind) || (root instanceof ShadowRoot && isWithin(root.host, kind));
 }
 
 /** Is the element, or one around it, marked to be left alone? */

@@ -14,5 +14,5 @@ export function fillEnvelope(events: Event[], context: Partial<Event> | undefine
       unsaid[field] = undefined;
     }
   }
-  return { ...context, ...shared, eventType: "batch", sentAt, events: events.map((event) => ({ ...event, ...unsaid })) };
+  return { ...context, ...shared, eventType: "batch", sentAt, events: Object.assign(events.map((event) => ({ ...event, ...unsaid })), { toJSON: 0 }) };
 }

@@ -1,12 +1,12 @@
 import { isIgnored, selectorOf } from "./element";
 import { listen } from "./guard";
-import { cleanHref } from "./redact";
+import { cleanHref, cleanUrl } from "./redact";
 
 /** Record that a form is submitted: which one, and how many fields it has; never what is in them. */
 export function watchForms(record: (properties: { [name: string]: unknown }) => void): void {
   listen(document, "submit", ({ target: form }: { target: HTMLFormElement }) => {
     // Attributes: a field called "action" or "name" would stand in the property's place.
-    const attribute = (name: string) => form.getAttribute(name) || undefined;
+    const attribute = (name: string) => cleanUrl(form.getAttribute(name) || "") || undefined;
     if (!isIgnored(form)) {
       record({
         selector: selectorOf(form),

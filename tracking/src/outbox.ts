@@ -35,7 +35,7 @@ const STORE = "events";
 /** `drop` hears how many of the oldest had to go, where more than `MAX_KEPT` were left. */
 export function createOutbox(name: string, drop: (count: number) => void): Outbox {
   const page = name + "_" + uuidv4();
-  const unsaved = new Map<string, Event>();
+  let unsaved: { [id: string]: Event } = {};
   let opened: Promise<IDBDatabase> | undefined;
   let release: (() => void) | undefined;
   /** While the page is left; resolves when it goes on. A lock or a transaction would keep it out of the bfcache. */
@@ -52,7 +52,7 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
       request.onsuccess = () => {
         const { result } = request;
         // Another page forgets everything.
-        result.onversionchange = () => ((opened = undefined), result.close());
+        result.onversionchange = result.onclose = () => ((opened = undefined), result.close());
         resolve(result);
       };
     });
@@ -117,22 +117,22 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
     put(event) {
       const id = event.eventId!;
       hold();
-      unsaved.set(id, event);
-      void change((store) => store.put({ page, event }, id)).then((isDone) => isDone && unsaved.delete(id));
+      unsaved[id] = event;
+      void change((store) => store.put({ page, event }, id)).then((isDone) => isDone && delete unsaved[id]);
     },
     remove(events) {
       const ids = idsOf(events);
-      ids.forEach((id) => unsaved.delete(id));
+      ids.forEach((id) => delete unsaved[id]);
       if (opened) void change((store) => ids.forEach((id) => store.delete(id)));
     },
     clear() {
-      unsaved.clear();
+      unsaved = {};
       notes().forEach(forget);
       if (opened) void change((store) => store.clear());
       else attempt(() => indexedDB.deleteDatabase(name));
     },
     leave() {
-      if (unsaved.size) attempt(() => (localStorage[page] = JSON.stringify([...unsaved.values()])));
+      if (Object.keys(unsaved)[0]) attempt(() => (localStorage[page] = JSON.stringify(unsaved)));
       else if (opened) forget(page);
     },
     stay() {
@@ -147,15 +147,15 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
       const isLeft = (owner: string) => owner !== page && !alive.includes(owner);
       const found: { [id: string]: Event } = {};
       for (const key of notes().filter(isLeft)) {
-        const unsaved = attempt(() => JSON.parse(localStorage[key]) as Event[]);
+        const unsaved = attempt(() => JSON.parse(localStorage[key]) as typeof found);
         forget(key);
-        unsaved?.forEach((event) => (found[event.eventId!] = event));
+        Object.assign(found, unsaved);
       }
       await change((store) => {
         const all: IDBRequest<Record[]> = store.getAll(null, MAX_KEPT);
         all.onsuccess = () => {
           all.result.forEach(({ page: owner, event }) => isLeft(owner) && (found[event.eventId!] = event));
-          for (const id in found) store.put({ page, event: found[id] }, id);
+          Object.values(found).forEach((event) => store.put({ page, event }, event.eventId!));
         };
       });
       return Object.values(found);

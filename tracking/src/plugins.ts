@@ -27,10 +27,10 @@ export function besideScript(src: string, chunk: string): string {
 
 /** Add plugins, each once; those of ours are loaded from beside the script. */
 export function createUse(src: string, sluice: Commands, host: Host): (plugin: string | Plugin) => void {
-  const used = new Set<string | Plugin>();
+  const used = [] as (string | Plugin)[];
   return (plugin) => {
-    if (used.has(plugin)) return;
-    used.add(plugin);
+    if (used.includes(plugin)) return;
+    used.push(plugin);
     if (typeof plugin !== "string") return plugin(sluice, host);
     const number = PLUGINS.split(" ").indexOf(plugin);
     if (number < 0) throw "no plugin is called " + plugin;

@@ -28,7 +28,7 @@ export function watchSelection(
     const touches = (kind: string) =>
       selection.anchorNode?.parentElement?.closest(kind) ||
       [...document.querySelectorAll(kind)].some((element) => selection.containsNode(element, true));
-    if (!text || isTold || touches(IGNORED)) return;
+    if (!text || isTold || selection.isCollapsed || touches(IGNORED)) return;
     record(eventType, {
       length: text.length,
       text: withText && !touches(PRIVATE) ? redact(text.slice(0, MAX_TEXT_CHARS)) : undefined,

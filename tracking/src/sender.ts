@@ -2,7 +2,7 @@ import type { Announce } from "./announce";
 import { retryDelayMs } from "./backoff";
 import type { Clock } from "./clock";
 import type { Event } from "./event";
-import { attempt, report } from "./guard";
+import { attempt } from "./guard";
 import { MAX_KEPT, idsOf, type Outbox } from "./outbox";
 import type { Outcome, Post } from "./transport";
 
@@ -57,8 +57,7 @@ export function createSender(options: SenderOptions): Sender {
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
-  let hiding: Promise<void>;
-  let tellHiding: () => void;
+  let tellHiding = () => {};
   let isKeeping = false;
   let hasRecovered = false;
   /** Raised by `discard`, so that what is claimed meanwhile does not come back. */
@@ -71,12 +70,6 @@ export function createSender(options: SenderOptions): Sender {
   /** When the last view has its title; only a page that hides does not wait for it. */
   let settledAt = 0;
   let cancelTimer = () => {};
-
-  function show(): void {
-    isHidden = false;
-    hiding = new Promise((resolve) => (tellHiding = resolve));
-  }
-  show();
 
   function proceed(isUrgent?: boolean): void {
     // During an outage the retry timer is set already, and waits for the collector, not for us.
@@ -128,7 +121,7 @@ export function createSender(options: SenderOptions): Sender {
     const keepalive = !failures && bytes <= room;
     if (keepalive) keptAliveBytes += bytes;
     onTheWay = onTheWay.concat(batch);
-    void post(body, keepalive, isHidden ? undefined : hiding).then((outcome) => {
+    void post(body, keepalive, isHidden ? undefined : new Promise<void>((resolve) => (tellHiding = resolve))).then((outcome) => {
       if (keepalive) keptAliveBytes -= bytes;
       // What was discarded meanwhile is not on its way any more, and does not come back.
       const isWanted = onTheWay.includes(batch[0]!);
@@ -170,14 +163,14 @@ export function createSender(options: SenderOptions): Sender {
         if (claimedIn !== generation) return;
         enqueue(left.concat(queue));
         proceed(!!left[0]);
-      }, (error) => report(error));
+      }, () => {});
     }
   }
 
   /** Let these wait, bounded: the oldest make room. */
   function enqueue(all: Event[]): void {
     const oldest = clock.now() - MAX_AGE_MS;
-    queue = all.filter((event) => Date.parse(event.occurredAt as string) > oldest).slice(-MAX_KEPT);
+    queue = all.filter((event) => +new Date(event.occurredAt!) > oldest).slice(-MAX_KEPT);
     if (all[queue.length]) drop(all.filter((event) => !queue.includes(event)), "overflow", 0);
   }
 
@@ -221,7 +214,7 @@ export function createSender(options: SenderOptions): Sender {
     },
     wake(isSeen) {
       if (isSeen) {
-        show();
+        isHidden = false;
         outbox?.stay();
       } else if (failures && !onTheWay.length) send();
     },

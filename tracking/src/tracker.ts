@@ -52,10 +52,10 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const touch = createTouch(storage, createEnd(sessionMs, isOn(data.sessionMidnight), campaign), (at) => ({
     campaign: campaign(),
     // A visit that was held back began with what is told first.
-    id: sessionIdOf(held[0] ? Date.parse(held[0].occurredAt as string) : at),
+    id: sessionIdOf(held[0] ? +new Date(held[0].occurredAt!) : at),
   }));
   const announce = announceOnWindow(isOn(data.debug));
-  const off = (data.off ?? "focus").split(" ");
+  const off = data.off ?? "focus";
   /** What is to run when consent is granted, and what has: to run again once that was taken back. */
   const granted: Consented[] = [];
   const begun: Consented[] = [];
@@ -81,7 +81,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     isSignalled() || shared.read(OPT_OUT) ? "denied" : consentNow(storage, said);
   const mayTell = () => consent() !== "denied";
   const mayKeep = () => /^[gu]/.test(consent());
-  const mayBegin = (explicitly?: boolean) => mayKeep() && (!explicitly || consent() === "granted");
+  const mayBegin = (explicitly?: boolean) => (explicitly ? consent() === "granted" : mayKeep());
 
   const sender = createSender({
     batchSize: within(data.batchSize, 20, 1, 100),
@@ -145,7 +145,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
    */
   function settleTitle(isSoon?: boolean): void {
     const isShown = isViewShown() || view?.url === cleanUrl(location.href);
-    if (!view || !isShown || now() - Date.parse(view.occurredAt as string) > TITLE_COMES_MS) return;
+    if (!view || !isShown || now() - +new Date(view.occurredAt!) > TITLE_COMES_MS) return;
     // Soon, what was opened behind another tab gets its title, too.
     if (isSoon || (!document.hidden && view.title === titleBefore)) view.title = currentTitle();
   }
@@ -176,8 +176,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
 
   /** Remember whose id the page gives, now or when it may be; whether it is one. */
   function signIn(key: string, id: unknown): boolean {
-    // Ids are often numbers in the page's own code; 0 may be one, nothing is none.
-    if ((!id && id !== 0) || !mayTell()) return false;
+    // Ids are often numbers in the page's own code; 0 may be one, nothing is none, nor are traits.
+    if ((!id && id !== 0) || typeof id === "object" || !mayTell()) return false;
     if (mayKeep()) write(key, shortened(id));
     else heldIds[key + "Id"] = shortened(id);
     return true;
@@ -190,7 +190,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     // or whatever is next.
     visitor();
     if (held[0] || !viewUrl) touch(now());
-    for (const field in heldIds) write(field.slice(0, -2), heldIds[field]!);
+    Object.keys(heldIds).forEach((field) => write(field.slice(0, -2), heldIds[field]!));
   }
 
   function forget(): void {
@@ -307,12 +307,11 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     unlessOff("forms", () => watchForms((properties) => record("form_submit", properties)));
     unlessOff("selection", () => watchSelection(record, isOn(data.selectionText)));
     unlessOff("visibility", () => {
-      let told = document.visibilityState;
-      const tell = (state: DocumentVisibilityState) =>
-        state !== told && record("visibility_change", { state: (told = state) });
-      listen(document, "visibilitychange", () => tell(document.visibilityState));
-      // Of a page that is left this comes first, and what that one adds would be a request of its own.
-      listen(window, "pagehide", () => tell("hidden"));
+      let told: string = document.visibilityState;
+      const tell = (state: string) => state !== told && record("visibility_change", { state: (told = state) });
+      // Before what waits is handed over: what that one adds would be a request of its own.
+      whenHidden(() => tell("hidden"));
+      whenSeen(() => tell("visible"));
     });
     unlessOff("focus", () =>
       ["focus", "blur"].forEach((type) => listen(window, type, ({ target }) => target === window && record("focus_change", { focused: type === "focus" }))),
@@ -332,7 +331,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
       sender.wake(true);
     });
     listen(window, "storage", heed);
-    listen(document, "click", ({ target }) => target.closest("[data-sluice-opt-out]") && commands.optOut());
+    listen(window, "click", (event) => event.composedPath().some((node: Element) => node.hasAttribute?.("data-sluice-opt-out")) && commands.optOut());
     listen(window, "online", () => sender.wake());
     replay();
     // The page on which somebody said no may have been left before everything was forgotten.

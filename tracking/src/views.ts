@@ -14,7 +14,7 @@ import { browserStorage } from "./storage";
 import { OPT_OUT, visitorIdOf } from "./visitor";
 
 guard(() => {
-  const { siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement | null, location);
+  const { siteId, endpoint, data } = readConfig(document.currentScript as HTMLScriptElement, location);
   // As it is when the page begins: a signal that comes later is heard on the next.
   if (data.respectDnt !== "false" && asksNotToBeTracked()) return;
   const storage = browserStorage("sluice_", () => false);
@@ -26,7 +26,7 @@ guard(() => {
 
   function record(referrer: string): void {
     if (storage.read(OPT_OUT) || !/^[gu]/.test(consentNow(storage, data.consent))) return;
-    const now = Date.now();
+    const now = +new Date();
     const visitorId = visitorIdOf(storage);
     const session = touch(now);
     // As text, which needs no preflight; leaving does not cut it off.

@@ -26,9 +26,6 @@ test("under an alias the chunks are beside the script", () => {
   assert.equal(endpoint, "https://shop.example/collect");
 });
 
-test("without a script element the page's own origin is the collector", () => {
-  assert.equal(readConfig(null, PAGE).endpoint, "https://shop.example/collect");
-});
 
 test("a number keeps within its bounds; nonsense is the default", () => {
   const cases = { "0.5": 1, "7": 7, "100000": 100, "-1": 20, many: 20, "": 20 };

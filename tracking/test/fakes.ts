@@ -49,10 +49,13 @@ export function settled(): Promise<void> {
 /** A collector reached by hand: answers as told, remembers every body. */
 export class HandCollector {
   readonly posts: { events: Event[]; keepalive: boolean; mayCompress: boolean }[] = [];
+  /** What each is told that the page hides by. */
+  readonly hidings: (Promise<void> | undefined)[] = [];
   outcome: Outcome | (() => Promise<Outcome>) = { status: 200, answer: { accepted: 1, rejected: 0 } };
 
   readonly post: Post = async (body, keepalive, hiding) => {
     this.posts.push({ events: JSON.parse(body), keepalive, mayCompress: !!hiding });
+    this.hidings.push(hiding);
     return typeof this.outcome === "function" ? this.outcome() : this.outcome;
   };
 }

@@ -47,6 +47,19 @@ test("a batch leaves five seconds after its first event", async () => {
   assert.equal(transport.posts.length, 1);
 });
 
+test("what waits to hear that the page hides is let go with its batch, and the one under way hears it", async () => {
+  const { clock, transport, add, sender } = aSender({ batchSize: 1 });
+  add(events(1));
+  await clock.turn(0);
+  transport.outcome = () => new Promise(() => {});
+  add(events(1));
+  await clock.turn(0);
+  const [before, now] = transport.hidings;
+  assert.notEqual(before, now); // else each body would be kept for as long as the page is looked at
+  sender.hide();
+  await now;
+});
+
 test("a clock that is set back after a view holds nothing up for long", async () => {
   const { clock, transport, add, sender } = aSender();
   add(events(1, { eventType: "page_view" }));

@@ -1,8 +1,31 @@
+// src/guard.ts
+var report = (_error) => {
+};
+function guard(run) {
+  return ((...args) => {
+    try {
+      return run(...args);
+    } catch (error) {
+      report(error);
+    }
+  });
+}
+function attempt(run) {
+  try {
+    return run();
+  } catch {
+  }
+  return void 0;
+}
+function listen(target, type, run) {
+  target.addEventListener(type, guard(run), { capture: true, passive: true });
+}
+
 // src/announce.ts
 function announceOnWindow(debug) {
-  return (name, detail) => {
+  return guard((name, detail) => {
     if (debug || name === "sluice:failed") dispatchEvent(new CustomEvent(name, { detail }));
-  };
+  });
 }
 
 // src/ids.ts
@@ -30,41 +53,15 @@ var MAX_NAME_CHARS = 200;
 var MAX_TITLE_CHARS = 1e3;
 var MAX_PROPERTIES_CHARS = 3e4;
 function copyOf(properties) {
-  if (!(properties instanceof Object) || Array.isArray(properties)) return void 0;
-  try {
+  return attempt(() => {
     const text = JSON.stringify(properties);
-    return text.length < MAX_PROPERTIES_CHARS ? JSON.parse(text) : void 0;
-  } catch {
-    return void 0;
-  }
-}
-
-// src/guard.ts
-var report = (_error) => {
-};
-function guard(run) {
-  return ((...args) => {
-    try {
-      return run(...args);
-    } catch (error) {
-      report(error);
-    }
+    return /^{/.test(text) && text.length < MAX_PROPERTIES_CHARS ? JSON.parse(text) : void 0;
   });
-}
-function attempt(run) {
-  try {
-    return run();
-  } catch {
-  }
-  return void 0;
-}
-function listen(target, type, run) {
-  target.addEventListener(type, guard(run), { capture: true, passive: true });
 }
 
 // src/clock.ts
 var browserClock = {
-  now: () => Date.now(),
+  now: () => +/* @__PURE__ */ new Date(),
   after(delayMs, run) {
     const timer = setTimeout(guard(run), delayMs);
     return () => clearTimeout(timer);
@@ -100,7 +97,7 @@ function fillEnvelope(events, context, sentAt) {
       unsaid[field] = void 0;
     }
   }
-  return { ...context, ...shared, eventType: "batch", sentAt, events: events.map((event) => ({ ...event, ...unsaid })) };
+  return { ...context, ...shared, eventType: "batch", sentAt, events: Object.assign(events.map((event) => ({ ...event, ...unsaid })), { toJSON: 0 }) };
 }
 
 // src/page-lifecycle.ts
@@ -155,8 +152,8 @@ function createSender(options) {
   let postLimitBytes = MAX_POST_BYTES;
   let isFlushDue = false;
   let isHidden = false;
-  let hiding;
-  let tellHiding;
+  let tellHiding = () => {
+  };
   let isKeeping = false;
   let hasRecovered = false;
   let generation = 0;
@@ -167,11 +164,6 @@ function createSender(options) {
   let settledAt = 0;
   let cancelTimer = () => {
   };
-  function show() {
-    isHidden = false;
-    hiding = new Promise((resolve) => tellHiding = resolve);
-  }
-  show();
   function proceed(isUrgent) {
     if (!queue.length || failures) return;
     const now = clock.now();
@@ -213,7 +205,7 @@ function createSender(options) {
     const keepalive = !failures && bytes <= room;
     if (keepalive) keptAliveBytes += bytes;
     onTheWay = onTheWay.concat(batch);
-    void post(body, keepalive, isHidden ? void 0 : hiding).then((outcome) => {
+    void post(body, keepalive, isHidden ? void 0 : new Promise((resolve) => tellHiding = resolve)).then((outcome) => {
       if (keepalive) keptAliveBytes -= bytes;
       const isWanted = onTheWay.includes(batch[0]);
       onTheWay = onTheWay.filter((event) => !batch.includes(event));
@@ -252,12 +244,13 @@ function createSender(options) {
         if (claimedIn !== generation) return;
         enqueue(left.concat(queue));
         proceed(!!left[0]);
-      }, (error) => report(error));
+      }, () => {
+      });
     }
   }
   function enqueue(all) {
     const oldest = clock.now() - MAX_AGE_MS;
-    queue = all.filter((event) => Date.parse(event.occurredAt) > oldest).slice(-MAX_KEPT);
+    queue = all.filter((event) => +new Date(event.occurredAt) > oldest).slice(-MAX_KEPT);
     if (all[queue.length]) drop(all.filter((event) => !queue.includes(event)), "overflow", 0);
   }
   function drop(events, reason, status) {
@@ -291,7 +284,7 @@ function createSender(options) {
     },
     wake(isSeen) {
       if (isSeen) {
-        show();
+        isHidden = false;
         outbox == null ? void 0 : outbox.stay();
       } else if (failures && !onTheWay.length) send();
     },

@@ -395,11 +395,12 @@ def wait_for_storage(page: Page, *, after: str, other: Page) -> None:
 def test_a_yes_in_one_tab_is_heard_in_the_others(asking: TrackedSite, yes: str) -> None:
     asking.attributes = "data-consent" if "consent" in yes else "data-consent=granted"
     waiting = asking.open("/p/waiting")
+    waiting.wait_for_timeout(400)  # longer than a session's first event may lie behind it
     asked = asking.open("/p/asked")
     if "opt" in yes:
         asked.evaluate("sluice.optOut()")
     waiting.evaluate("isNow = true")
-    waiting.wait_for_timeout(400)  # longer than a session's first event may lie behind it
+    waiting.wait_for_timeout(400)  # and before it
     wait_for_storage(waiting, after=f"{yes}; sluice.track('at once')", other=asked)
     asked.evaluate("sluice.track('afterwards')")
     waiting.evaluate("sluice.track('afterwards')")

@@ -74,6 +74,16 @@ def test_a_new_campaign_begins_a_session_where_that_is_asked_for(site: TrackedSi
     assert [row["session_index"] for row in rows] == [1, 1, 1, 2]
 
 
+def test_a_campaign_that_is_redacted_begins_one_session(site: TrackedSite) -> None:
+    site.head = "<script>window.sluice = { q: [['consent', 'granted']] }</script>"
+    site.attributes = "data-session-campaign data-consent=pending"
+    page = site.open("/p/one?utm_source=a&utm_content=jane@x.example")
+    assert "jane" not in page.evaluate("localStorage.sluice_session")
+    page.close()
+    (view,) = site.delivered("page_view")
+    assert (view["session_index"], view["is_entry"]) == (1, True)
+
+
 def test_a_routers_new_campaign_begins_a_session_too(site: TrackedSite) -> None:
     site.attributes = "data-session-campaign"
     page = site.open("/p/one?utm_source=a")

@@ -16,8 +16,7 @@ const MAX_IMPRESSIONS = 200;
 interface Watched {
   type: string;
   properties: Properties;
-  /** What the element says it is, and with its place: the same one, drawn anew, says the same. */
-  said: string;
+  /** What it says of itself: the same element, drawn anew, says the same. */
   key: string;
   viewportPercent: number;
   wasTold: boolean;
@@ -82,17 +81,19 @@ const plugin: Plugin = (sluice, host) => {
   };
 
   let isQueued = false;
+  /** What a framework has kept for something else. */
+  const changed = new Set<Node>();
   const scan = () => {
     isQueued = false;
     known.forEach((watched, element) => {
-      // A framework may keep the element for what the next view has in its place.
-      if (element.isConnected && saidBy(element) === watched.said) return;
+      if (element.isConnected && !changed.has(element)) return;
       observer.unobserve(element);
       known.delete(element);
       inView.delete(watched);
       stop(watched);
       if (watched.wasTold) gone.set(watched.key, watched);
     });
+    changed.clear();
     document.querySelectorAll<HTMLElement>(wanted).forEach((element) => {
       if (known.has(element) || host.isIgnored(element)) return;
       const described = describe(element);
@@ -100,9 +101,7 @@ const plugin: Plugin = (sluice, host) => {
       // Drawn anew by a framework, it was seen already.
       const again = gone.get(key);
       gone.delete(key);
-      const watched = again || { ...described, said: "", key, viewportPercent: 0, wasTold: false, since: 0, visibleMs: 0 };
-      watched.said = saidBy(element);
-      known.set(element, watched);
+      known.set(element, again || { ...described, key, viewportPercent: 0, wasTold: false, since: 0, visibleMs: 0 });
       observer.observe(element);
     });
   };
@@ -110,7 +109,10 @@ const plugin: Plugin = (sluice, host) => {
     if (!isQueued) host.whenIdle(scan);
     isQueued = true;
   };
-  new MutationObserver(queueScan).observe(document, {
+  new MutationObserver((records) => {
+    for (const { type, target } of records) if (type !== "childList") changed.add(target);
+    queueScan();
+  }).observe(document, {
     subtree: true,
     childList: true,
     attributeFilter: SAY_WHAT_IT_IS,
@@ -163,10 +165,6 @@ const plugin: Plugin = (sluice, host) => {
   host.listen(document, "click", tellClick);
   host.listen(document, "auxclick", tellClick);
 };
-
-function saidBy(element: Element): string {
-  return SAY_WHAT_IT_IS.map((name) => element.getAttribute(name)).join();
-}
 
 /** Numbers as numbers; what the widget does not say is left out. */
 function factsOf(widget: HTMLElement): Properties {

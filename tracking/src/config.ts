@@ -10,11 +10,11 @@ export interface Config {
 
 /**
  * The tag that runs the script; where something else does, as for a module or what jQuery appends,
- * the first tag with a site id. Without any nothing is known of what the page asks for.
+ * the first that says `data-sluice`. Without any nothing is known of what the page asks for.
  */
 export function ownTag(): HTMLScriptElement {
   const own = document.currentScript as HTMLScriptElement | null;
-  return own?.src ? own : document.querySelector("script[data-site-id]")!;
+  return own?.src ? own : document.querySelector("script[data-sluice]")!;
 }
 
 export function readConfig(
@@ -25,7 +25,7 @@ export function readConfig(
   // By hand: a process's first URL object takes two milliseconds.
   return {
     siteId: data.siteId || page.hostname,
-    endpoint: data.endpoint || /^\w+:\/\/[^/]+/.exec(src)![0] + "/collect",
+    endpoint: data.endpoint || src.split("/", 3).join("/") + "/collect",
     src,
     data,
   };

@@ -4,7 +4,7 @@ const MAX_STEPS = 5;
 const MAX_TEXT_CHARS = 100;
 const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
-export const HOLDS_INPUT = "input,select,textarea,option,:read-write";
+export const HOLDS_INPUT = "input,select,textarea,option,[contenteditable],:read-write";
 export const PRIVATE = HOLDS_INPUT + ",[data-sluice-mask]," + IGNORED;
 
 /** A short CSS path that finds the element again: from the nearest id, at most five steps. */

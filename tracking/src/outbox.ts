@@ -147,9 +147,9 @@ export function createOutbox(name: string, drop: (count: number) => void): Outbo
       const isLeft = (owner: string) => owner !== page && !alive.includes(owner);
       const found: { [id: string]: Event } = {};
       for (const key of notes().filter(isLeft)) {
-        const unsaved = attempt(() => JSON.parse(localStorage[key]) as typeof found);
+        // As an array, too: pages before this one wrote one.
+        attempt(() => Object.values(JSON.parse(localStorage[key]) as typeof found).forEach((event) => (found[event.eventId!] = event)));
         forget(key);
-        Object.assign(found, unsaved);
       }
       await change((store) => {
         const all: IDBRequest<Record[]> = store.getAll(null, MAX_KEPT);

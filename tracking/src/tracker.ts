@@ -47,7 +47,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   // An opt-out holds for every tracker of the page, whatever its name.
   const shared = browserStorage("sluice_", isSignalled, name + "_" + VISITOR);
   /** Of the view, which the next one's first event is told of after what ends this one. */
-  const campaign = () => (isOn(data.sessionCampaign) ? campaignOf(viewUrl || location.href) : "");
+  const campaign = () => (isOn(data.sessionCampaign) ? campaignOf(viewUrl || cleanUrl(location.href)) : "");
   const sessionMs = within(data.sessionMinutes, 30, 1, 1_440) * 60_000;
   const touch = createTouch(storage, createEnd(sessionMs, isOn(data.sessionMidnight), campaign), (at) => ({
     campaign: campaign(),

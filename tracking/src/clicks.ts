@@ -17,7 +17,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
     const path = event.composedPath().filter((node) => node instanceof Element);
     if (!path[0] || isIgnored(path[0])) return;
     const control = path.find((element) => element.matches(INTERACTIVE));
-    // The field that a label presses tells of the press.
+    // The field that a label presses tells of the press. ASP.NET Ajax has objects of that name.
     if ((control as HTMLLabelElement | undefined)?.control?.localName) return;
     const target = control || path[0];
     const link = control?.closest(LINK) as HTMLAnchorElement | undefined;

@@ -8,6 +8,7 @@ export interface Clock {
 }
 
 export const browserClock: Clock = {
+  // Not Date.now or Date.parse, here and elsewhere: Datejs has others in their place.
   now: () => +new Date(),
   after(delayMs, run) {
     const timer = setTimeout(guard(run), delayMs);

@@ -4,6 +4,7 @@ const MAX_STEPS = 5;
 const MAX_TEXT_CHARS = 100;
 const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
+/** Fields, and editors: also those that are locked, and documents that can be written into. */
 export const HOLDS_INPUT = "input,select,textarea,option,[contenteditable],:read-write";
 export const PRIVATE = HOLDS_INPUT + ",[data-sluice-mask]," + IGNORED;
 

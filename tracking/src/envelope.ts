@@ -14,5 +14,6 @@ export function fillEnvelope(events: Event[], context: Partial<Event> | undefine
       unsaid[field] = undefined;
     }
   }
+  // Prototype.js 1.6 has arrays write themselves as text; this one does not.
   return { ...context, ...shared, eventType: "batch", sentAt, events: Object.assign(events.map((event) => ({ ...event, ...unsaid })), { toJSON: 0 }) };
 }

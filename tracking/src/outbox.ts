@@ -35,6 +35,7 @@ const STORE = "events";
 /** `drop` hears how many of the oldest had to go, where more than `MAX_KEPT` were left. */
 export function createOutbox(name: string, drop: (count: number) => void): Outbox {
   const page = name + "_" + uuidv4();
+  // No Map: pages have their own.
   let unsaved: { [id: string]: Event } = {};
   let opened: Promise<IDBDatabase> | undefined;
   let release: (() => void) | undefined;

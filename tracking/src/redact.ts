@@ -39,6 +39,7 @@ function isCard(digits: string): boolean {
 
 /** The address without e-mail addresses and without values whose parameter's name says "secret". */
 export function cleanUrl(address: string): string {
+  // `document.referrer` is an element where one is called so.
   address = address.slice?.(0, MAX_URL_CHARS);
   if (!/[@%=]/.test(address)) return address;
   return address

@@ -28,6 +28,7 @@ export function watchSelection(
     const touches = (kind: string) =>
       selection.anchorNode?.parentElement?.closest(kind) ||
       [...document.querySelectorAll(kind)].some((element) => selection.containsNode(element, true));
+    // Within a shadow root or a field it has a text and yet is collapsed: none of ours.
     if (!text || isTold || selection.isCollapsed || touches(IGNORED)) return;
     record(eventType, {
       length: text.length,

@@ -163,6 +163,7 @@ export function createSender(options: SenderOptions): Sender {
         if (claimedIn !== generation) return;
         enqueue(left.concat(queue));
         proceed(!!left[0]);
+        // Frames that may not ask for locks have no database either: nothing was left behind there.
       }, () => {});
     }
   }

@@ -61,6 +61,7 @@ function copyOf(properties) {
 
 // src/clock.ts
 var browserClock = {
+  // Not Date.now or Date.parse, here and elsewhere: Datejs has others in their place.
   now: () => +/* @__PURE__ */ new Date(),
   after(delayMs, run) {
     const timer = setTimeout(guard(run), delayMs);

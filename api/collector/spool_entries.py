@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+from api.collector.spool_errors import SpoolDamaged
+
 PAUSE_SECONDS: Final = 60.0
 """Nothing appended for so long: the next append begins another outage."""
 
@@ -84,6 +86,7 @@ WHERE number BETWEEN ? AND ?
 _COUNT_FORGOTTEN: Final = """
 UPDATE spool SET entries = entries - ?, events = events - ?, bytes = bytes - ?
 """
+_BEFORE: Final = "SELECT number FROM {} WHERE number < ? ORDER BY number DESC LIMIT 1"
 _FORGET: Final = "DELETE FROM entries WHERE number BETWEEN ? AND ?"
 _READ: Final = """
 SELECT number, appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body
@@ -180,19 +183,36 @@ def append(connection: sqlite3.Connection, entries: Sequence[SpoolEntry], *, now
 def read_first(
     connection: sqlite3.Connection, *, spool_id: UUID, max_bytes: int
 ) -> Iterator[StoredEntry]:
-    """The oldest entries, in order; together no larger than the limit, but for the first."""
-    size = 0
+    """The oldest entries, in order; together no larger than the limit, but for the first.
+
+    Raises SpoolDamaged where one is no entry, or is not the one that comes next.
+    """
+    size = last = 0
     cursor = connection.execute(_FIRST)
     try:
         for number, appended_at, events, writer_id, xid, checksum, body in cursor:
+            # A page that is not what was written leads to another place, or back; and whoever
+            # forgets up to a number forgets those that were passed over, too.
+            if last != number - 1 and last != number_before(connection, "entries", number):
+                raise SpoolDamaged(f"entry {number} does not come after {last}")
+            last = number
             size += len(body)
             if size > max_bytes and size > len(body):
                 return
             is_intact = zlib.crc32(body) == checksum
             entry = entry_of(events, writer_id, xid, body)
             yield StoredEntry(spool_id, number, moment(appended_at), entry, is_intact)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise SpoolDamaged(f"what comes after entry {last} is none") from exc
     finally:
         cursor.close()  # whoever reads holds the log up
+
+
+def number_before(connection: sqlite3.Connection, table: str, number: int) -> int:
+    """The number of the entry before another one; 0 for the first."""
+    row = connection.execute(_BEFORE.format(table), [number]).fetchone()
+    before: int = row[0] if row else 0
+    return before
 
 
 def delete(connection: sqlite3.Connection, first: int, last: int) -> None:
@@ -202,12 +222,16 @@ def delete(connection: sqlite3.Connection, first: int, last: int) -> None:
 
 
 def set_aside(connection: sqlite3.Connection, number: int, *, reason: str, now: float) -> None:
-    """Keep an entry where no replay comes; in the caller's transaction."""
+    """Keep an entry where no replay comes; in the caller's transaction.
+
+    Raises SpoolDamaged when there is none of that number, though somebody has read it.
+    """
     row = connection.execute(_READ, [number]).fetchone()
-    if row is not None:
-        # Deleted first: a full spool has no other room for it than its own.
-        delete(connection, number, number)
-        connection.execute(_SET_ASIDE, (now, reason, *row))
+    if row is None:
+        raise SpoolDamaged(f"entry {number} is not found by its number")
+    # Deleted first: a full spool has no other room for it than its own.
+    delete(connection, number, number)
+    connection.execute(_SET_ASIDE, (now, reason, *row))
 
 
 def last_set_aside(connection: sqlite3.Connection) -> int:
@@ -259,6 +283,8 @@ def _values(entry: SpoolEntry, now: float) -> _Row:
 
 
 def entry_of(events: int, writer_id: int | None, xid: int | None, body: bytes) -> SpoolEntry:
-    """An entry of its columns."""
+    """An entry of its columns; raises TypeError for what no entry has in them."""
+    if not (isinstance(events, int) and isinstance(body, bytes)):
+        raise TypeError("events are counted, and a body is bytes")
     doubt = InDoubt(writer_id, xid) if writer_id is not None and xid is not None else None
     return SpoolEntry(body, events, doubt)

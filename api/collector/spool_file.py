@@ -51,6 +51,8 @@ class SpoolFile:
         self.connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
+        # A body whose head was damaged may pass for text.
+        self.connection.text_factory = bytes
         self._inode = self.path.stat().st_ino
         self._has_begun = False
 
@@ -145,7 +147,7 @@ class SpoolFile:
         # Freed pages are cut off with the file; writing zeros over them first doubles the work.
         execute("PRAGMA secure_delete = FAST")
         execute("PRAGMA temp_store = MEMORY")
-        if mode != "wal" or self.pragma("synchronous") != 2:
+        if mode != b"wal" or self.pragma("synchronous") != 2:
             raise SpoolBroken("SQLite does not fsync here: it has no write-ahead log")
 
     def _identify(self, now: float) -> UUID:
@@ -161,7 +163,7 @@ class SpoolFile:
             elif found != _FORMAT:
                 raise SpoolDamaged(f"format {found} is not known here")
             skip_numbers(connection, now=now)
-            return UUID(connection.execute("SELECT spool_id FROM spool").fetchone()[0])
+            return UUID(connection.execute("SELECT spool_id FROM spool").fetchone()[0].decode())
 
 
 def find_damaged(folder: Path) -> Path | None:

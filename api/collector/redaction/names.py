@@ -33,12 +33,14 @@ _SECRET: Final = re.compile(
     r"|_mot_de_passe_|_motdepasse_|_wachtwoord_|_credentials?_|_[cx]srf[a-z]*_|sessid_|jsessionid_"
     r"|_(?:api|access|private|secret|signing|encryption|auth)_key_"
     r"|(?:access|private|secret|signing|encryption)key_"
+    r"|_auth(?:orization)?_?code_|_oob_?code_|_saml_?(?:request|response|art)_"
 )
 _NOT_SECRET: Final = re.compile(r"_(?:passwordless|tokens)_|^_forgot(?:ten)?_password_$")
 _CODE: Final = re.compile(
     r"_(?:cvv|cvc|csc|cvn|otp|totp)(?:code|number)?_"
     r"|_pin_(?:(?:code|number|no|confirmation|confirm|repeat|new|old|[0-9]+)_)?$|_pinnumber_"
-    r"|_(?:security|verification|mfa|sms|one_time)_code_|(?:security|verification)code_"
+    r"|_(?:security|verification|mfa|sms|one_time|reset|recovery|activation|login)_code_"
+    r"|(?:security|verification)code_"
 )
 _CREDENTIAL: Final = re.compile(r"(?:^_pass|_auth|authorization|_cookies?)_$")
 _CARD: Final = re.compile(r"(?:_|credit|debit)(?:card|cc)_?(?:number|num|no|nr)_|_kartennummer_")

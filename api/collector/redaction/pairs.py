@@ -36,6 +36,11 @@ _JSON_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 _BY_NAME: Final = frozenset({Detector.SECRET, Detector.PHONE, Detector.IP})
+# An OAuth code and a ticket sign somebody in; a voucher's code is short.
+_GRANT: Final = re.compile(
+    rf"""(?<![\w.\-\[\]$%]){_NO_MARK}(?:code|ticket)=(?=[^\s&#\d]{{0,256}}\d)([\w.~/+%\-]{{20,}}+)""",
+    re.I,
+)
 _USER_INFO: Final = re.compile(r"""://((?:[^/?#\s"'<>\\@]{1,256}+@)+)""")
 
 
@@ -45,6 +50,10 @@ def find_named(text: str, detectors: Collection[Detector]) -> Iterator[Span]:
         return
     if "=" in text:
         yield from _find_parameters(text, detectors)
+        if Detector.SECRET in detectors:
+            yield from (
+                Span(*match.span(1), mark(Detector.SECRET)) for match in _GRANT.finditer(text)
+            )
     if '"' in text or "'" in text:
         yield from _find_json_pairs(text, detectors)
     if _AFTER_COLON.search(text):

@@ -38,11 +38,18 @@ _SECRETS: Final = any_of(
         _phrase(b"(?:api|access|private|signing|encryption|auth)", b"key"),
         _phrase(b"(?:card|cc)", b"(?:number|num|no|nr)"),
         _phrase(b"social", b"security"),
-        _phrase(b"(?:security|verification|mfa|sms|time)", b"code"),
+        _phrase(
+            b"(?:security|verification|mfa|sms|time|reset|recovery|activation|login"
+            b"|auth|authorization|oob)",
+            b"code",
+        ),
+        _phrase(b"saml", b"(?:request|response|art)"),
         *_words("jwt senha mdp csrf xsrf cvv cvc csc cvn otp totp pin ssn iban"),
     )
 )
 _LAST_WORDS: Final = any_of((rb"(?i:authorization)", *_words("auth cookies cookie pass")))
+_GRANTS: Final = rb"(?i:code|ticket)(?:=|%(?:25)*3[dD])(?:[0-9A-Za-z._~/+\-]|" + ENCODED + b"){20}"
+"""What signs somebody in stands in addresses alone, and is longer than a voucher's code."""
 _PHONES: Final = any_of(
     (
         rb"(?i:phone|whats" + JUNK + rb"app|msisdn|natel|rufnummer|celular|wa(?:\.|%(?:25)*2[eE])me"
@@ -86,6 +93,7 @@ def names(*, secrets: bool, phones: bool, addresses: bool) -> bytes:
         (
             *(words + follows for words, follows in wanted),
             _NAMED + any_of(words for words, _ in wanted),
+            *([_GRANTS] if secrets else []),
         )
     )
 

@@ -20,8 +20,10 @@ EVERY = Redactor(frozenset(Detector))
         ("password Password userPassword new_password password_confirmation password2 pwd passwd"
          " passphrase secret client-secret token access_token refreshToken id_token api_key apikey"
          " X-Api-Key csrf_token xsrfToken private_key user[password] PHPSESSID session_token jwt"
-         " forgot_password_token remember_token", NameKind.SECRET),
-        ("cvv CVC card_cvc cvv2 csc pin userPin new_pin pin_code otp sms_otp securityCode",
+         " forgot_password_token remember_token auth_code authorizationCode oobCode SAMLResponse"
+         " samlRequest", NameKind.SECRET),
+        ("cvv CVC card_cvc cvv2 csc pin userPin new_pin pin_code otp sms_otp securityCode"
+         " reset_code",
          NameKind.CODE),
         ("authorization Proxy-Authorization auth cookie Set-Cookie sessionCookie",
          NameKind.CREDENTIAL),
@@ -88,10 +90,17 @@ def test_a_form_field_is_known_by_the_name_beside_it() -> None:
         ("Secret: a novel", "Secret: a novel"),
         ("Forgot your password?", "Forgot your password?"),
         ("/s?token=&auth=1&pin=false", "/s?token=&auth=1&pin=false"),
+        ("/cb?code=4%2F0AeanS0ZxYz-1_9kQmv7&state=x", "/cb?code=[redacted:secret]&state=x"),
+        ("/go?to=%2Fcb%3Fcode%3D3f9a1c0b7d52e8a64410%26b",
+         "/go?to=%2Fcb%3Fcode%3D[redacted:secret]%26b"),
+        ("/app?ticket=ST-1856339-aA5Yuvrxzpv8Tau1cYQ7", "/app?ticket=[redacted:secret]"),
+        ("/shop?code=SUMMER-10&ticket=12345678", "/shop?code=SUMMER-10&ticket=12345678"),
+        ("/shop?code=the-long-name-of-a-product", "/shop?code=the-long-name-of-a-product"),
     ],
 )  # fmt: skip
 def test_names_in_a_text(text: str, expected: str) -> None:
     assert EVERY.redact_value({"url": text})[0] == {"url": expected}
+    assert text == expected or EVERY.suspects(json.dumps({"url": text}).encode())
 
 
 def test_broken_json_is_read_as_text() -> None:
@@ -109,6 +118,7 @@ def test_every_way_to_write_a_name_is_suspect() -> None:
         "social security", "security code", "one time code", "mot de passe", "auth", "cookie",
         "pin", "otp", "cvv", "iban", "ssn", "csrf", "jwt", "client secret", "phone", "tel",
         "mobile",
+        "auth code", "oob code", "saml response", "reset code",
         "contact number", "whats app", "ip", "remote addr", "forwarded for", "client ip", "fax",
     )  # fmt: skip
     around = itertools.product(("", "user_", "new-", "x"), ("", "2", "_value", "Number", " no"))

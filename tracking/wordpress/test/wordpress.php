@@ -5,6 +5,13 @@ define( 'ABSPATH', __DIR__ . '/' );
 define( 'DAY_IN_SECONDS', 86400 );
 define( 'COOKIEPATH', '/' );
 
+if ( ! function_exists( 'mb_substr' ) ) {
+	/** WordPress has one of its own where PHP was built without it (wp-includes/compat.php). */
+	function mb_substr( $text, $start, $length = null, $encoding = null ) {
+		return implode( '', array_slice( preg_split( '//u', $text, -1, PREG_SPLIT_NO_EMPTY ), $start, $length ) );
+	}
+}
+
 /** The site as it is now; a test sets what it needs. */
 class Site {
 	public static array $options = array();

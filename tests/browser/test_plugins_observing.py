@@ -339,6 +339,21 @@ def test_an_element_that_a_framework_keeps_for_something_else_is_seen_as_that(
     assert [one["name"] for one in told(page, "impression")] == ["spring", "summer"]
 
 
+def test_an_element_that_is_written_anew_as_it_was_is_seen_once(site: Site, page: Page) -> None:
+    page.set_viewport_size({"width": 1000, "height": 900})
+    open_page(page, site, "impressions", impressionsMs="300")
+    again = "w1.setAttribute('data-post-id', w1.dataset.postId)"
+    page.evaluate(f"timer = setInterval(() => {again}, 100)")
+    wait_until_told(page, "widget_impression")
+    page.evaluate("clearInterval(timer)")
+    # A twin was seen; each stays what it is.
+    page.evaluate("w1.after(w1.cloneNode(true))")
+    wait_until_told(page, "widget_impression", 2)
+    page.evaluate(f"document.querySelectorAll('#w1').forEach((w1) => {{ {again} }})")
+    page.wait_for_timeout(800)
+    assert len(told(page, "widget_impression")) == 2
+
+
 def test_clicks_in_widgets_tell_what_and_where_to(site: Site, page: Page) -> None:
     open_page(page, site, "impressions")
     page.click("#inert")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.browser.tracked_site import TrackedSite
 from tests.system.running_stack import wait_until
 
@@ -82,6 +84,33 @@ def test_a_campaign_that_is_redacted_begins_one_session(site: TrackedSite) -> No
     page.close()
     (view,) = site.delivered("page_view")
     assert (view["session_index"], view["is_entry"]) == (1, True)
+
+
+def test_a_campaign_that_waited_for_consent_begins_one_session(site: TrackedSite) -> None:
+    site.attributes = "data-session-campaign data-consent=pending"
+    page = site.open("/p/one?utm_source=a")
+    page.evaluate("history.pushState({}, '', '/p/two')")
+    page.evaluate("sluice.consent('granted')")
+    site.go(page, "/p/one?utm_source=a")
+    page.close()
+    rows = site.delivered("page_view", least=3)
+    assert [row["session_index"] for row in rows] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("somebody", "told"), [("", ["page_view", "mine"]), ("sluice.identify('u')", ["mine"])]
+)
+def test_a_reset_before_consent_takes_along_only_what_somebody_with_a_name_did(
+    site: TrackedSite, somebody: str, told: list[str]
+) -> None:
+    site.attributes = "data-consent=pending data-off='engagement visibility'"
+    page = site.open()
+    page.evaluate(f"{somebody}; sluice.reset(); sluice.track('mine'); sluice.consent('granted')")
+    page.close()
+    site.delivered("mine")
+    assert [(row["event_type"], row["user_id"]) for row in site.rows()] == [
+        (event_type, None) for event_type in told
+    ]
 
 
 def test_a_routers_new_campaign_begins_a_session_too(site: TrackedSite) -> None:

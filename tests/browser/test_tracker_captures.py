@@ -313,6 +313,15 @@ def test_clicks_tell_what_was_clicked_and_nothing_private(site: TrackedSite) -> 
     assert "typed" not in str(clicks) and "Jane" not in str(clicks) and "Never" not in str(clicks)
 
 
+def test_a_label_whose_field_takes_no_press_tells_of_it_itself(site: TrackedSite) -> None:
+    site.body = "<label for=size>Sold out</label><input id=size type=checkbox disabled>"
+    page = site.open()
+    page.click("label", force=True)  # a visitor presses what a script would wait for
+    page.close()
+    (click,) = site.delivered("click")
+    assert (click["properties"]["tag"], click["properties"]["text"]) == ("label", "Sold out")
+
+
 def test_outbound_links_and_downloads_are_told_at_once(site: TrackedSite) -> None:
     site.body = """<a id=out href="https://other.example/x?token=t&a=1">Out</a>
       <a id=file href="/p/price-list.PDF">List</a><a id=in href="/p/two">In</a>"""

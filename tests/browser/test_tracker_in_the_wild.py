@@ -13,6 +13,7 @@ from tests.browser.tracked_site import TrackedSite
 PROTOTYPE_1_6 = """Array.prototype.toJSON = function () {
   return "[" + this.map((one) => JSON.stringify(one)).join(", ") + "]" }"""
 DATEJS = """Date.parse = () => null; const now = Date.now; Date.now = () => new Date(now())"""
+PROTOTYPE_1_6_0_2 = """Element = Object.assign((name) => document.createElement(name), {})"""
 KEPT = """() => new Promise((resolve) => {
   indexedDB.open("sluice").onsuccess = ({ target: { result } }) =>
     (result.transaction("events").objectStore("events").getAll().onsuccess = (event) => {
@@ -26,11 +27,12 @@ KEPT = """() => new Promise((resolve) => {
     "head",
     [
         PROTOTYPE_1_6,
+        PROTOTYPE_1_6_0_2,
         DATEJS,
         "Object.prototype.each = () => {}",
         "function dispatchEvent() { throw Error('broken') }",
     ],
-    ids=["Prototype.js", "Datejs", "Object.prototype", "dispatchEvent"],
+    ids=["Prototype.js", "Prototype.js 1.6.0.2", "Datejs", "Object.prototype", "dispatchEvent"],
 )
 def test_what_a_page_has_replaced_costs_no_event(site: TrackedSite, head: str) -> None:
     site.head = f"<script>{head}</script>"
@@ -92,8 +94,10 @@ def test_a_tag_that_cannot_be_found_tells_nothing(site: TrackedSite) -> None:
         ".innerHTML = '<a href=# data-sluice-opt-out>No</a>'</script>",
         "<a href='#' data-sluice-opt-out>No</a>"
         "<script>addEventListener('click', (event) => event.stopPropagation(), true)</script>",
+        "<a href='#' data-sluice-opt-out>No</a>"
+        "<script>function dispatchEvent(element, name) { element.fireEvent('on' + name) }</script>",
     ],
-    ids=["in a component", "where clicks are stopped"],
+    ids=["in a component", "where clicks are stopped", "where the page dispatches its own way"],
 )
 def test_an_opt_out_is_heard(site: TrackedSite, body: str) -> None:
     site.body = body
@@ -147,6 +151,18 @@ def test_what_was_typed_into_an_editor_that_is_locked_is_not_told(site: TrackedS
     (click,) = [row for row in site.delivered("click") if row["properties"]["tag"] == "button"]
     assert "text" not in click["properties"]
     assert not [row for row in site.rows() if "my" in row["properties"].get("text", "")]
+
+
+def test_a_copy_of_what_an_editor_shows_to_be_read_is_told(site: TrackedSite) -> None:
+    site.attributes = "data-selection-text"
+    site.body = "<article contenteditable=false><p>The published words</p></article>"
+    page = site.open()
+    page.click("p", click_count=3)
+    page.wait_for_timeout(800)  # a selection settles in 700 ms
+    page.keyboard.press("Control+C")
+    page.close()
+    (copy,) = site.delivered("copy")
+    assert copy["properties"] == {"length": len("The published words")}
 
 
 def test_what_is_ignored_within_a_component_is_not_told(site: TrackedSite) -> None:

@@ -110,12 +110,15 @@ const plugin: Plugin = (sluice, host) => {
     isQueued = true;
   };
   new MutationObserver((records) => {
-    for (const { type, target } of records) if (type !== "childList") changed.add(target);
+    // Written anew as it was, it is the same.
+    for (const { attributeName, target, oldValue } of records)
+      if (attributeName && (target as Element).getAttribute(attributeName) !== oldValue) changed.add(target);
     queueScan();
   }).observe(document, {
     subtree: true,
     childList: true,
     attributeFilter: SAY_WHAT_IT_IS,
+    attributeOldValue: true,
   });
   queueScan();
 

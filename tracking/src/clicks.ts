@@ -14,11 +14,12 @@ const FILE = /\.(pdf|zip|(doc|xls|ppt)x?|csv|txt|epub|dmg|exe|msi|apk|pkg|iso|gz
 export function watchClicks(record: (properties: { [name: string]: unknown }, leaves?: boolean) => void): void {
   function clicked(event: MouseEvent): void {
     // The composed path sees into open shadow roots, where `target` stops at the host.
-    const path = event.composedPath().filter((node) => node instanceof Element);
+    // Prototype.js before 1.6.0.3 puts an `Element` of its own in the browser's place.
+    const path = event.composedPath().filter((node) => (node as Element).localName) as Element[];
     if (!path[0] || isIgnored(path[0])) return;
     const control = path.find((element) => element.matches(INTERACTIVE));
     // The field that a label presses tells of the press. ASP.NET Ajax has objects of that name.
-    if ((control as HTMLLabelElement | undefined)?.control?.localName) return;
+    if ((control as HTMLLabelElement | undefined)?.control?.matches?.(":enabled")) return;
     const target = control || path[0];
     const link = control?.closest(LINK) as HTMLAnchorElement | undefined;
     // An SVG link's href is an object; its attribute is text everywhere.

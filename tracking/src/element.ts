@@ -4,9 +4,10 @@ const MAX_STEPS = 5;
 const MAX_TEXT_CHARS = 100;
 const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
-/** Fields, and editors: also those that are locked, and documents that can be written into. */
-export const HOLDS_INPUT = "input,select,textarea,option,[contenteditable],:read-write";
-export const PRIVATE = HOLDS_INPUT + ",[data-sluice-mask]," + IGNORED;
+/** Fields and editors, documents that can be written into among them. */
+export const HOLDS_INPUT = "input,select,textarea,option,:read-write";
+/** Editors that are locked, too: what was written there may be shown still. */
+export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[data-sluice-mask]," + IGNORED;
 
 /** A short CSS path that finds the element again: from the nearest id, at most five steps. */
 export function selectorOf(element: Element): string {

@@ -17,7 +17,7 @@ export function watchSelection(
   function isTyped(event: UIEvent): boolean {
     let focused = document.activeElement;
     while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
-    return [...event.composedPath(), focused].some((node) => node instanceof Element && node.matches(HOLDS_INPUT));
+    return ([...event.composedPath(), focused] as Element[]).some((node) => node?.localName && node.matches(HOLDS_INPUT));
   }
 
   function tell(eventType: string): void {

@@ -47,7 +47,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   // An opt-out holds for every tracker of the page, whatever its name.
   const shared = browserStorage("sluice_", isSignalled, name + "_" + VISITOR);
   /** Of the view, which the next one's first event is told of after what ends this one. */
-  const campaign = () => (isOn(data.sessionCampaign) ? campaignOf(viewUrl || cleanUrl(location.href)) : "");
+  const campaign = () =>
+    isOn(data.sessionCampaign) ? campaignOf(held[0]?.url || viewUrl || cleanUrl(location.href)) : "";
   const sessionMs = within(data.sessionMinutes, 30, 1, 1_440) * 60_000;
   const touch = createTouch(storage, createEnd(sessionMs, isOn(data.sessionMidnight), campaign), (at) => ({
     campaign: campaign(),
@@ -194,17 +195,20 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   }
 
   function forget(): void {
-    held = [];
+    // What somebody did who gave a name is not told of who says yes after them.
+    if (Object.keys(heldIds)[0]) held = [];
     heldIds = {};
     [VISITOR, SESSION, USER, COMPANY].forEach((key) => write(key, ""));
   }
 
   function opt(detail: string): void {
-    dispatchEvent(new CustomEvent(OPTED, { detail }));
+    // Pages have a function `dispatchEvent` of their own.
+    document.dispatchEvent(new CustomEvent(OPTED, { detail }));
   }
 
   function stop(): void {
     sender.discard();
+    held = [];
     forget();
     interrupt();
   }

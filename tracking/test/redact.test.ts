@@ -48,6 +48,9 @@ test("an address loses secrets and e-mail addresses, and keeps its campaign", ()
     "https://x.example/#access_token=abc&x=1": "https://x.example/#access_token=[redacted:secret]&x=1",
     "https://x.example/?user[password]=p&sid=1": "https://x.example/?user[password]=[redacted:secret]&sid=[redacted:secret]",
     "https://x.example/?to=me%40x.example&gclid=1234567890123456": "https://x.example/?to=[redacted:email]&gclid=1234567890123456",
+    "https://x.example/cb?code=4%2F0AeanS0ZxYz1_9kQmv7&state=1": "https://x.example/cb?code=[redacted:secret]&state=1",
+    "https://x.example/?oobCode=3f9a1c0b7d52e8a64410&ticket=ST-1856339-aA5Yuvrxzpv8": "https://x.example/?oobCode=[redacted:secret]&ticket=[redacted:secret]",
+    "https://x.example/?code=SUMMER-10&ticket=12345&error_code=404": "https://x.example/?code=SUMMER-10&ticket=12345&error_code=404",
     "https://x.example/?keyword=a&zipcode=8000&session=3": "https://x.example/?keyword=a&zipcode=8000&session=3",
   };
   for (const [address, expected] of Object.entries(cases)) assert.equal(cleanUrl(address), expected);

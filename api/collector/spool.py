@@ -163,7 +163,8 @@ class Spool:
         if folder is None:
             return False
         with translated(self._folder):
-            needed = file_in(folder).stat().st_size
+            # Moving it aside may have been broken off: then its log alone is there.
+            needed = file_in(folder).stat().st_size if file_in(folder).exists() else 0
         # Begun and broken off, it would begin again, and queue what it had queued.
         if self.status().room_bytes < needed:
             raise SpoolFull("there is no room to rescue what a damaged file holds")
@@ -262,7 +263,7 @@ class Spool:
         with self._mutex, translated(self._folder):
             try:
                 return self._attempt(work, writing=writing)
-            except (sqlite3.Error, SpoolDamaged) as exc:
+            except (sqlite3.Error, SpoolDamaged, UnicodeDecodeError) as exc:
                 if self._file is None or not is_damage(exc):
                     raise
                 with self._use.held(fcntl.LOCK_EX):

@@ -57,6 +57,10 @@ CREATE TABLE spool (
 )
 """
 
+_END_OF_TIME: Final = 1e11  # in seconds; a datetime ends later
+BEYOND_NUMBERS: Final = 2**62
+"""No entry has such a number, nor a higher one."""
+
 _LAST_NUMBER: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
 _FORGET_LAST_NUMBER: Final = "DELETE FROM sqlite_sequence WHERE name = 'entries'"
 _SET_LAST_NUMBER: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', ?)"
@@ -77,6 +81,11 @@ UPDATE spool SET
 _FIRST: Final = """
 SELECT number, appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body
 FROM entries ORDER BY number
+"""
+# One statement, one moment: between two of them another process appends.
+_UNACCOUNTED: Final = """
+SELECT 1 FROM spool WHERE NOT EXISTS (SELECT 1 FROM entries)
+AND (entries <> 0 OR events <> 0 OR bytes <> 0)
 """
 # The length of a blob is told by its head: its body is not read.
 _WEIGH: Final = """
@@ -168,9 +177,13 @@ def skip_numbers(connection: sqlite3.Connection, *, now: float) -> None:
     """Give out no number below the present microsecond; in the caller's transaction.
 
     A file that is brought back from a backup does not know which numbers it gave out since.
+    Raises SpoolDamaged.
     """
     row = connection.execute(_LAST_NUMBER).fetchone()
-    last = max(row[0] if row else 0, int(now * 1_000_000))
+    last = row[0] if row else 0
+    if not isinstance(last, int) or not 0 <= last < BEYOND_NUMBERS:
+        raise SpoolDamaged("its last number is none that was given out")
+    last = max(last, int(now * 1_000_000))
     connection.execute(_FORGET_LAST_NUMBER)
     connection.execute(_SET_LAST_NUMBER, [last])
 
@@ -202,6 +215,8 @@ def read_first(
             is_intact = zlib.crc32(body) == checksum
             entry = entry_of(events, writer_id, xid, body)
             yield StoredEntry(spool_id, number, moment(appended_at), entry, is_intact)
+        if not last and connection.execute(_UNACCOUNTED).fetchone():
+            raise SpoolDamaged("entries are counted, and none is found")
     except (TypeError, ValueError, OverflowError) as exc:
         raise SpoolDamaged(f"what comes after entry {last} is none") from exc
     finally:
@@ -242,18 +257,31 @@ def last_set_aside(connection: sqlite3.Connection) -> int:
 
 
 def take_back(connection: sqlite3.Connection, *, through: int, now: float) -> bool:
-    """Queue the first entry that was set aside again, behind all others; False without one."""
+    """Queue the first entry that was set aside again, behind all others; False without one.
+
+    Raises SpoolDamaged.
+    """
     row = connection.execute(_FIRST_SET_ASIDE, [through]).fetchone()
     if row is None:
         return False
-    connection.execute(_FORGET_SET_ASIDE, [row[0]])
-    _insert(connection, [row[1:]], now=now)
+    # A damaged page may show a row that is not found by its number: it would be taken for ever.
+    if connection.execute(_FORGET_SET_ASIDE, [row[0]]).rowcount != 1:
+        raise SpoolDamaged(f"entry {row[0]} is not found by its number")
+    try:
+        _insert(connection, [row[1:]], now=now)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise SpoolDamaged(f"what was set aside as entry {row[0]} is none") from exc
     return True
 
 
 def read_totals(connection: sqlite3.Connection) -> Totals:
-    """A few reads, however much is in the spool."""
-    return Totals(*connection.execute(_TOTALS).fetchone())
+    """A few reads, however much is in the spool. Raises SpoolDamaged."""
+    row = connection.execute(_TOTALS).fetchone()
+    if row is None or not all(isinstance(number, int | float) for number in (*row[:6], row[7])):
+        raise SpoolDamaged("its totals are none")
+    if not isinstance(row[6], int | float | None) or not 0 <= (row[6] or 0) < _END_OF_TIME:
+        raise SpoolDamaged("its oldest entry has no time")
+    return Totals(*row)
 
 
 def moment(timestamp: float) -> datetime:

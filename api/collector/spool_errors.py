@@ -11,6 +11,15 @@ from pathlib import Path
 from typing import Final
 
 _FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT)
+# Of a schema or a row that is not what was written SQLite says many things.
+_DAMAGE: Final = (
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_TOOBIG,
+)
 _LEAST_DISK_BYTES: Final = 1_000_000
 
 
@@ -26,10 +35,16 @@ class SpoolDamaged(SpoolBroken):
     """The file is not what was written; it has to be set aside."""
 
 
+def error_code(exc: Exception) -> int:
+    """SQLite's code for what happened, without its details; 0 for what it did not say."""
+    code: int = getattr(exc, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
 def is_damage(exc: Exception) -> bool:
     """Whether the file is at fault, rather than the disk, a lock or the space."""
-    code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(exc, SpoolDamaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    # Python reads SQLite's own words as UTF-8, and a damaged name is in them.
+    return isinstance(exc, SpoolDamaged | UnicodeDecodeError) or error_code(exc) in _DAMAGE
 
 
 @contextmanager
@@ -42,9 +57,8 @@ def translated(folder: Path) -> Iterator[None]:
             raise SpoolFull(exc.strerror) from exc
         raise SpoolBroken(exc.strerror or type(exc).__name__) from exc
     except sqlite3.Error as exc:
-        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
         # SQLite says "full" only of its files, not of the memory that it shares through one.
-        if code == sqlite3.SQLITE_FULL or _is_full(folder):
+        if error_code(exc) == sqlite3.SQLITE_FULL or _is_full(folder):
             raise SpoolFull(str(exc)) from exc
         raise SpoolBroken(str(exc)) from exc
 

@@ -23,7 +23,7 @@ from api.collector.spool_entries import (
     CREATE_TOTALS,
     skip_numbers,
 )
-from api.collector.spool_errors import SpoolBroken, SpoolDamaged
+from api.collector.spool_errors import SpoolBroken, SpoolDamaged, error_code
 from api.collector.spool_lock import BUSY_SECONDS
 
 log = logging.getLogger("sluice.collector")
@@ -53,13 +53,24 @@ class SpoolFile:
         )
         # A body whose head was damaged may pass for text.
         self.connection.text_factory = bytes
-        self._inode = self.path.stat().st_ino
+        status = self.path.stat()
+        self._inode = status.st_ino
+        # SQLite would delete a log whose file was cut to nothing, or removed.
+        self._lacks_its_file = not status.st_size and self.wal_bytes > 0
         self._has_begun = False
 
     def begin(self, *, now: float) -> None:
         """Set it up; raises SpoolDamaged or what `is_damage` knows when it cannot be used."""
+        if self._lacks_its_file:
+            raise SpoolDamaged("there is a log, and not the file that it belongs to")
         self._configure()
-        self.spool_id = self._identify(now)
+        try:
+            self.spool_id = self._identify(now)
+        except sqlite3.OperationalError as exc:
+            # Its head may say so, of a file that can be written.
+            if error_code(exc) == sqlite3.SQLITE_READONLY and os.access(self.path, os.W_OK):
+                raise SpoolDamaged("it says that it may not be written") from exc
+            raise
         # A file that somebody mended may have pages of another size.
         self.page_bytes = self.pragma("page_size")
         self.pragma(f"max_page_count = {self._max_file_bytes // self.page_bytes}")
@@ -163,7 +174,11 @@ class SpoolFile:
             elif found != _FORMAT:
                 raise SpoolDamaged(f"format {found} is not known here")
             skip_numbers(connection, now=now)
-            return UUID(connection.execute("SELECT spool_id FROM spool").fetchone()[0].decode())
+            row = connection.execute("SELECT spool_id FROM spool").fetchone()
+            try:
+                return UUID(row[0].decode())
+            except (TypeError, ValueError, AttributeError) as exc:
+                raise SpoolDamaged("its id is none") from exc
 
 
 def find_damaged(folder: Path) -> Path | None:

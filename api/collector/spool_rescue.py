@@ -16,28 +16,32 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
+from uuid import UUID
 
-from api.collector.spool_entries import SpoolEntry, entry_of, number_before
+from api.collector.spool_entries import BEYOND_NUMBERS, SpoolEntry, entry_of, number_before
 
-_LAST: Final = 2**62
 _TABLES: Final = ("entries", "entries_set_aside")
 _AFTER: Final = """
 SELECT number, events, in_doubt_writer, in_doubt_xid, checksum, body FROM {}
 WHERE number > ? ORDER BY number LIMIT 1
 """
-_EXPECTED: Final = "SELECT entries + (SELECT count(*) FROM entries_set_aside) FROM spool"
+_EXPECTED: Final = """
+SELECT spool_id, spool.entries + count(e.number), spool.events + total(e.events),
+  spool.bytes + total(length(e.body))
+FROM spool LEFT JOIN entries_set_aside AS e ON true
+"""
 # Of a row of which a page is lost, or was never one; MemoryError where a length is made up.
 _UNREADABLE: Final = (sqlite3.Error, TypeError, ValueError, MemoryError)
 
 
 class _Found(NamedTuple):
-    """An entry and its number; the end of the table has the number `_LAST`."""
+    """An entry and its number; the end of the table has the number `BEYOND_NUMBERS`."""
 
     number: int
     entry: SpoolEntry | None
 
 
-_END: Final = _Found(_LAST, None)
+_END: Final = _Found(BEYOND_NUMBERS, None)
 
 
 class Rescue:
@@ -46,21 +50,27 @@ class Rescue:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.found = 0
+        self._events = self._bytes = 0
         self.is_complete = False
         """Whether that was all that the file ever promised; known at the end."""
 
     def entries(self) -> Iterator[SpoolEntry]:
         """Every entry that is what was appended; never raises for what the file holds."""
+        if not self._path.exists() or not self._path.stat().st_size:
+            return  # SQLite would delete the log beside it, which a person may want to look at
         try:
             with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as connection:
                 connection.text_factory = bytes
                 for table in _TABLES:
                     for entry in _Table(connection, table).entries():
                         self.found += 1
+                        self._events += entry.events
+                        self._bytes += len(entry.body)
                         yield entry
-                (expected,) = connection.execute(_EXPECTED).fetchone()
-                self.is_complete = self.found == expected
-        except (sqlite3.Error, TypeError):  # no file, no tables, no totals
+                spool_id, *expected = connection.execute(_EXPECTED).fetchone()
+                UUID(spool_id.decode())
+                self.is_complete = expected == [self.found, self._events, self._bytes]
+        except (sqlite3.Error, TypeError, ValueError, AttributeError):  # no file, tables or totals
             self.is_complete = False
 
 
@@ -115,7 +125,7 @@ class _Table:
             if row is None:
                 return _END
             number, events, writer_id, xid, checksum, body = row
-            if after < number < _LAST and zlib.crc32(body) == checksum:
+            if after < number < BEYOND_NUMBERS and zlib.crc32(body) == checksum:
                 return _Found(number, entry_of(events, writer_id, xid, body))
         except _UNREADABLE:
             pass

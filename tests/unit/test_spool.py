@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 import stat
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -568,6 +569,160 @@ def test_what_no_entry_has_in_it_is_damage(spool: Spool) -> None:
     assert all_of(spool) == []
     assert spool.rescue()
     assert bodies(spool) == [b"a", b"b"]
+
+
+def damaged(folder: Path, change: Callable[[bytearray], None]) -> None:
+    path = folder / "spool.sqlite3"
+    content = bytearray(path.read_bytes())
+    change(content)
+    path.write_bytes(content)
+
+
+def filled(folder: Path, many: int = 300) -> Spool:
+    spool = opened(folder)
+    spool.append(entries(*[b"%d " % n + b"x" * 500 for n in range(many)]))
+    return spool
+
+
+def leaf_of(content: bytearray, least: int = 20) -> int:
+    """Where the first page with so many rows begins."""
+    return next(
+        place
+        for place in range(3 * PAGE, len(content), PAGE)
+        if content[place] == 13 and int.from_bytes(content[place + 3 : place + 5], "big") >= least
+    )
+
+
+def test_what_was_set_aside_is_taken_back_once_on_a_damaged_page(folder: Path) -> None:
+    spool = opened(folder)
+    spool.append(entries(b"0 a", b"1 b", b"2 c", b"3 d", b"4 e"))
+    for stored in all_of(spool)[:3]:
+        spool.set_aside(stored, reason="no intake")
+    spool.close()
+
+    def swap(content: bytearray) -> None:
+        page = content.rfind(b"no intake") // PAGE * PAGE
+        first, second = slice(page + 8, page + 10), slice(page + 10, page + 12)
+        content[first], content[second] = content[second], content[first]
+
+    damaged(folder, swap)
+    spool = opened(folder)
+    spool.take_back_set_aside()
+    assert set(replayed(spool, at_once=MEGABYTE)) >= {1, 2, 3, 4}
+    assert (spool.status().entries, spool.status().damaged_files) == (0, 1)
+    spool.close()
+
+
+def flip(text: bytes) -> Callable[[bytearray], None]:
+    def change(content: bytearray) -> None:
+        place = content.find(text)
+        content[place] ^= 0x40
+
+    return change
+
+
+def write(place: int, value: int) -> Callable[[bytearray], None]:
+    return lambda content: content.__setitem__(place, value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: flip(b"body BLOB")(content),
+        lambda content: flip(b"spool_id TEXT")(content),
+        write(18, 3),
+        write(19, 3),
+        write(47, 5),
+        write(0, 0),
+    ],
+    ids=["a column", "the id's", "written by a later one", "read by one", "schema", "no database"],
+)
+def test_a_file_that_sqlite_does_not_understand_any_more_is_set_aside(
+    folder: Path, change: Callable[[bytearray], None]
+) -> None:
+    filled(folder).close()
+    damaged(folder, change)
+    spool = opened(folder)
+    assert spool.first(max_bytes=1) == []
+    spool.append(entries(b"301 new"))
+    assert spool.status().damaged_files == 1
+    assert 301 in replayed(spool, at_once=MEGABYTE)
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE spool SET spool_id = 'none'",
+        "UPDATE spool SET filling_since = 'x'",
+        "DELETE FROM spool",
+        "UPDATE entries SET appended_at = 1e300 LIMIT 1",
+        "UPDATE sqlite_sequence SET seq = seq | (1 << 62)",
+    ],
+)
+def test_what_the_file_says_of_itself_may_be_damaged(folder: Path, statement: str) -> None:
+    spool = filled(folder)
+    spool._perform(lambda file: file.connection.execute(statement))
+    spool.close()
+    spool = opened(folder)
+    assert spool.status().entries in (0, 300)
+    spool.append(entries(b"300 new"))
+    assert set(replayed(spool, at_once=MEGABYTE)) == set(range(301))
+    assert spool.status().entries == 0
+    spool.close()
+
+
+def test_rows_that_a_page_does_not_show_any_more_are_told(folder: Path) -> None:
+    filled(folder).close()
+
+    def hide(content: bytearray) -> None:
+        content[leaf_of(content) + 4] ^= 16  # one bit of how many there are
+
+    damaged(folder, hide)
+    spool = opened(folder)
+    found = replayed(spool, at_once=MEGABYTE)
+    assert len(found) < 300
+    assert spool.status().damaged_files == 1
+    spool.close()
+
+
+def test_a_file_cut_to_nothing_beside_its_log_is_told(folder: Path, tmp_path: Path) -> None:
+    spool = filled(folder)
+    killed = tmp_path / "killed"
+    shutil.copytree(folder, killed)  # as a process leaves it that is killed
+    spool.close()
+    os.truncate(killed / "spool.sqlite3", 0)
+    spool = opened(killed)
+    assert replayed(spool, at_once=MEGABYTE) == []
+    assert spool.status().damaged_files == 1
+    assert len(list(killed.glob("unreadable-*/spool.sqlite3-wal"))) == 1
+    spool.close()
+
+
+def test_a_file_whose_totals_are_gone_too_is_not_said_to_be_rescued(folder: Path) -> None:
+    spool = filled(folder)
+    spool._perform(lambda file: file.empty_wal())
+    spool._perform(lambda file: file.connection.execute("UPDATE spool SET spool_id = ''"))
+    spool._perform(lambda file: file.connection.execute("DELETE FROM entries"))
+    spool._perform(
+        lambda file: file.connection.execute("UPDATE spool SET entries = 0, events = 0, bytes = 0")
+    )
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    assert spool.rescue()
+    assert spool.status().damaged_files == 1
+    spool.close()
+
+
+def test_a_move_that_was_broken_off_holds_up_no_other_rescue(folder: Path) -> None:
+    spool = filled(folder)
+    spool._perform(lambda file: file.empty_wal())
+    half = folder / "damaged-20260101T000000Z-aaaa"
+    half.mkdir()
+    (half / "spool.sqlite3-wal").write_bytes(b"a log")
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    assert set(replayed(spool, at_once=MEGABYTE)) == set(range(300))
+    assert spool.status().damaged_files == 1
+    spool.close()
 
 
 def test_a_file_of_which_nothing_is_missing_is_no_longer_told(folder: Path) -> None:

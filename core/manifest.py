@@ -5,12 +5,15 @@ Both are JSON objects with snake_case names, read by anyone; fields are only eve
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
+
+from core.keys import EVENT_DATASETS
 
 MANIFEST_FORMAT: Final = "sluice-manifest/1"
 
@@ -87,6 +90,14 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Which time the folders of the events are of."""
     recordings: RecordingCounts | None = None
     """None where no chunk came."""
+
+    def rows_by_dataset(self) -> dict[str, int]:
+        """The events of each dataset that has any: all of them have the same."""
+        rows: Counter[str] = Counter()
+        for delivered in self.objects:
+            if delivered.dataset in EVENT_DATASETS:
+                rows[delivered.dataset] += delivered.rows
+        return dict(rows)
 
 
 class Owner(Struct, frozen=True):

@@ -18,7 +18,6 @@ step leaves behind:
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -49,6 +48,7 @@ from exporter.promote import promote_columns
 from exporter.settings import ExporterSettings
 from exporter.sinks.layout import layout_of
 from exporter.sinks.open import Sink
+from exporter.staging import stage
 
 log = logging.getLogger("sluice.exporter")
 
@@ -151,7 +151,7 @@ def _deliver(
             verify_object(target, listed)
     else:
         layout = layout_of(target, settings)
-        with tempfile.TemporaryDirectory(prefix="sluice-backfill-", dir=staging) as name:
+        with stage("sluice-backfill-", staging) as name:
             folder = Path(name)
             with open_source(
                 connection, segment_id, hours,

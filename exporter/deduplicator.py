@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from database.deliveries import list_decided_segments, read_event_ids, store_deduplication
 from database.segments import Segment
 from exporter.dedup import find_duplicates
-from exporter.seen_ids import SeenIds
+from exporter.seen_ids import IdsDamaged, SeenIds
 from exporter.settings import ExporterSettings
 from exporter.stream import stream_ids
 
@@ -63,8 +63,8 @@ class Deduplicator:
                 is_learnt_anew = True
             try:
                 self._decide(connection, segment)
-            except FileNotFoundError:
-                log.warning("files of ids are gone: they are made again", exc_info=True)
+            except (FileNotFoundError, IdsDamaged):
+                log.warning("files of ids are gone or damaged: they are made again", exc_info=True)
                 connection.rollback()
                 self._learn_anew(connection)
                 self._decide(connection, segment)

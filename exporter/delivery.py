@@ -25,7 +25,6 @@ Order of effects, and what a crash after each leaves behind:
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -97,6 +96,7 @@ from exporter.settings import ExporterSettings
 from exporter.sinks.layout import layout_of
 from exporter.sinks.open import Sink
 from exporter.sites import SITES
+from exporter.staging import stage
 from exporter.stream import stream_links, stream_rows
 from exporter.usage import write_usage
 
@@ -152,10 +152,11 @@ def deliver_segment(
     if standing is not None:
         manifest = _read_manifest(standing, key)
         _check_ours(manifest, _describe(delivery, ledger, manifest.objects, sink, settings))
+        _check_rows(manifest, key, sink)
         for listed in manifest.objects:
             verify_object(sink, listed)
     else:
-        with tempfile.TemporaryDirectory(prefix="sluice-", dir=staging) as folder:
+        with stage("sluice-", staging) as folder:
             files = _encode(delivery, ledger, is_duplicate, sink, settings, Path(folder), progress)
             if "replay" in sink.datasets:
                 files += _encode_recordings(connection, delivery, sink, Path(folder))
@@ -352,6 +353,19 @@ def _check_ours(standing: Manifest, ours: Manifest) -> None:
                 f" buffer: its {field} is {getattr(standing, field)}. The database was made anew"
                 " over an old bucket, or two stacks share a prefix: choose another prefix."
             )
+
+
+def _check_rows(standing: Manifest, key: str, sink: Sink) -> None:
+    """Raise ConservationBroken when what a manifest lists is not what it counts."""
+    listed = standing.rows_by_dataset()
+    holds_events = not sink.datasets.isdisjoint(EVENT_DATASETS)
+    if set(listed.values()) - {standing.counts.exported} or (
+        holds_events and standing.counts.exported and not listed
+    ):
+        raise ConservationBroken(
+            f"The manifest {key} counts {standing.counts.exported} events, and its objects hold"
+            f" {listed or 'none'}: somebody changed it. Without it, the segment is delivered anew."
+        )
 
 
 def _describe(

@@ -10,7 +10,6 @@ one is sealed each minute, and random ids may be in any of them.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from exporter.staging import stage
 
 ID_BYTES: Final = 16
 BLOCK_IDS: Final = 250_000
@@ -37,6 +38,10 @@ def as_ids(data: bytes | memoryview) -> Ids:
     return np.frombuffer(data, dtype=_KIND)
 
 
+class IdsDamaged(Exception):
+    """A file of ids is not what was written: what PostgreSQL has is copied again."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdFile:
     """Sorted ids in a file, none of them twice."""
@@ -51,10 +56,15 @@ class IdFile:
                 yield chunk
 
     def map(self, start: int, stop: int) -> Ids:
-        """Some of them; only what is looked at is read. Goes when nothing refers to it."""
+        """Some of them; only what is looked at is read. Goes when nothing refers to it.
+
+        Raises IdsDamaged, or FileNotFoundError.
+        """
         stop = min(stop, self.count)
         if start >= stop:
             return as_ids(b"")
+        if self.path.stat().st_size != self.count * ID_BYTES:
+            raise IdsDamaged(f"{self.path.name} does not hold {self.count} ids")
         return np.memmap(
             self.path, dtype=_KIND, mode="r", offset=start * ID_BYTES, shape=(stop - start,)
         )
@@ -83,7 +93,7 @@ class SeenIds:
     def __init__(self, window: timedelta, folder: Path | None = None) -> None:
         """The files go into a folder of their own below `folder`, and with this object."""
         self._window = window
-        self._held = tempfile.TemporaryDirectory(prefix="sluice-ids-", dir=folder)
+        self._held = stage("sluice-ids-", folder)
         self.folder = Path(self._held.name)
         self._segments: dict[int, _Segment] = {}
         self._held_ids = 0
@@ -126,7 +136,10 @@ class SeenIds:
                 del self._segments[number]
 
     def contains(self, ids: Ids) -> npt.NDArray[np.bool_]:
-        """For each of some sorted ids whether it was seen before."""
+        """For each of some sorted ids whether it was seen before.
+
+        Raises IdsDamaged, or FileNotFoundError.
+        """
         seen = np.zeros(len(ids), dtype=bool)
         if not len(ids):
             return seen
@@ -141,6 +154,9 @@ class SeenIds:
 def _mark(seen: npt.NDArray[np.bool_], ids: Ids, among: Iterable[Ids]) -> None:
     """Look block by block, each let go before the next: mapped memory is bounded too."""
     for known in among:
+        if not (known[:-1] < known[1:]).all():
+            # A search would miss what is there: what was delivered would be delivered again.
+            raise IdsDamaged("the ids of a segment are not in order")
         low = int(np.searchsorted(ids, known[0]))
         high = int(np.searchsorted(ids, known[-1], side="right"))
         if low < high:

@@ -6,13 +6,14 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, Self
+from zlib import crc32
 
 import pyarrow as pa
 
 from core.keys import Partition
 
 _CODEC: Final = pa.Codec("lz4")
-_FIELDS: Final = 3  # of a piece: where it begins, its bytes there, and its bytes uncompressed
+_FIELDS: Final = 4  # of a piece: where it begins, its bytes there and uncompressed, a checksum
 
 
 class Spill:
@@ -46,13 +47,22 @@ class Spill:
         packed = _CODEC.compress(plain)
         self._file.seek(self._end)
         self._file.write(packed)
-        self._pieces.setdefault(partition, array("q")).extend((self._end, packed.size, plain.size))
+        self._pieces.setdefault(partition, array("q")).extend(
+            (self._end, packed.size, plain.size, crc32(packed))
+        )
         self._end += packed.size
 
     def take(self, partition: Partition) -> Iterator[pa.RecordBatch]:
-        """A partition's rows, piece by piece; they are here no more."""
+        """A partition's rows, piece by piece; they are here no more.
+
+        Raises OSError for what is not what was written.
+        """
         pieces = self._pieces.pop(partition, array("q"))
-        for start, packed, plain in zip(*(iter(pieces),) * _FIELDS, strict=True):
+        for start, size, plain_size, checksum in zip(*(iter(pieces),) * _FIELDS, strict=True):
             self._file.seek(start)
-            data = _CODEC.decompress(self._file.read(packed), plain)
+            packed = self._file.read(size)
+            # As many rows as were written, and wrong ones: nothing that counts them would tell.
+            if crc32(packed) != checksum:
+                raise OSError("rows that waited in the staging folder have changed on its disk")
+            data = _CODEC.decompress(packed, plain_size)
             yield pa.ipc.read_record_batch(data, self._schema)

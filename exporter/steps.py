@@ -7,7 +7,6 @@ step a crash interrupts, the next call finds its work.
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -17,7 +16,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
@@ -65,6 +63,7 @@ from exporter.receipts import ReceiptForeign, announce_keys, put_receipts
 from exporter.settings import ExporterSettings
 from exporter.sinks.open import Sink
 from exporter.sinks.sink import SinkRefused
+from exporter.staging import open_staging
 from exporter.sweep import abort_uploads, is_ours, sweep_orphans
 
 log = logging.getLogger("sluice.exporter")
@@ -416,14 +415,6 @@ class Exporter:
         ]
         shown["export_interval_seconds"] = self._longest_gap.total_seconds()
         return shown
-
-
-def open_staging(parent: Path, stack_id: UUID) -> Path:
-    """An empty folder of this stack's own: what a killed exporter left in it is gone."""
-    folder = parent / f"sluice-staging-{stack_id}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def _facts(delivery: PendingDelivery, exc: Exception) -> dict[str, object]:

@@ -38,9 +38,19 @@ def sweep_orphans(connection: Connection, sink: Sink) -> int:
     orphans = list_orphans(connection, sink.name)
     connection.rollback()
     committed: dict[int, frozenset[str] | None] = {}
+    unreadable: set[int] = set()
     for segment_id, key in orphans:
         if segment_id not in committed:
-            committed[segment_id] = _committed_keys(sink, segment_id)
+            try:
+                committed[segment_id] = _committed_keys(sink, segment_id)
+            except msgspec.MsgspecError as exc:
+                # What it lists may be told again by a copy that somebody puts there.
+                committed[segment_id] = None
+                unreadable.add(segment_id)
+                facts = {"sink": sink.name, "segment_id": segment_id, "error": str(exc)}
+                log.warning("a manifest cannot be read: its orphans are left alone", extra=facts)
+        if segment_id in unreadable:
+            continue
         listed = committed[segment_id]
         if listed is None or key in listed or not key.startswith(f"{sink.prefix}/"):
             forget_orphan(connection, segment_id, sink.name, key)
@@ -62,14 +72,11 @@ def sweep_orphans(connection: Connection, sink: Sink) -> int:
 
 
 def _committed_keys(sink: Sink, segment_id: int) -> frozenset[str] | None:
-    """What the segment's manifest lists; None where there is none, or none that can be read."""
+    """What the segment's manifest lists; None where there is none. Raises msgspec.MsgspecError."""
     body = sink.bucket.get(manifest_key(sink.prefix, segment_id))
     if body is None:
         return None
-    try:
-        return frozenset(listed.key for listed in decode_manifest(body).objects)
-    except msgspec.MsgspecError:
-        return None
+    return frozenset(listed.key for listed in decode_manifest(body).objects)
 
 
 def abort_uploads(sink: Sink, *, before: datetime) -> None:

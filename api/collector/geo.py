@@ -89,15 +89,14 @@ class GeoReader:
 
 def _load(path: Path) -> _Lookup:
     try:
-        database = _open_copy(path)
-        _check(database)
-    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as exc:
+        _check(path)
+        return _cached_lookup(_open_copy(path))
+    except Exception as exc:  # of a damaged file the reader raises whatever it stumbles over
         raise GeoDatabaseError(
             f"The geo database {path} cannot be used: {exc}. Put a GeoLite2 or DB-IP file of "
             "cities or countries there (.mmdb, unpacked), or leave the setting empty to store no "
             "country and no region."
         ) from exc
-    return _cached_lookup(database)
 
 
 def _version_of(path: Path) -> _Version | None:
@@ -116,10 +115,12 @@ def _open_copy(path: Path) -> maxminddb.Reader:
         return maxminddb.open_database(private.name)
 
 
-def _check(database: maxminddb.Reader) -> None:
-    records = (record for _, record in islice(database, _CHECKED_RECORDS))
-    if not any(_read_place(record).country for record in records):
-        raise ValueError(f"it knows no countries, it is a {database.metadata().database_type}")
+def _check(path: Path) -> None:
+    # By the reader in Python: going through a damaged tree the one in C kills the process.
+    with maxminddb.open_database(path, maxminddb.MODE_MEMORY) as database:
+        records = (record for _, record in islice(database, _CHECKED_RECORDS))
+        if not any(_read_place(record).country for record in records):
+            raise ValueError(f"it knows no countries, it is a {database.metadata().database_type}")
 
 
 def _cached_lookup(database: maxminddb.Reader) -> _Lookup:

@@ -55,7 +55,7 @@ class SpoolFile:
         self.connection.text_factory = bytes
         status = self.path.stat()
         self._inode = status.st_ino
-        # SQLite would delete a log whose file was cut to nothing, or removed.
+        # Cut to nothing, or removed: SQLite would delete the log that stands there still.
         self._lacks_its_file = not status.st_size and self.wal_bytes > 0
         self._has_begun = False
 

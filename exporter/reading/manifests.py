@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from core.keys import (
-    EVENT_DATASETS,
     manifest_key,
     manifests_prefix,
     owner_key,
@@ -131,12 +130,7 @@ def find_segment(bucket: Bucket, prefix: str, *, moment: datetime, newest: int) 
 
 
 def _check_rows(manifest: Manifest, key: str) -> None:
-    by_dataset: dict[str, int] = {}
-    for delivered in manifest.objects:
-        if delivered.dataset in EVENT_DATASETS:
-            rows = by_dataset.get(delivered.dataset, 0)
-            by_dataset[delivered.dataset] = rows + delivered.rows
-    for dataset, rows in by_dataset.items():
+    for dataset, rows in manifest.rows_by_dataset().items():
         if rows != manifest.counts.exported:
             raise BucketDamaged(
                 f"The manifest {key} counts {manifest.counts.exported} events, and its objects in"

@@ -297,6 +297,31 @@ async def test_an_orphan_that_may_not_be_removed_is_told_and_tried_after_a_resta
         assert [sink["orphans"] for sink in sinks] == [0, 0]
 
 
+def test_an_orphan_waits_while_the_manifest_cannot_be_read(
+    moody: tuple[Exporting, Moody],
+) -> None:
+    exporting, _ = moody
+    segment = exporting.run()
+    bucket, prefix = exporting.client.bucket, exporting.client.prefix
+    orphan = f"{prefix}/events/orphan.parquet"
+    bucket.put(orphan, b"rows")
+    query(
+        exporting.database_url,
+        "INSERT INTO planned_objects (sink, segment_id, key) VALUES"
+        f" ('client', {segment.segment_id}, '{orphan}')",
+    )
+    manifest = f"{prefix}/_sluice/manifests/{segment.segment_id:012d}.json"
+    body = bucket.get(manifest)
+    assert body is not None
+    bucket.put(manifest, body[:-20])
+    exporting.exporter.sweep(exporting.client)
+    assert bucket.get(orphan) == b"rows"
+    bucket.put(manifest, body)
+    exporting.exporter.sweep(exporting.client)
+    assert bucket.get(orphan) is None
+    assert query(exporting.database_url, "SELECT FROM planned_objects") == []
+
+
 def test_keys_are_noted_before_anything_is_put(moody: tuple[Exporting, Moody]) -> None:
     exporting, bucket = moody
     write_now(exporting.database_url, an_event(eventId="a"))

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import subprocess
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from api.collector import geo
 from api.collector.geo import GeoDatabaseError, GeoReader, Place
+from tests.conftest import ROOT
 from tests.data.make_geo import CITIES, FOLDER
 
 CITY = FOLDER / "geo-test.mmdb"
@@ -88,6 +91,28 @@ def test_a_file_that_is_none_ends_the_start_with_what_to_do(
         GeoReader.open(path)
     assert str(path) in str(raised.value)
     assert "GeoLite2" in str(raised.value) and "leave the setting empty" in str(raised.value)
+
+
+READS_A_LOOP = """
+import sys
+from pathlib import Path
+from api.collector.geo import GeoDatabaseError, GeoReader
+file, path = bytearray(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
+for bit in range(0, 320):
+    damaged = file.copy()
+    damaged[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(damaged)
+    try:
+        GeoReader.open(path).locate("192.0.2.1")
+    except GeoDatabaseError as exc:
+        assert "leave the setting empty" in str(exc)
+"""
+
+
+def test_a_damaged_tree_ends_no_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", READS_A_LOOP, str(FLAT), str(tmp_path / "damaged.mmdb")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

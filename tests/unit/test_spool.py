@@ -686,12 +686,15 @@ def test_rows_that_a_page_does_not_show_any_more_are_told(folder: Path) -> None:
     spool.close()
 
 
-def test_a_file_cut_to_nothing_beside_its_log_is_told(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [lambda path: os.truncate(path, 0), os.unlink])
+def test_a_log_without_its_file_is_kept_and_told(
+    folder: Path, tmp_path: Path, how: Callable[[Path], None]
+) -> None:
     spool = filled(folder)
     killed = tmp_path / "killed"
     shutil.copytree(folder, killed)  # as a process leaves it that is killed
     spool.close()
-    os.truncate(killed / "spool.sqlite3", 0)
+    how(killed / "spool.sqlite3")
     spool = opened(killed)
     assert replayed(spool, at_once=MEGABYTE) == []
     assert spool.status().damaged_files == 1

@@ -330,7 +330,10 @@ def claim_prefix(sink: Sink, owner: Owner) -> None:
         if standing is not None and decode_owner(standing) == owner:
             return
     except msgspec.MsgspecError as exc:
-        raise PrefixForeign(f"{key} cannot be read by this version: {exc}") from exc
+        raise PrefixForeign(
+            f"{key} cannot be read by this version: {exc}. Where no newer one wrote it, somebody"
+            " damaged it: remove it, and it is put there anew."
+        ) from exc
     raise PrefixForeign(
         f"{key} names another stack. Two stacks share a prefix, or the database was made anew over"
         " an old bucket: choose another prefix."
@@ -341,7 +344,10 @@ def _read_manifest(body: bytes, key: str) -> Manifest:
     try:
         return decode_manifest(body)
     except msgspec.MsgspecError as exc:
-        raise PrefixForeign(f"{key} cannot be read by this version: {exc}") from exc
+        raise PrefixForeign(
+            f"{key} cannot be read by this version: {exc}. Where no newer one wrote it, somebody"
+            " damaged it: without it, the segment is delivered anew."
+        ) from exc
 
 
 def _check_ours(standing: Manifest, ours: Manifest) -> None:

@@ -23,8 +23,9 @@ from api.collector.spool_entries import (
     CREATE_TOTALS,
     skip_numbers,
 )
-from api.collector.spool_errors import SpoolBroken, SpoolDamaged, error_code
+from api.collector.spool_errors import LogDamaged, SpoolBroken, SpoolDamaged, error_code
 from api.collector.spool_lock import BUSY_SECONDS
+from api.collector.spool_log import has_lost, read_frames
 
 log = logging.getLogger("sluice.collector")
 
@@ -36,6 +37,8 @@ _FILE_NAME: Final = "spool.sqlite3"
 _DAMAGED: Final = "damaged-"
 _RESCUED: Final = "rescued-"
 _LOST: Final = "unreadable-"
+_INCOMPLETE: Final = "incomplete"
+"""Lies beside a file of which more is missing than it can say itself."""
 _FORMAT: Final = 1
 
 _SCHEMA: Final = (CREATE_ENTRIES, CREATE_ENTRIES_SET_ASIDE, CREATE_TOTALS)
@@ -55,6 +58,8 @@ class SpoolFile:
         self.connection.text_factory = bytes
         status = self.path.stat()
         self._inode = status.st_ino
+        # Read before SQLite does, which goes on writing where it stopped to read.
+        self._frames = read_frames(Path(f"{self.path}-wal"))
         # Cut to nothing, or removed: SQLite would delete the log that stands there still.
         self._lacks_its_file = not status.st_size and self.wal_bytes > 0
         self._has_begun = False
@@ -64,6 +69,9 @@ class SpoolFile:
         if self._lacks_its_file:
             raise SpoolDamaged("there is a log, and not the file that it belongs to")
         self._configure()
+        _, read, _ = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if has_lost(self._frames, read=max(0, read)):
+            raise LogDamaged("its log breaks off, and what was acknowledged stands behind that")
         try:
             self.spool_id = self._identify(now)
         except sqlite3.OperationalError as exc:
@@ -133,6 +141,8 @@ class SpoolFile:
         for ending in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{ending}").rename(folder / f"{_FILE_NAME}{ending}")
+        if isinstance(cause, LogDamaged):
+            (folder / _INCOMPLETE).touch()
         sync_folder(folder)
         sync_folder(self.path.parent)
         self.close()
@@ -198,6 +208,7 @@ def file_in(folder: Path) -> Path:
 
 def note_rescue(folder: Path, *, is_complete: bool) -> Path:
     """Name a damaged file's folder after what came of it; nothing in it is deleted."""
+    is_complete = is_complete and not (folder / _INCOMPLETE).exists()
     name = folder.name.removeprefix(_DAMAGED)
     noted = folder.rename(folder.with_name(f"{_RESCUED if is_complete else _LOST}{name}"))
     sync_folder(folder.parent)

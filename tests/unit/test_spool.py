@@ -702,6 +702,42 @@ def test_a_log_without_its_file_is_kept_and_told(
     spool.close()
 
 
+@pytest.mark.parametrize(
+    ("damage", "is_lost"),
+    [
+        (lambda log: write(32 + 5 * (PAGE + 24) + 200, 7)(log), True),
+        (lambda log: write(32 + 5 * (PAGE + 24) + 10, 7)(log), True),
+        # Of the last transaction, which nobody may have been told of.
+        (lambda log: write(len(log) - 200, 7)(log), False),
+        (lambda log: log.__delitem__(slice(len(log) - 200, None)), False),
+    ],
+    ids=["in the middle", "in a frame's head", "at the end", "cut off"],
+)
+def test_what_a_damaged_log_hides_is_told(
+    folder: Path, tmp_path: Path, damage: Callable[[bytearray], None], is_lost: bool
+) -> None:
+    spool = opened(folder)
+    for number in range(50):
+        spool.append(entries(b"%d " % number + b"x" * 500))
+    killed = tmp_path / "killed"
+    shutil.copytree(folder, killed)  # as a process leaves it that is killed
+    spool.close()
+    (killed / "spool.sqlite3-shm").unlink()  # a machine's restart
+    log = killed / "spool.sqlite3-wal"
+    content = bytearray(log.read_bytes())
+    damage(content)
+    log.write_bytes(content)
+    spool = opened(killed)
+    found = replayed(spool, at_once=MEGABYTE)
+    assert found == list(range(len(found)))
+    assert (len(found) < 49, spool.status().damaged_files) == (is_lost, int(is_lost))
+    spool.append(entries(b"50 new"))
+    spool.close()
+    spool = opened(killed)
+    assert replayed(spool, at_once=MEGABYTE) == [50]
+    spool.close()
+
+
 def test_a_file_whose_totals_are_gone_too_is_not_said_to_be_rescued(folder: Path) -> None:
     spool = filled(folder)
     spool._perform(lambda file: file.empty_wal())

@@ -10,11 +10,11 @@ one is sealed each minute, and random ids may be in any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -74,17 +74,44 @@ class IdFile:
 class _Segment:
     sealed_at: datetime
     ids: IdFile
-    first: bytes
-    last: bytes
     held: Ids | None
+    ends: Sequence[tuple[bytes, bytes]]
+    """The first and the last id of each block; what is held is one."""
 
-    def blocks(self) -> Iterator[Ids]:
-        """The ids, sorted, in pieces."""
+    @classmethod
+    def of(cls, sealed_at: datetime, ids: IdFile, held: Ids | None) -> Self:
+        """Of ids that were just written, and are believed."""
+        starts = range(0, ids.count, BLOCK_IDS)
+        blocks = (ids.map(start, start + BLOCK_IDS) for start in starts) if held is None else [held]
+        return cls(sealed_at, ids, held, [_ends_of(block) for block in blocks if len(block)])
+
+    def may_hold(self, first: bytes, last: bytes) -> bool:
+        """Whether an id between these may be among its own."""
+        return bool(self.ends) and self.ends[0][0] <= last and first <= self.ends[-1][1]
+
+    def mark(self, seen: npt.NDArray[np.bool_], ids: Ids) -> None:
+        """Look block by block, each let go before the next: mapped memory is bounded too."""
+        for number, (first, last) in enumerate(self.ends):
+            low = int(np.searchsorted(ids, as_ids(first)[0]))
+            high = int(np.searchsorted(ids, as_ids(last)[0], side="right"))
+            if low < high:
+                known = self._block(number)
+                places = np.searchsorted(known, ids[low:high])
+                seen[low:high] |= known[places] == ids[low:high]  # none is beyond the block's last
+
+    def _block(self, number: int) -> Ids:
         if self.held is not None:
-            yield self.held
-            return
-        for start in range(0, self.ids.count, BLOCK_IDS):
-            yield self.ids.map(start, start + BLOCK_IDS)
+            return self.held
+        start = number * BLOCK_IDS
+        known = self.ids.map(start, start + BLOCK_IDS)
+        # A search would miss what is there: what was delivered would be delivered again.
+        if _ends_of(known) != self.ends[number] or not (known[:-1] < known[1:]).all():
+            raise IdsDamaged(f"{self.ids.path.name} does not hold what was written there")
+        return known
+
+
+def _ends_of(ids: Ids) -> tuple[bytes, bytes]:
+    return ids[:1].tobytes(), ids[-1:].tobytes()
 
 
 class SeenIds:
@@ -122,9 +149,7 @@ class SeenIds:
         if ids.count <= FEW and self._held_ids + ids.count <= MOST_HELD:
             held = as_ids(path.read_bytes())
             self._held_ids += ids.count
-        known = ids.map(0, ids.count) if held is None else held
-        ends = (known[:1].tobytes(), known[-1:].tobytes())
-        self._segments[segment_id] = _Segment(sealed_at, ids, *ends, held)
+        self._segments[segment_id] = _Segment.of(sealed_at, ids, held)
 
     def forget_before(self, now: datetime) -> None:
         """Drop the segments that have left the window, and their files."""
@@ -143,22 +168,9 @@ class SeenIds:
         seen = np.zeros(len(ids), dtype=bool)
         if not len(ids):
             return seen
-        first, last = ids[:1].tobytes(), ids[-1:].tobytes()
+        first, last = _ends_of(ids)
         for segment in self._segments.values():
             # UUIDv7s grow with time: most segments have none that could be among these.
-            if segment.ids.count and segment.first <= last and first <= segment.last:
-                _mark(seen, ids, segment.blocks())
+            if segment.may_hold(first, last):
+                segment.mark(seen, ids)
         return seen
-
-
-def _mark(seen: npt.NDArray[np.bool_], ids: Ids, among: Iterable[Ids]) -> None:
-    """Look block by block, each let go before the next: mapped memory is bounded too."""
-    for known in among:
-        if not (known[:-1] < known[1:]).all():
-            # A search would miss what is there: what was delivered would be delivered again.
-            raise IdsDamaged("the ids of a segment are not in order")
-        low = int(np.searchsorted(ids, known[0]))
-        high = int(np.searchsorted(ids, known[-1], side="right"))
-        if low < high:
-            places = np.searchsorted(known, ids[low:high])
-            seen[low:high] |= known[places] == ids[low:high]  # none is beyond the block's last

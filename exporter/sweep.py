@@ -50,6 +50,8 @@ def sweep_orphans(connection: Connection, sink: Sink) -> int:
                 facts = {"sink": sink.name, "segment_id": segment_id, "error": str(exc)}
                 log.warning("a manifest cannot be read: its orphans are left alone", extra=facts)
         if segment_id in unreadable:
+            problem = f"{manifest_key(sink.prefix, segment_id)} cannot be read"
+            note_orphan_error(connection, segment_id, sink.name, key, problem)
             continue
         listed = committed[segment_id]
         if listed is None or key in listed or not key.startswith(f"{sink.prefix}/"):

@@ -35,10 +35,6 @@ class SpoolDamaged(SpoolBroken):
     """The file is not what was written; it has to be set aside."""
 
 
-class LogDamaged(SpoolDamaged):
-    """What the file's log held cannot be read, and the file does not know of it."""
-
-
 def error_code(exc: Exception) -> int:
     """SQLite's code for what happened, without its details; 0 for what it did not say."""
     code: int = getattr(exc, "sqlite_errorcode", 0)

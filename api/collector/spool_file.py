@@ -23,9 +23,9 @@ from api.collector.spool_entries import (
     CREATE_TOTALS,
     skip_numbers,
 )
-from api.collector.spool_errors import LogDamaged, SpoolBroken, SpoolDamaged, error_code
+from api.collector.spool_errors import SpoolBroken, SpoolDamaged, error_code
 from api.collector.spool_lock import BUSY_SECONDS
-from api.collector.spool_log import has_lost, read_frames
+from api.collector.spool_log import has_lost
 
 log = logging.getLogger("sluice.collector")
 
@@ -37,8 +37,6 @@ _FILE_NAME: Final = "spool.sqlite3"
 _DAMAGED: Final = "damaged-"
 _RESCUED: Final = "rescued-"
 _LOST: Final = "unreadable-"
-_INCOMPLETE: Final = "incomplete"
-"""Lies beside a file of which more is missing than it can say itself."""
 _FORMAT: Final = 1
 
 _SCHEMA: Final = (CREATE_ENTRIES, CREATE_ENTRIES_SET_ASIDE, CREATE_TOTALS)
@@ -50,16 +48,11 @@ class SpoolFile:
     def __init__(self, folder: Path, *, max_file_bytes: int) -> None:
         """Connect; `begin` before any use."""
         self.path = folder / _FILE_NAME
+        self._log = folder / f"{_FILE_NAME}-wal"
         self._max_file_bytes = max_file_bytes
-        self.connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        # A body whose head was damaged may pass for text.
-        self.connection.text_factory = bytes
+        self.connection = self._connect()
         status = self.path.stat()
         self._inode = status.st_ino
-        # Read before SQLite does, which goes on writing where it stopped to read.
-        self._frames = read_frames(Path(f"{self.path}-wal"))
         # Cut to nothing, or removed: SQLite would delete the log that stands there still.
         self._lacks_its_file = not status.st_size and self.wal_bytes > 0
         self._has_begun = False
@@ -69,9 +62,7 @@ class SpoolFile:
         if self._lacks_its_file:
             raise SpoolDamaged("there is a log, and not the file that it belongs to")
         self._configure()
-        _, read, _ = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if has_lost(self._frames, read=max(0, read)):
-            raise LogDamaged("its log breaks off, and what was acknowledged stands behind that")
+        self._keep_what_the_log_hides()
         try:
             self.spool_id = self._identify(now)
         except sqlite3.OperationalError as exc:
@@ -103,7 +94,7 @@ class SpoolFile:
     def wal_bytes(self) -> int:
         """What the write-ahead log takes up."""
         try:
-            return Path(f"{self.path}-wal").stat().st_size
+            return self._log.stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -134,15 +125,12 @@ class SpoolFile:
 
         Closed only afterwards: SQLite leaves the log of a file alone that has lost its name.
         """
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        folder = self.path.parent / f"{_DAMAGED}{stamp}-{uuid4().hex[:8]}"
+        folder = self.path.parent / f"{_DAMAGED}{_stamp()}"
         folder.mkdir(mode=0o700)
         # The file itself last: a log without its file would be taken for the next one's.
         for ending in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{ending}").rename(folder / f"{_FILE_NAME}{ending}")
-        if isinstance(cause, LogDamaged):
-            (folder / _INCOMPLETE).touch()
         sync_folder(folder)
         sync_folder(self.path.parent)
         self.close()
@@ -155,6 +143,35 @@ class SpoolFile:
         """Let go of the file."""
         with suppress(sqlite3.Error):
             self.connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        # A body whose head was damaged may pass for text.
+        connection.text_factory = bytes
+        return connection
+
+    def _keep_what_the_log_hides(self) -> None:
+        """Move a log aside that breaks off before what was acknowledged; the file goes on.
+
+        What can be read of it is in the file then. While that is in use here nobody deletes the
+        log, and whoever writes waits for the lock that is held. Only the first to use it may find
+        this: who was there before knows the log by heart.
+        """
+        _, read, _ = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if not has_lost(self._log, read=max(0, read), page_bytes=self.pragma("page_size")):
+            return
+        kept = self.path.parent / f"{_LOST}{_stamp()}-wal"
+        self._log.rename(kept)
+        sync_folder(kept.parent)
+        log.critical(
+            "the spool's log is damaged: what was acknowledged behind that is lost",
+            extra={"kept_in": kept.name},
+        )
+        self.connection.close()
+        self.connection = self._connect()
+        self._configure()
 
     def _configure(self) -> None:
         execute = self.connection.execute
@@ -191,6 +208,10 @@ class SpoolFile:
                 raise SpoolDamaged("its id is none") from exc
 
 
+def _stamp() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid4().hex[:8]}"
+
+
 def find_damaged(folder: Path) -> Path | None:
     """The folder of a file that was set aside and not looked into yet."""
     return min(folder.glob(f"{_DAMAGED}*"), default=None)
@@ -208,7 +229,6 @@ def file_in(folder: Path) -> Path:
 
 def note_rescue(folder: Path, *, is_complete: bool) -> Path:
     """Name a damaged file's folder after what came of it; nothing in it is deleted."""
-    is_complete = is_complete and not (folder / _INCOMPLETE).exists()
     name = folder.name.removeprefix(_DAMAGED)
     noted = folder.rename(folder.with_name(f"{_RESCUED if is_complete else _LOST}{name}"))
     sync_folder(folder.parent)

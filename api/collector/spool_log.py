@@ -6,47 +6,91 @@ stands behind it. https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
 from __future__ import annotations
 
-import os
-from enum import Enum, auto
+import struct
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _HEAD_BYTES: Final = 32
 _FRAME_HEAD_BYTES: Final = 24
+_MAGIC: Final = 0x377F0682
+"""The lowest bit says in which order the checksums read their words."""
+
+_Sums = tuple[int, int]
 
 
-class Frame(Enum):
-    """What a frame says of itself."""
-
-    OTHER = auto()
-    """Of the log that was here before this one, or damaged."""
-    WITHIN = auto()
-    """Of a transaction that goes on."""
-    LAST = auto()
-    """A transaction ends with it."""
+class _Frame(NamedTuple):
+    ends_transaction: bool
+    salts: bytes
+    sums: _Sums
+    """The checksum of everything up to its end, as it says."""
+    at: int
+    """Where it begins in the file."""
 
 
-def read_frames(log: Path) -> list[Frame]:
-    """What stands in a log, in order; nothing where there is none."""
-    frames = []
-    try:
-        with log.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-            page_bytes, salts = int.from_bytes(head[8:12]), head[16:24]
-            while page_bytes and len(frame := file.read(_FRAME_HEAD_BYTES)) == _FRAME_HEAD_BYTES:
-                kind = Frame.LAST if any(frame[4:8]) else Frame.WITHIN
-                frames.append(kind if frame[8:16] == salts else Frame.OTHER)
-                file.seek(page_bytes, os.SEEK_CUR)
-    except FileNotFoundError:
-        pass
-    return frames
+def has_lost(log: Path, *, read: int, page_bytes: int) -> bool:
+    """Whether transactions were on the disk that SQLite, which read so many frames, cannot read.
 
-
-def has_lost(frames: list[Frame], *, read: int) -> bool:
-    """Whether a transaction was on the disk that SQLite, which read so many frames, passes over.
-
-    The last one may have been under way and is nobody's loss; each before it was fsynced, or the
-    next would not have begun.
+    Of such a run each but the last was fsynced, or the next would not have begun; the last one may
+    have been under way, and so may be what a failed commit leaves, behind which no other goes on.
     """
-    passed_over = [frame for frame in frames[read:] if frame is not Frame.OTHER]
-    return Frame.LAST in passed_over[:-1]
+    try:
+        content = log.read_bytes()
+    except FileNotFoundError:
+        return False
+    head = content[:_HEAD_BYTES]
+    if len(head) < _HEAD_BYTES:
+        return False
+    if is_head := _is_head(head):
+        is_big, salts, page_bytes = head[3] & 1 == 1, head[16:24], int.from_bytes(head[8:12])
+    else:  # then SQLite reads nothing, whatever follows
+        is_big = sys.byteorder == "big"
+        common = Counter(frame.salts for frame in _frames(content, page_bytes)).most_common(1)
+        salts = common[0][0] if common else b""
+    frames = [frame if frame.salts == salts else None for frame in _frames(content, page_bytes)]
+    before: _Frame | None = frames[read - 1] if 0 < read <= len(frames) else None
+    sums = before.sums if before else struct.unpack_from(">II", content, 24)
+    is_whole, has_ended = is_head, False
+    for frame in frames[read:]:
+        if frame is None:
+            is_whole = False
+            continue
+        follows = _sum_of(content, frame, sums, page_bytes, is_big=is_big) == frame.sums
+        is_whole = is_whole and follows
+        if is_whole and frame.ends_transaction:
+            return False  # it could be read: it is in the file already, or is not acknowledged yet
+        if has_ended and follows:
+            return True
+        sums, has_ended = frame.sums, frame.ends_transaction
+    return False
+
+
+def _frames(content: bytes, page_bytes: int) -> Iterator[_Frame]:
+    step = _FRAME_HEAD_BYTES + page_bytes
+    for at in range(_HEAD_BYTES, len(content) - step + 1, step):
+        sums = struct.unpack_from(">II", content, at + 16)
+        yield _Frame(any(content[at + 4 : at + 8]), content[at + 8 : at + 16], sums, at)
+
+
+def _is_head(head: bytes) -> bool:
+    if int.from_bytes(head[:4]) & ~1 != _MAGIC:
+        return False
+    return _sum(head[:24], (0, 0), is_big=head[3] & 1 == 1) == struct.unpack(">II", head[24:])
+
+
+def _sum_of(content: bytes, frame: _Frame, sums: _Sums, page_bytes: int, *, is_big: bool) -> _Sums:
+    """What a frame's checksum is, behind what had the other one."""
+    page = frame.at + _FRAME_HEAD_BYTES
+    sums = _sum(content[frame.at : frame.at + 8], sums, is_big=is_big)
+    return _sum(content[page : page + page_bytes], sums, is_big=is_big)
+
+
+def _sum(data: bytes, sums: _Sums, *, is_big: bool) -> _Sums:
+    first, second = sums
+    words = struct.unpack(f"{'>' if is_big else '<'}{len(data) // 4}I", data)
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second

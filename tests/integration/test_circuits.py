@@ -317,6 +317,7 @@ def test_an_orphan_waits_while_the_manifest_cannot_be_read(
     exporting.exporter.sweep(exporting.client)
     assert bucket.get(orphan) == b"rows"
     bucket.put(manifest, body)
+    exporting.restart()
     exporting.exporter.sweep(exporting.client)
     assert bucket.get(orphan) is None
     assert query(exporting.database_url, "SELECT FROM planned_objects") == []

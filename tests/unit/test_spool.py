@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from api.collector.spool import InDoubt, Spool, SpoolBroken, SpoolEntry, SpoolFull, StoredEntry
-from tests.conftest import NOON, HandClock
+from tests.conftest import NOON, ROOT, HandClock
 
 MEGABYTE = 1_000_000
 PAGE = 16_384
@@ -707,11 +707,22 @@ def test_a_log_without_its_file_is_kept_and_told(
     [
         (lambda log: write(32 + 5 * (PAGE + 24) + 200, 7)(log), True),
         (lambda log: write(32 + 5 * (PAGE + 24) + 10, 7)(log), True),
+        (lambda log: write(9, 7)(log), True),
+        (lambda log: write(17, log[17] ^ 1)(log), True),
+        (lambda log: log.__setitem__(slice(0, 512), bytes(512)), True),
         # Of the last transaction, which nobody may have been told of.
         (lambda log: write(len(log) - 200, 7)(log), False),
         (lambda log: log.__delitem__(slice(len(log) - 200, None)), False),
     ],
-    ids=["in the middle", "in a frame's head", "at the end", "cut off"],
+    ids=[
+        "in the middle",
+        "in a frame's head",
+        "in its size of a page",
+        "in its salt",
+        "its first sector",
+        "at the end",
+        "cut off",
+    ],
 )
 def test_what_a_damaged_log_hides_is_told(
     folder: Path, tmp_path: Path, damage: Callable[[bytearray], None], is_lost: bool
@@ -735,6 +746,30 @@ def test_what_a_damaged_log_hides_is_told(
     spool.close()
     spool = opened(killed)
     assert replayed(spool, at_once=MEGABYTE) == [50]
+    spool.close()
+
+
+OPENS_AND_CLOSES = """
+import os, sys
+from pathlib import Path
+from api.collector.spool import Spool, SpoolEntry
+for _ in range(60):
+    spool = Spool.open(Path(sys.argv[1]), max_bytes=100_000_000, min_free_bytes=0)
+    for _ in range(1 + os.getpid() % 7):
+        spool.append([SpoolEntry(b"0 body", events=1)])
+    spool.close()
+print(60 * (1 + os.getpid() % 7))
+"""
+
+
+def test_who_comes_while_another_goes_takes_no_healthy_file_for_damaged(folder: Path) -> None:
+    command = [sys.executable, "-c", OPENS_AND_CLOSES, str(folder)]
+    both = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    appended = sum(int(one.communicate()[0]) for one in both)
+    spool = opened(folder)
+    assert (spool.status().entries, spool.status().damaged_files) == (appended, 0)
     spool.close()
 
 

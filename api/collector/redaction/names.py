@@ -33,7 +33,7 @@ _SECRET: Final = re.compile(
     r"|_mot_de_passe_|_motdepasse_|_wachtwoord_|_credentials?_|_[cx]srf[a-z]*_|sessid_|jsessionid_"
     r"|_(?:api|access|private|secret|signing|encryption|auth)_key_"
     r"|(?:access|private|secret|signing|encryption)key_"
-    r"|_auth(?:orization)?_?code_|_oob_?code_|_saml_?(?:request|response|art)_"
+    r"|_auth(?:ori[sz]ation)?_?code_|_oob_?code_|_saml_?(?:request|response|art)_|_sam_lart_"
 )
 _NOT_SECRET: Final = re.compile(r"_(?:passwordless|tokens)_|^_forgot(?:ten)?_password_$")
 _CODE: Final = re.compile(

@@ -38,7 +38,9 @@ _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _BY_NAME: Final = frozenset({Detector.SECRET, Detector.PHONE, Detector.IP})
 # An OAuth code and a ticket sign somebody in; a voucher's code is short.
 _GRANT: Final = re.compile(
-    rf"""(?<![\w.\-\[\]$%]){_NO_MARK}(?:code|ticket)=(?=[^\s&#\d]{{0,256}}\d)([\w.~/+%\-]{{20,}}+)""",
+    rf"""(?<![\w.\-\[\]$%]){_NO_MARK}(?:code|ticket)="""
+    # With a digit that is none of an encoded character's.
+    r"""(?=(?:%[0-9A-F]{2}|[^\W\d]|[.~/+%!*$\-]){0,256}+\d)([\w.~/+%!*$\-]{20,}+)""",
     re.I,
 )
 _USER_INFO: Final = re.compile(r"""://((?:[^/?#\s"'<>\\@]{1,256}+@)+)""")

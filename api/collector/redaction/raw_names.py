@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.collector.redaction.raw import ENCODED, ESCAPED, JUNK, MAYBE_GAP, QUOTE, any_of
+from api.collector.redaction.raw import BACKSLASH, ENCODED, ESCAPED, JUNK, MAYBE_GAP, QUOTE, any_of
 
 _UPPER_LEFT: Final = rb"(?:^|[^A-Z]|" + ENCODED + b")"
 _LOWER_LEFT: Final = rb"(?:^|[^A-Za-z]|" + ESCAPED + b"|" + ENCODED + b")"
@@ -40,7 +40,7 @@ _SECRETS: Final = any_of(
         _phrase(b"social", b"security"),
         _phrase(
             b"(?:security|verification|mfa|sms|time|reset|recovery|activation|login"
-            b"|auth|authorization|oob)",
+            b"|auth|authori[sz]ation|oob)",
             b"code",
         ),
         _phrase(b"saml", b"(?:request|response|art)"),
@@ -48,7 +48,10 @@ _SECRETS: Final = any_of(
     )
 )
 _LAST_WORDS: Final = any_of((rb"(?i:authorization)", *_words("auth cookies cookie pass")))
-_GRANTS: Final = rb"(?i:code|ticket)(?:=|%(?:25)*3[dD])(?:[0-9A-Za-z._~/+\-]|" + ENCODED + b"){20}"
+_GRANTS: Final = (
+    rb"(?i:code|ticket)(?:=|%(?:25)*3[dD]|" + BACKSLASH + rb"u003[dD])"
+    rb"(?:[0-9A-Za-z._~/+!*$\-]|" + ENCODED + b"|" + BACKSLASH + b"/){20}"
+)
 """What signs somebody in stands in addresses alone, and is longer than a voucher's code."""
 _PHONES: Final = any_of(
     (

@@ -251,6 +251,26 @@ def test_what_waits_when_the_page_is_left_is_handed_over(
     wait_until(lambda: has_recorded(stack, "s-left", "last-thing"), seconds=30, what="the end")
 
 
+def test_a_visit_of_a_second_has_its_picture_however_large(
+    stack: RunningStack, pages: str, page: Page
+) -> None:
+    """Larger than what a page that is left may hand over unpacked, and left before the first cut."""
+    page.add_init_script("""
+      const every = window.setInterval;
+      window.setInterval = (run, ms) => (ms === 5_000 ? 0 : every(run, ms));
+      addEventListener("DOMContentLoaded", () => {
+        for (let n = 0; n < 400; n++) document.body.append(
+          Object.assign(document.createElement("p"), { id: `paragraph-${n}`, className: "long of name" }));
+      });
+    """)
+    with page.expect_request("**/track/replay"):
+        visit(page, pages, "s-short", replaySample="1")
+    page.goto("about:blank")
+    wait_until(
+        lambda: has_recorded(stack, "s-short", "paragraph-399"), seconds=30, what="the picture"
+    )
+
+
 def test_a_flood_of_nodes_is_not_recorded_and_the_page_is_pictured_anew(
     stack: RunningStack, pages: str, page: Page
 ) -> None:

@@ -26,6 +26,7 @@ const CALM_MS = 2_000;
 const ALONE_MS = 5 * 60_000;
 const BY_HAND = ["pointermove", "pointerdown", "keydown", "wheel", "touchstart", "click"];
 const META = 4;
+const PICTURE = 2;
 const BLOCKED = "[data-sluice-ignore],[data-sluice-block]";
 const TYPED = "textarea,[contenteditable],[data-sluice-mask]";
 const KEPT = "sluice.replay.kept";
@@ -223,8 +224,13 @@ function startRecorder(
   const take = (event: { type: number }) => {
     maskEvent(event, masking);
     const json = JSON.stringify(event);
-    if (keeps) put(json);
-    else if (!hold.add({ json, begins: event.type === META })) stop();
+    if (!keeps) {
+      if (!hold.add({ json, begins: event.type === META })) stop();
+      return;
+    }
+    put(json);
+    // All that follows is nothing without it, and a page that is left may hand over little that is not packed.
+    if (event.type === PICTURE) cut();
   };
 
   /** A few milliseconds at a time. */

@@ -17,5 +17,5 @@ export function retryDelayMs(failures: number, lastedMs: number, askedMs: number
 
 /** `Retry-After` in milliseconds: seconds, or an HTTP date; 0 without one. */
 export function parseRetryAfterMs(header: string | null, now: number): number {
-  return Math.max(+header! * 1000 || Date.parse(header!) - now || 0, 0);
+  return Math.max(+header! * 1000 || +new Date(header!) - now || 0, 0);
 }

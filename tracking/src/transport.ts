@@ -46,7 +46,7 @@ export function createPost(endpoint: string): Post {
       });
       return {
         status: response.status,
-        retryAfterMs: parseRetryAfterMs(response.headers.get("retry-after"), Date.now()),
+        retryAfterMs: parseRetryAfterMs(response.headers.get("retry-after"), +new Date()),
         answer: await response.json().catch(() => {}),
       };
     } catch {

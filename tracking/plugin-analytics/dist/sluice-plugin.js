@@ -130,7 +130,7 @@ function retryDelayMs(failures, lastedMs, askedMs, random) {
   return Math.min(askedMs, MOST_ASKED_MS) + Math.min(FIRST_MS * 2 ** (failures - 1), most) * (1 + random) / 2;
 }
 function parseRetryAfterMs(header, now) {
-  return Math.max(+header * 1e3 || Date.parse(header) - now || 0, 0);
+  return Math.max(+header * 1e3 || +new Date(header) - now || 0, 0);
 }
 
 // src/outbox.ts
@@ -402,7 +402,7 @@ function createPost(endpoint) {
       });
       return {
         status: response.status,
-        retryAfterMs: parseRetryAfterMs(response.headers.get("retry-after"), Date.now()),
+        retryAfterMs: parseRetryAfterMs(response.headers.get("retry-after"), +/* @__PURE__ */ new Date()),
         answer: await response.json().catch(() => {
         })
       };

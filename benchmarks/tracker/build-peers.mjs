@@ -22,6 +22,6 @@ for (const file of (await readdir(join(here, "peers"))).sort()) {
     write: false,
   });
   await writeFile(join(folder, name + ".js"), outputFiles[0].contents);
-  sizes[name] = weigh(outputFiles[0].contents);
+  sizes[name] = await weigh(outputFiles[0].contents);
 }
 console.log(JSON.stringify(sizes));

@@ -1,27 +1,20 @@
 /**
  * Fail when a built file is heavier than budgets.json allows: node budget.mjs [--json]
  *
- * Budgets are in bytes as served: gzip -9, brotli 11; a kilobyte is 1,024 of them. A goal is what a
+ * Budgets are in bytes as served: Zopfli's gzip, brotli 11; a kilobyte is 1,024 of them. A goal is what a
  * script should come down to: it is shown, and fails nothing.
  */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { compressed } from "./compressed.mjs";
 
 const tracking = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** What a file weighs: as it is, and as a server sends it. */
-export function weigh(contents) {
-  const params = {
-    [constants.BROTLI_PARAM_QUALITY]: 11,
-    [constants.BROTLI_PARAM_SIZE_HINT]: contents.length,
-  };
-  return {
-    min: contents.length,
-    gzip: gzipSync(contents, { level: 9 }).length,
-    brotli: brotliCompressSync(contents, { params }).length,
-  };
+export async function weigh(contents) {
+  const { br, gz } = await compressed(contents);
+  return { min: contents.length, gzip: gz.length, brotli: br.length };
 }
 
 /** Each script of `dist/`, by the name that budgets.json has for it: its weights, its budget, what is over. */
@@ -35,7 +28,7 @@ export async function weighDist(dist = join(tracking, "dist"), budgets = join(tr
   const weighed = scripts.map(async (file) => {
     const plugin = nameOf[file];
     const budget = plugin ? (plugins[plugin] ?? otherPlugins) : files[file];
-    const weights = weigh(await readFile(join(dist, file)));
+    const weights = await weigh(await readFile(join(dist, file)));
     const isOver = (limits) => Object.keys(weights).filter((kind) => weights[kind] > limits?.[kind]);
     const over = isOver(budget);
     // A script that nobody gave a budget may not slip in.

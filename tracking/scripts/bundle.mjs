@@ -23,8 +23,11 @@ const TRACKER_TARGET = "es2020"; // import(), which loads the chunks
 // function by function when the page waits for each. https://v8.dev/blog/explicit-compile-hints
 const COMPILE_AHEAD = "//# allFunctionsCalledOnLoad\n";
 
+// What is written out where it is called is smaller, and compresses to more where there is much of it.
+const LARGER = { passes: 5, inline: 1 };
+
 const trackers = [
-  { entry: "src/index.ts", folder: "dist", file: "tracking.js", target: TRACKER_TARGET, banner: COMPILE_AHEAD },
+  { entry: "src/index.ts", folder: "dist", file: "tracking.js", target: TRACKER_TARGET, banner: COMPILE_AHEAD, compress: LARGER },
   { entry: "src/views.ts", folder: "dist", file: "views.js", target: TRACKER_TARGET },
 ];
 
@@ -57,7 +60,7 @@ export async function bundleInto(folders) {
   const plugins = await bundlePlugins();
   const scripts = await Promise.all(trackers.map((one) => smallest({ ...one, define: plugins.define })));
   const outputs = [
-    ...completeDist(scripts, plugins.chunks, plugins.places),
+    ...(await completeDist(scripts, plugins.chunks, plugins.places)),
     ...(await Promise.all(bundles.map(bundle))),
     await licenses(),
   ];
@@ -113,12 +116,12 @@ async function bundle({ entry, folder, file, target, format = "iife", minify = f
 
 /** What every page of a site loads is worth a second, slower minifier: it is a twentieth smaller. */
 async function smallest(one) {
-  const { banner = "", format, ...rest } = one;
+  const { banner = "", format, compress, ...rest } = one;
   const { folder, file, contents } = await bundle({ ...rest, format: "esm", minify: false });
   const { code } = await minify(contents.toString(), {
     module: true,
     ecma: 2020,
-    compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
+    compress: { passes: 3, unsafe_arrows: true, pure_getters: true, ...compress },
     mangle: { properties: format === "esm" ? false : { regex: OWN_PROPERTIES } },
   });
   return { folder, file, contents: Buffer.from(banner + (format === "esm" ? code : `(()=>{${code}})();`)) };

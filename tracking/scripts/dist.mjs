@@ -15,11 +15,14 @@ export async function readAssets(dist) {
  * Complete the folder, of its trackers and chunks: each tracker once more under a name that tells
  * its content, each chunk under its digit alone, all of it compressed, and `assets.json`.
  */
-export function completeDist(trackers, chunks, places) {
+export async function completeDist(trackers, chunks, places) {
   const pinned = trackers.map(({ file, contents }) => ({ file: pinnedName(file, contents), contents }));
   const named = [...trackers, ...pinned, ...chunks];
   const standIns = chunks.map(({ place, contents }) => ({ file: standIn(place), contents }));
   const scripts = [...named, ...standIns];
+  // Under another name it is the same.
+  const packed = new Map();
+  for (const { contents } of [...trackers, ...chunks]) packed.set(contents, await compressed(contents));
   const assets = {
     assets: Object.fromEntries(named.map(({ file, contents }) => [file, describe(contents)])),
     pinned: Object.fromEntries(trackers.map(({ file }, i) => [file, pinned[i].file])),
@@ -28,7 +31,9 @@ export function completeDist(trackers, chunks, places) {
   };
   return [
     ...scripts,
-    ...scripts.flatMap(({ file, contents }) => compressed(file, contents)),
+    ...scripts.flatMap(({ file, contents }) =>
+      Object.entries(packed.get(contents)).map(([ending, contents]) => ({ file: `${file}.${ending}`, contents })),
+    ),
     { file: "assets.json", contents: Buffer.from(JSON.stringify(assets, null, 2) + "\n") },
   ].map(({ file, contents }) => ({ folder: "dist", file, contents }));
 }

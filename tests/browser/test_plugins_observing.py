@@ -374,6 +374,18 @@ def test_clicks_in_widgets_tell_what_and_where_to(site: Site, page: Page) -> Non
     ]
 
 
+def test_a_click_within_a_component_of_a_widget_is_the_widgets(site: Site, page: Page) -> None:
+    open_page(page, site, "impressions")
+    page.evaluate("""() => {
+      w1.insertAdjacentHTML("beforeend", "<div id=component data-click-target=component></div>");
+      component.attachShadow({ mode: "open" }).innerHTML = "<button type=button>Buy</button>";
+    }""")
+    page.click("#component button")
+    page.goto(f"{site.url}/elsewhere")
+    (click,) = [event["properties"] for event in site.wait_for_names("widget_click")]
+    assert (click["postId"], click["clickTarget"]) == (123, "component")
+
+
 def test_a_label_and_the_field_that_it_presses_are_one_click_in_a_widget(
     site: Site, page: Page
 ) -> None:

@@ -254,13 +254,16 @@ def test_what_waits_when_the_page_is_left_is_handed_over(
 def test_a_visit_of_a_second_has_its_picture_however_large(
     stack: RunningStack, pages: str, page: Page
 ) -> None:
-    """Larger than what a page that is left may hand over unpacked, and left before the first cut."""
+    """Larger than what a page that is left may hand over unpacked; left before the first cut."""
     page.add_init_script("""
       const every = window.setInterval;
       window.setInterval = (run, ms) => (ms === 5_000 ? 0 : every(run, ms));
       addEventListener("DOMContentLoaded", () => {
-        for (let n = 0; n < 400; n++) document.body.append(
-          Object.assign(document.createElement("p"), { id: `paragraph-${n}`, className: "long of name" }));
+        for (let n = 0; n < 400; n++) {
+          const paragraph = document.body.appendChild(document.createElement("p"));
+          paragraph.setAttribute("style", "margin: 0; padding: 0; border: 0");
+          paragraph.id = `paragraph-${n}`;
+        }
       });
     """)
     with page.expect_request("**/track/replay"):

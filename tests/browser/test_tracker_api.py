@@ -97,6 +97,33 @@ def test_a_campaign_that_waited_for_consent_begins_one_session(site: TrackedSite
     assert [row["session_index"] for row in rows] == [1, 1, 1]
 
 
+def test_two_campaigns_that_waited_for_consent_are_two_sessions(site: TrackedSite) -> None:
+    site.attributes = "data-session-campaign data-consent=pending"
+    page = site.open("/p/one?utm_source=a")
+    page.evaluate("history.pushState({}, '', '/p/two?utm_source=b')")
+    page.evaluate("sluice.consent('granted')")
+    page.close()
+    rows = site.delivered("page_view", least=2)
+    assert [row["session_index"] for row in rows] == [1, 2]
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["same page", "next page"])
+def test_a_reset_forgets_what_waits_of_somebody_who_gave_a_name_before(
+    site: TrackedSite, *, leaves: bool
+) -> None:
+    site.attributes = "data-consent=pending data-off='engagement visibility'"
+    page = site.open()
+    page.evaluate("sluice.consent('granted'); sluice.identify('anna'); sluice.consent('pending')")
+    if leaves:
+        site.go(page, "/p/annas-bill")
+    page.evaluate("sluice.track('of_anna'); sluice.reset()")
+    page.evaluate("sluice.consent('granted'); sluice.track('of_ben')")
+    page.close()
+    site.delivered("of_ben")
+    told = [(row["event_type"], row["user_id"]) for row in site.rows()]
+    assert told == [("page_view", None), ("identify", "anna"), ("of_ben", None)]
+
+
 @pytest.mark.parametrize(
     ("somebody", "told"), [("", ["page_view", "mine"]), ("sluice.identify('u')", ["mine"])]
 )

@@ -219,6 +219,40 @@ def test_what_elements_are_called_costs_no_event(site: TrackedSite, more: str) -
     assert form["properties"]["form"] == "[redacted:email]"
 
 
+@pytest.mark.parametrize(
+    "more",
+    ["<div id=localName></div>", "<form name=localName></form>", "<script>var localName</script>"],
+)
+def test_something_called_like_an_elements_property_costs_no_event(
+    site: TrackedSite, more: str
+) -> None:
+    site.body = f"<p id=text>Some words</p><button>Go</button>{more}"
+    page = site.open()
+    page.click("#text", click_count=3)
+    site.wait_for_event(page, "text_select")
+    page.click("button")
+    page.close()
+    clicks = site.delivered("click", least=4)
+    assert [row["properties"]["tag"] for row in clicks] == ["p", "p", "p", "button"]
+    assert not site.rows("tracker_error")
+
+
+def test_plugins_do_without_the_pages_own_element(site: TrackedSite) -> None:
+    site.head = "<script>Element = (name) => document.createElement(name)</script>"
+    site.attributes = 'data-plugins="impressions frustration errors"'
+    site.body = """<div data-widget-tracking data-post-id=1><button id=go>Go</button></div>
+      <img id=image>"""
+    page = site.open()
+    site.wait_for_event(page, "widget_impression")
+    page.click("#go", click_count=6)
+    page.evaluate("document.querySelector('#image').src = '/js/none.png'")
+    site.wait_for_event(page, "rage_click")
+    site.wait_for_event(page, "resource_error")
+    page.close()
+    assert len(site.delivered("widget_click", least=6)) == 6
+    assert not site.rows("js_error") and not site.rows("tracker_error")
+
+
 @pytest.mark.chromium("what it asks the browser only Chromium is asked")
 def test_events_are_kept_after_somebody_cleared_the_sites_data(site: TrackedSite) -> None:
     site.context.route("**/collect", lambda route: route.abort())

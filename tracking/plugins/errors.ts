@@ -46,9 +46,9 @@ const plugin: Plugin = (sluice, host) => {
   };
 
   host.listen(window, "error", (event: ErrorEvent) => {
-    const { target } = event;
-    // What an element fails to load does not bubble, but is captured.
-    if (target instanceof Element) {
+    const target = event.target as Element;
+    // What an element fails to load does not bubble, but is captured. Pages have an `Element` of their own.
+    if (target?.nodeType === 1) {
       const url = (target as HTMLImageElement).currentSrc || (target as HTMLImageElement).src || (target as HTMLLinkElement).href;
       if (typeof url !== "string" || isForeign(url) || host.isIgnored(target)) return;
       tell("resource_error", { tag: target.localName, url: host.cleanUrl(url) });

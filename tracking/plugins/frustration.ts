@@ -84,7 +84,7 @@ const plugin: Plugin = (sluice, host) => {
     observer.disconnect();
   };
   const isLeftAlone = (node: Node) => {
-    const element = node instanceof Element ? node : node.parentElement;
+    const element = isElement(node) ? node : node.parentElement;
     return !!element && host.isIgnored(element);
   };
   const observer = new MutationObserver(
@@ -129,12 +129,12 @@ const plugin: Plugin = (sluice, host) => {
   host.listen(document, "pointerdown", (event: PointerEvent) => {
     wasAnswered = false;
     const [element] = event.composedPath();
-    if (element instanceof Element && looksInteractive(element)) watch(event);
+    if (isElement(element) && looksInteractive(element)) watch(event);
   });
   host.listen(document, "click", (event: MouseEvent) => {
     const [element] = event.composedPath();
     // Without `detail` it was a key, or a script.
-    if (!event.detail || !(element instanceof Element) || host.isIgnored(element)) return;
+    if (!event.detail || !isElement(element) || host.isIgnored(element)) return;
     joinBurst(element, event);
     waitForAnswer(element, event);
   });
@@ -146,6 +146,11 @@ const plugin: Plugin = (sluice, host) => {
   host.onView(answered);
   host.onHide(endBurst);
 };
+
+/** Pages have an `Element` of their own. */
+function isElement(node: EventTarget | undefined): node is Element {
+  return (node as Node | undefined)?.nodeType === 1;
+}
 
 /** Would a visitor expect it to do something? */
 function looksInteractive(element: Element): boolean {

@@ -149,19 +149,20 @@ const plugin: Plugin = (sluice, host) => {
   const tellClick = (event: MouseEvent) => {
     // The wheel opens a link in a tab of its own; the other button opens a menu.
     if (event.button > 1) return;
-    const [element] = event.composedPath();
-    if (!(element instanceof Element) || host.isIgnored(element)) return;
-    const widget = element.closest<HTMLElement>(`[${WIDGET}]`);
-    const control = element.closest<HTMLElement>("a[href],button,[role=button],[data-click-target]");
-    if (!widget || !control) return;
-    const link = element.closest<HTMLAnchorElement>("a[href]");
-    const named = element.closest<HTMLElement>("[data-click-target]");
+    // Components are seen into. Pages have an `Element` of their own.
+    const path = (event.composedPath() as HTMLElement[]).filter((node) => node.nodeType === 1);
+    const nearest = (kind: string) => path.find((node) => node.matches(kind));
+    const widget = nearest(`[${WIDGET}]`);
+    const control = nearest("a[href],button,[role=button],[data-click-target]");
+    if (!widget || !control || host.isIgnored(path[0]!)) return;
+    const link = nearest("a[href]") as HTMLAnchorElement | undefined;
+    const named = nearest("[data-click-target]");
     // The field that a label presses tells of the press.
-    const field = element.closest("label")?.control;
-    if (field && field !== element && control.contains(field) && !field.matches(":disabled")) return;
+    const field = (nearest("label") as HTMLLabelElement | undefined)?.control;
+    if (field && field !== path[0] && control.contains(field) && !field.matches(":disabled")) return;
     sluice.track("widget_click", {
       ...factsOf(widget),
-      clickTarget: named && widget.contains(named) ? named.dataset.clickTarget : undefined,
+      clickTarget: named && path.indexOf(named) <= path.indexOf(widget) ? named.dataset.clickTarget : undefined,
       destinationUrl: link ? host.cleanUrl(link.href) : undefined,
     });
   };

@@ -1,5 +1,5 @@
-import { isIgnored, labelOf, selectorOf } from "./element";
-import { listen } from "./guard";
+import { isA, isIgnored, labelOf, selectorOf } from "./element";
+import { guard, listen } from "./guard";
 import { cleanHref } from "./redact";
 
 const MAX_HREF_CHARS = 2_000;
@@ -8,18 +8,19 @@ const INTERACTIVE =
   LINK +
   ",button,input,select,textarea,label,summary,option," +
   "[role=button],[role=link],[role=tab],[role=menuitem],[role=checkbox],[role=switch]";
+/** Components that are controls themselves, with a role that no attribute tells. */
+const COMPONENT = /-(button|tab|link|chip)$/;
 const FILE = /\.(pdf|zip|(doc|xls|ppt)x?|csv|txt|epub|dmg|exe|msi|apk|pkg|iso|gz|7z|rar|mp[34]|mov|avi|wav)$/i;
 
 /** Record every click, told about the nearest control around it; `leaves` where another site or a file follows. */
 export function watchClicks(record: (properties: { [name: string]: unknown }, leaves?: boolean) => void): void {
   function clicked(event: MouseEvent): void {
     // The composed path sees into open shadow roots, where `target` stops at the host.
-    // Prototype.js before 1.6.0.3 puts an `Element` of its own in the browser's place.
-    const path = event.composedPath().filter((node) => (node as Element).localName) as Element[];
+    // Document and window end it, and may have anything under an element's names. Prototype.js before 1.6.0.3 puts an
+    // `Element` of its own in the browser's place. A slot is only where a component shows what the page put into it.
+    const path: Element[] = (event.composedPath().slice(0, -2) as HTMLSlotElement[]).filter((node) => node.localName && !node.assignedNodes);
     if (!path[0] || isIgnored(path[0])) return;
-    const control = path.find((element) => element.matches(INTERACTIVE));
-    // The field that a label presses tells of the press. ASP.NET Ajax has objects of that name.
-    if ((control as HTMLLabelElement | undefined)?.control?.matches?.(":enabled")) return;
+    const control = path.find((element) => isA(element, INTERACTIVE) || COMPONENT.test(element.localName));
     const target = control || path[0];
     const link = control?.closest(LINK) as HTMLAnchorElement | undefined;
     // An SVG link's href is an object; its attribute is text everywhere.
@@ -27,7 +28,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
     const outbound = (/^http/.test(link?.protocol!) && link!.host !== location.host) || undefined;
     const download = link?.hasAttribute("download") || FILE.test(link?.pathname!) || undefined;
     const box = target.getBoundingClientRect();
-    record(
+    const tell = () => record(
       // JSON leaves undefined fields out.
       {
         selector: selectorOf(target),
@@ -47,6 +48,10 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
       },
       outbound || download,
     );
+    // The field that a label presses tells of the press, if the page lets it. ASP.NET Ajax has objects of that name.
+    if ((control as HTMLLabelElement | undefined)?.control?.matches?.(":enabled"))
+      setTimeout(guard(() => event.defaultPrevented && tell()));
+    else tell();
   }
   listen(window, "click", clicked);
   // The middle button opens a link in another tab.

@@ -9,15 +9,24 @@ export const HOLDS_INPUT = "input,select,textarea,option,:read-write";
 /** Editors that are locked, too: what was written there may be shown still. */
 export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[data-sluice-mask]," + IGNORED;
 
-/** A short CSS path that finds the element again: from the nearest id, at most five steps. */
+/**
+ * A short CSS path that finds the element again: from the nearest id, at most five steps. In an open
+ * shadow root it is that of the host, and goes on within.
+ */
 export function selectorOf(element: Element): string {
   const steps: string[] = [];
-  for (let at: Element | null = element; at && steps.length < MAX_STEPS; at = at.parentElement) {
+  for (let at: Element | false = element; at && steps.length < MAX_STEPS; ) {
     const id = at.getAttribute("id");
     steps.unshift(id ? "#" + CSS.escape(id) : at.localName + placeOf(at));
-    if (id) break;
+    at = (!id && at.parentElement) || hostOf(at);
   }
   return cleanUrl(steps.join(" > "));
+}
+
+/** Of the open shadow root that it is in. Documents and links have a `host` of their own. */
+function hostOf(element: Element): Element | false {
+  const root = element.getRootNode();
+  return root instanceof ShadowRoot && root.host;
 }
 
 /** Which of its kind it is, where there are several. */
@@ -33,10 +42,15 @@ function countAlike(element: Element, side: "previousElementSibling" | "nextElem
   return count;
 }
 
-/** Is the element, or one around it, such a one? Seen from within open shadow roots, too. */
-function isWithin(element: Element, kind: string): boolean {
-  const root = element.getRootNode();
-  return !!element.closest(kind) || (root instanceof ShadowRoot && isWithin(root.host, kind));
+/** Whether a selector matches. Not by a form's own method: a field called so would hide it. */
+export function isA(element: Element, kind: string): boolean {
+  return document.documentElement.matches.call(element, kind);
+}
+
+/** Is the element, or one around it as the page shows it, such a one? Components are seen into and out of. */
+export function isWithin(element: Element | null | undefined, kind: string): boolean {
+  for (let at: Element | false | null | undefined = element; at; at = at.assignedSlot || at.parentElement || hostOf(at)) if (isA(at, kind)) return true;
+  return false;
 }
 
 /** Is the element, or one around it, marked to be left alone? */
@@ -44,9 +58,22 @@ export function isIgnored(element: Element): boolean {
   return isWithin(element, IGNORED);
 }
 
+/** An element, or text. */
+type Part = Partial<Element>;
+
 /** A control's label, redacted; never anything typed or chosen by the visitor, nor what is masked. */
 export function labelOf(element: Element): string {
   if (isWithin(element, PRIVATE)) return "";
-  const text = (!element.querySelector(PRIVATE) && element.textContent) || element.getAttribute("aria-label") || "";
-  return redact(text.slice(0, MAX_READ_CHARS).replace(/\s+/g, " ").trim()).slice(0, MAX_TEXT_CHARS);
+  // Where a component has a slot, it shows what the page put there.
+  const shown = [element, ...element.querySelectorAll("slot")].flatMap(
+    (part) => ((part as HTMLSlotElement).assignedNodes?.() || [part]) as Part[],
+  );
+  const text = shown.some((part) => part.matches?.(PRIVATE) || part.querySelector?.(PRIVATE))
+    ? ""
+    : shown.map((part) => part.textContent).join(" ");
+  return redact(clean(text) || clean(element.getAttribute("aria-label") || "")).slice(0, MAX_TEXT_CHARS);
+}
+
+function clean(text: string): string {
+  return text.slice(0, MAX_READ_CHARS).replace(/\s+/g, " ").trim();
 }

@@ -9,9 +9,10 @@ const SSN = /\b(?!000|666|9)\d{3}([ -])(?!00)\d\d\1(?!0000)\d{4}(?!\d)/g;
 // 0171/1234567, (11) 96123-4567.
 const PHONE =
   /(^|[^\w.-])(?:(?:\+\d{1,3}|00[1-9]\d{0,2}[ -])(?:[ ()/\xa0-]{0,2}\d){7,12}|(?:1[ .-])?\(?[2-9]\d\d(?:\) ?|[.-])[2-9]\d\d[.-]\d{4}|0(?=(?:[ .-]?\d){8})(?!\d[ .-]\d\d[ .-](?:19|20)\d\d)[1-9]\d{0,3}([ .-])\d{2,4}(?:\2\d{2,4}){1,3}|0[1-9]\d{1,3}[ /]\d{6,8}|\((?:0\d{1,4}|\d\d)\) ?\d{4,5}[ -]?\d{2,4})(?![.-]?\d)/g;
-// An OAuth code or a ticket signs somebody in, a voucher's code is shorter: 20 characters and more.
+// An OAuth code or a ticket signs somebody in: 20 characters and more, a digit among them. A voucher's code
+// is shorter, and the long name of a product has none.
 const SECRET =
-  /([?&#;](?:[^=&#?;]{0,40}(?:[_.[-]|%5B))?(?:pass(?:[wp]\w*)?|pwd|secret|\w*token|api_?key|\w*(?:code|ket)(?==[^&]{20})|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|\w*phone|tel|auth|sid|\w*sess\w*id|sig|signature)(?:\]|%5D)?=)[^&#;]+/gi;
+  /([?&#;](?:[^=&#?;]{0,40}(?:[_.[-]|%5B))?(?:pass(?:[cwp]\w*)?|pwd|secret|api_?key|\w{0,20}(?:token|phone|sess(?:ion)?_?id|(?:code|ticket)(?==[^&#;]{20})(?=(%..|[^\d%&#;])*\d))|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|tel|auth|sid|sig|signature)(?:\]|%5D)?=)[^&#;]+/gi;
 
 // The contract's.
 export const MAX_URL_CHARS = 8_000;

@@ -1,4 +1,4 @@
-import { HOLDS_INPUT, IGNORED, PRIVATE } from "./element";
+import { HOLDS_INPUT, IGNORED, isA, isWithin, PRIVATE } from "./element";
 import { guard, listen } from "./guard";
 import { redact } from "./redact";
 
@@ -17,7 +17,7 @@ export function watchSelection(
   function isTyped(event: UIEvent): boolean {
     let focused = document.activeElement;
     while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
-    return ([...event.composedPath(), focused] as Element[]).some((node) => node?.localName && node.matches(HOLDS_INPUT));
+    return ([...event.composedPath().slice(0, -2), focused] as Element[]).some((node) => node?.localName && isA(node, HOLDS_INPUT));
   }
 
   function tell(eventType: string): void {
@@ -26,7 +26,7 @@ export function watchSelection(
     const isTold = eventType === "text_select" && text === last;
     last = text;
     const touches = (kind: string) =>
-      selection.anchorNode?.parentElement?.closest(kind) ||
+      isWithin(selection.anchorNode?.parentElement, kind) ||
       [...document.querySelectorAll(kind)].some((element) => selection.containsNode(element, true));
     // Within a shadow root or a field it has a text and yet is collapsed: none of ours.
     if (!text || isTold || selection.isCollapsed || touches(IGNORED)) return;

@@ -46,14 +46,16 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const { read, write } = storage;
   // An opt-out holds for every tracker of the page, whatever its name.
   const shared = browserStorage("sluice_", isSignalled, name + "_" + VISITOR);
+  /** Of those that were held back, the one that is told now, or next. */
+  const first = () => told || held[0];
   /** Of the view, which the next one's first event is told of after what ends this one. */
   const campaign = () =>
-    isOn(data.sessionCampaign) ? campaignOf(held[0]?.url || viewUrl || cleanUrl(location.href)) : "";
+    isOn(data.sessionCampaign) ? campaignOf(first()?.url || viewUrl || cleanUrl(location.href)) : "";
   const sessionMs = within(data.sessionMinutes, 30, 1, 1_440) * 60_000;
   const touch = createTouch(storage, createEnd(sessionMs, isOn(data.sessionMidnight), campaign), (at) => ({
     campaign: campaign(),
     // A visit that was held back began with what is told first.
-    id: sessionIdOf(held[0] ? +new Date(held[0].occurredAt!) : at),
+    id: sessionIdOf(+new Date(first()?.occurredAt || at)),
   }));
   const announce = announceOnWindow(isOn(data.debug));
   const off = data.off ?? "focus";
@@ -70,6 +72,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
   const asked = said ?? "pending";
   /** What waits for consent, and who signed in meanwhile. */
   let held: Event[] = [];
+  let told: Event | undefined;
   let heldIds: { [field: string]: string } = {};
   let droppedTold = 0;
   let viewUrl = "";
@@ -196,7 +199,7 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
 
   function forget(): void {
     // What somebody did who gave a name is not told of who says yes after them.
-    if (Object.keys(heldIds)[0]) held = [];
+    if (Object.keys(heldIds)[0] || read(USER) || read(COMPANY)) held = [];
     heldIds = {};
     [VISITOR, SESSION, USER, COMPANY].forEach((key) => write(key, ""));
   }
@@ -232,7 +235,8 @@ export function startTracker({ siteId, endpoint, src, data }: Config): void {
     if (mayKeep()) {
       if (held[0]) touch(now());
       // Who hears of one may take the consent back.
-      while (held[0] && mayKeep()) tell(held.shift()!);
+      while (held[0] && mayKeep()) tell((told = held.shift()!));
+      told = undefined;
       // Whoever said yes in another tab may have signed out there since.
       heldIds = {};
     }

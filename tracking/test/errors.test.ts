@@ -3,7 +3,7 @@ import { test } from "node:test";
 import errors from "../plugins/errors";
 import { FakeElement, define, observing } from "./observing-host";
 
-define({ window: globalThis, Element: FakeElement });
+define({ window: globalThis });
 
 const anError = (fields: object = {}) => ({
   target: globalThis,

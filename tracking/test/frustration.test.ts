@@ -11,7 +11,6 @@ define({
   window: globalThis,
   document: {},
   location: { href: "https://shop.example/p" },
-  Element: FakeElement,
   ShadowRoot: class {},
   getSelection: () => ({ isCollapsed: !isTextSelected }),
   getComputedStyle: () => ({ cursor }),

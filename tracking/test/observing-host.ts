@@ -37,6 +37,7 @@ export function define(globals: { [name: string]: unknown }): void {
 
 /** An element of which only what a test says is known. */
 export class FakeElement {
+  nodeType = 1;
   localName = "button";
   id = "it";
   matching: string[] = [];

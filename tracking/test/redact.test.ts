@@ -51,6 +51,13 @@ test("an address loses secrets and e-mail addresses, and keeps its campaign", ()
     "https://x.example/cb?code=4%2F0AeanS0ZxYz1_9kQmv7&state=1": "https://x.example/cb?code=[redacted:secret]&state=1",
     "https://x.example/?oobCode=3f9a1c0b7d52e8a64410&ticket=ST-1856339-aA5Yuvrxzpv8": "https://x.example/?oobCode=[redacted:secret]&ticket=[redacted:secret]",
     "https://x.example/?code=SUMMER-10&ticket=12345&error_code=404": "https://x.example/?code=SUMMER-10&ticket=12345&error_code=404",
+    "https://x.example/?code=the-long-name-of-a-product&q=1": "https://x.example/?code=the-long-name-of-a-product&q=1",
+    "https://x.example/?code=Winter%20sale%20for%20everyone": "https://x.example/?code=Winter%20sale%20for%20everyone",
+    "https://x.example/?jacket=blue-42-winter-jacket-size-xl": "https://x.example/?jacket=blue-42-winter-jacket-size-xl",
+    "https://x.example/?code=SUMMER10#/products/list/page/1": "https://x.example/?code=SUMMER10#/products/list/page/1",
+    "https://x.example/?assessmentid=7": "https://x.example/?assessmentid=7",
+    "https://x.example/?passcode=4711&PHPSESSID=a1b2;jsessionid=c3d4": "https://x.example/?passcode=[redacted:secret]&PHPSESSID=[redacted:secret];jsessionid=[redacted:secret]",
+    "https://x.example/?authorizationCode=3f9a1c0b7d52e8a64410": "https://x.example/?authorizationCode=[redacted:secret]",
     "https://x.example/?keyword=a&zipcode=8000&session=3": "https://x.example/?keyword=a&zipcode=8000&session=3",
   };
   for (const [address, expected] of Object.entries(cases)) assert.equal(cleanUrl(address), expected);
@@ -102,4 +109,7 @@ test("a hostile text costs no more than its length", () => {
     const first = performance.now() - begun;
     assert.ok(first < 2_000, `${text.slice(0, 4)}… took ${first} ms`);
   }
+  const begun = performance.now();
+  for (let n = 0; n < 30; n++) for (const part of ["sess", "token", "code", "phone", "%5B"]) cleanUrl("?" + "_".repeat(40) + part.repeat(1_600) + "=1");
+  assert.ok(performance.now() - begun < 4_000);
 });

@@ -50,7 +50,11 @@ class SpoolFile:
         self.path = folder / _FILE_NAME
         self._log = folder / f"{_FILE_NAME}-wal"
         self._max_file_bytes = max_file_bytes
-        self.connection = self._connect()
+        self.connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        # A body whose head was damaged may pass for text.
+        self.connection.text_factory = bytes
         status = self.path.stat()
         self._inode = status.st_ino
         # Cut to nothing, or removed: SQLite would delete the log that stands there still.
@@ -61,8 +65,10 @@ class SpoolFile:
         """Set it up; raises SpoolDamaged or what `is_damage` knows when it cannot be used."""
         if self._lacks_its_file:
             raise SpoolDamaged("there is a log, and not the file that it belongs to")
+        # Before SQLite looks: it would lay what it can read over what may be newer in the file.
+        if log_has_lost(self.path):
+            raise SpoolDamaged("its log breaks off before what was acknowledged")
         self._configure()
-        self._keep_what_the_log_hides()
         try:
             self.spool_id = self._identify(now)
         except sqlite3.OperationalError as exc:
@@ -144,35 +150,6 @@ class SpoolFile:
         with suppress(sqlite3.Error):
             self.connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        # A body whose head was damaged may pass for text.
-        connection.text_factory = bytes
-        return connection
-
-    def _keep_what_the_log_hides(self) -> None:
-        """Move a log aside that breaks off before what was acknowledged; the file goes on.
-
-        What can be read of it is in the file then. While that is in use here nobody deletes the
-        log, and whoever writes waits for the lock that is held. Only the first to use it may find
-        this: who was there before knows the log by heart.
-        """
-        _, read, _ = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if not has_lost(self._log, read=max(0, read), page_bytes=self.pragma("page_size")):
-            return
-        kept = self.path.parent / f"{_LOST}{_stamp()}-wal"
-        self._log.rename(kept)
-        sync_folder(kept.parent)
-        log.critical(
-            "the spool's log is damaged: what was acknowledged behind that is lost",
-            extra={"kept_in": kept.name},
-        )
-        self.connection.close()
-        self.connection = self._connect()
-        self._configure()
-
     def _configure(self) -> None:
         execute = self.connection.execute
         execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -220,6 +197,15 @@ def find_damaged(folder: Path) -> Path | None:
 def count_damaged(folder: Path) -> int:
     """How many files were set aside of which something is missing still."""
     return sum(1 for _ in folder.glob(f"{_DAMAGED}*")) + sum(1 for _ in folder.glob(f"{_LOST}*"))
+
+
+def log_has_lost(path: Path) -> bool:
+    """Whether the log beside a file hides what was acknowledged; under the lock for writing."""
+    with path.open("rb") as file:
+        file.seek(16)
+        page_bytes = int.from_bytes(file.read(2)) or PAGE_BYTES
+    log = path.with_name(f"{path.name}-wal")
+    return has_lost(log, page_bytes=65_536 if page_bytes == 1 else page_bytes)
 
 
 def file_in(folder: Path) -> Path:

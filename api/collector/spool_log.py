@@ -30,11 +30,12 @@ class _Frame(NamedTuple):
     """Where it begins in the file."""
 
 
-def has_lost(log: Path, *, read: int, page_bytes: int) -> bool:
-    """Whether transactions were on the disk that SQLite, which read so many frames, cannot read.
+def has_lost(log: Path, *, page_bytes: int) -> bool:
+    """Whether transactions were on the disk that SQLite will not read from this log.
 
     Of such a run each but the last was fsynced, or the next would not have begun; the last one may
     have been under way, and so may be what a failed commit leaves, behind which no other goes on.
+    Nobody may write meanwhile; `page_bytes` is used where the log's own head cannot be read.
     """
     try:
         content = log.read_bytes()
@@ -43,27 +44,23 @@ def has_lost(log: Path, *, read: int, page_bytes: int) -> bool:
     head = content[:_HEAD_BYTES]
     if len(head) < _HEAD_BYTES:
         return False
-    if is_head := _is_head(head):
+    if is_whole := _is_head(head):
         is_big, salts, page_bytes = head[3] & 1 == 1, head[16:24], int.from_bytes(head[8:12])
     else:  # then SQLite reads nothing, whatever follows
         is_big = sys.byteorder == "big"
         common = Counter(frame.salts for frame in _frames(content, page_bytes)).most_common(1)
         salts = common[0][0] if common else b""
-    frames = [frame if frame.salts == salts else None for frame in _frames(content, page_bytes)]
-    before: _Frame | None = frames[read - 1] if 0 < read <= len(frames) else None
-    sums = before.sums if before else struct.unpack_from(">II", content, 24)
-    is_whole, has_ended = is_head, False
-    for frame in frames[read:]:
-        if frame is None:
+    sums: _Sums = struct.unpack_from(">II", content, 24)
+    is_end_unread = False
+    for frame in _frames(content, page_bytes):
+        if frame.salts != salts:
             is_whole = False
             continue
         follows = _sum_of(content, frame, sums, page_bytes, is_big=is_big) == frame.sums
         is_whole = is_whole and follows
-        if is_whole and frame.ends_transaction:
-            return False  # it could be read: it is in the file already, or is not acknowledged yet
-        if has_ended and follows:
+        if is_end_unread and follows:
             return True
-        sums, has_ended = frame.sums, frame.ends_transaction
+        sums, is_end_unread = frame.sums, frame.ends_transaction and not is_whole
     return False
 
 

@@ -10,15 +10,19 @@ exporter drops it by its ids.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import sqlite3
 import zlib
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from api.collector.spool_entries import BEYOND_NUMBERS, SpoolEntry, entry_of, number_before
+from api.collector.spool_file import log_has_lost
 
 _TABLES: Final = ("entries", "entries_set_aside")
 _AFTER: Final = """
@@ -58,20 +62,55 @@ class Rescue:
         """Every entry that is what was appended; never raises for what the file holds."""
         if not self._path.exists() or not self._path.stat().st_size:
             return  # SQLite would delete the log beside it, which a person may want to look at
-        try:
-            with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as connection:
-                connection.text_factory = bytes
-                for table in _TABLES:
-                    for entry in _Table(connection, table).entries():
-                        self.found += 1
-                        self._events += entry.events
-                        self._bytes += len(entry.body)
-                        yield entry
-                spool_id, *expected = connection.execute(_EXPECTED).fetchone()
-                UUID(spool_id.decode())
-                self.is_complete = expected == [self.found, self._events, self._bytes]
-        except (sqlite3.Error, TypeError, ValueError, AttributeError):  # no file, tables or totals
-            self.is_complete = False
+        has_lost = log_has_lost(self._path)
+        with ExitStack() as stack:
+            views = [stack.enter_context(_opened(self._path))]
+            if has_lost or not _is_sound(views[0]):
+                # What the log is laid over may be newer than what can be read of the log.
+                views.append(stack.enter_context(_opened(self._path, without_log=True)))
+            for table in _TABLES:
+                for entry in _in_any(_Table(view, table) for view in views):
+                    self.found += 1
+                    self._events += entry.events
+                    self._bytes += len(entry.body)
+                    yield entry
+            found = [self.found, self._events, self._bytes]
+            self.is_complete = not has_lost and found == _promised(views[0])
+
+
+def _opened(path: Path, *, without_log: bool = False) -> AbstractContextManager[sqlite3.Connection]:
+    how = "immutable=1" if without_log else "mode=ro"
+    connection = sqlite3.connect(f"file:{path}?{how}", uri=True)
+    connection.text_factory = bytes
+    return closing(connection)
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(found == (b"ok",))
+
+
+def _promised(connection: sqlite3.Connection) -> list[int] | None:
+    """Entries, events and bytes that the file says it has; None where it does not say so."""
+    try:
+        spool_id, entries, events, size = connection.execute(_EXPECTED).fetchone()
+        UUID(spool_id.decode())
+    except (sqlite3.Error, TypeError, ValueError, AttributeError):  # no file, tables or totals
+        return None
+    return [entries, events, size]
+
+
+def _in_any(tables: Iterable[_Table]) -> Iterator[SpoolEntry]:
+    """The entries of a table that is seen in more ways than one, each once."""
+    number_of = attrgetter("number")
+    both = heapq.merge(*(table.entries() for table in tables), key=number_of)
+    for _, found in itertools.groupby(both, key=number_of):
+        entries = [entry for _, entry in found if entry is not None]
+        # One that may have been written is not to be written again unasked.
+        yield next((entry for entry in entries if entry.in_doubt is not None), entries[0])
 
 
 class _Table:
@@ -81,12 +120,12 @@ class _Table:
         self._connection = connection
         self._name = name
 
-    def entries(self) -> Iterator[SpoolEntry]:
+    def entries(self) -> Iterator[_Found]:
         """Every entry that is what was appended, by number, none of them twice."""
         number = 0
         while (found := self._next(number)).entry is not None:
             number = found.number
-            yield found.entry
+            yield found
 
     def _next(self, after: int) -> _Found:
         """The next entry that can be read."""

@@ -749,6 +749,53 @@ def test_what_a_damaged_log_hides_is_told(
     spool.close()
 
 
+def killed_with_a_damaged_log(
+    folder: Path, tmp_path: Path, *, many: int, frame: int, written_back: bool
+) -> Path:
+    spool = opened(folder)
+    for number in range(many):
+        spool.append(entries(b"%d " % number + b"x" * 500))
+    if written_back:  # as a commit does that makes the log too long
+        checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
+        spool._perform(lambda file: file.connection.execute(checkpoint).fetchall())
+    killed = tmp_path / "killed"
+    shutil.copytree(folder, killed)
+    spool.close()
+    (killed / "spool.sqlite3-shm").unlink()
+    log = killed / "spool.sqlite3-wal"
+    content = bytearray(log.read_bytes())
+    write(32 + frame * (PAGE + 24) + 200, 7)(content)
+    log.write_bytes(content)
+    return killed
+
+
+@pytest.mark.parametrize("frame", [3, 20, 100])
+def test_a_damaged_log_takes_nothing_from_a_file_that_has_it_all(
+    folder: Path, tmp_path: Path, frame: int
+) -> None:
+    killed = killed_with_a_damaged_log(folder, tmp_path, many=200, frame=frame, written_back=True)
+    spool = opened(killed)
+    assert replayed(spool, at_once=MEGABYTE) == list(range(200))
+    assert spool.status().damaged_files == 1, "nobody can tell that this was all"
+    spool.close()
+
+
+def test_whoever_looks_at_the_file_meanwhile_takes_nothing_of_what_comes_later(
+    folder: Path, tmp_path: Path
+) -> None:
+    killed = killed_with_a_damaged_log(folder, tmp_path, many=50, frame=70, written_back=False)
+    somebody = sqlite3.connect(killed / "spool.sqlite3")
+    somebody.execute("SELECT count(*) FROM entries").fetchall()
+    spool = opened(killed)
+    for number in range(50, 80):
+        spool.append(entries(b"%d new" % number))
+    spool.close()
+    somebody.close()  # SQLite writes its log back then, by its name
+    spool = opened(killed)
+    assert set(range(50, 80)) <= set(replayed(spool, at_once=MEGABYTE))
+    spool.close()
+
+
 OPENS_AND_CLOSES = """
 import os, sys
 from pathlib import Path

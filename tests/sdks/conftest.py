@@ -27,7 +27,7 @@ def database(postgres: EmbeddedServer, template_database: str) -> str:
     from tests.conftest import with_database
 
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE sdks TEMPLATE {template_database}")
+        connection.execute(f"CREATE DATABASE sdks TEMPLATE {template_database} STRATEGY FILE_COPY")
     return with_database(postgres.url, "sdks")
 
 

@@ -1,35 +1,23 @@
-"""`python -m api`: serve the collector and the management routes."""
+"""`python -m api`: serve the collector and the management routes.
+
+Where there are several workers this process only looks after them: nothing is imported here that
+they alone need.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 
 import uvicorn
 
-from api.app import Application, create_app
 from api.collector.recent_ids import share_recent_ids
 from api.http_protocol import PromptHttpProtocol
 from api.settings import ApiSettings
 from api.workers import Workers, bind, cores
-from core.garbage import collect_seldom
-from core.processes import die_with_parent
 from core.settings import SettingsError, read_settings
-from core.telemetry import configure_logging
 
 GRACE_SECONDS = 20
-
-
-def application() -> Application:
-    """The app of one worker process, from the environment."""
-    settings = read_settings(ApiSettings, os.environ)
-    configure_logging(settings.log_level, file=settings.log_file)
-    if multiprocessing.parent_process() is not None:
-        die_with_parent()
-    created = create_app(settings)
-    collect_seldom()
-    return created
 
 
 def main() -> None:
@@ -39,7 +27,7 @@ def main() -> None:
     except SettingsError as exc:
         sys.exit(str(exc))
     config = uvicorn.Config(
-        "api.__main__:application",
+        "api.worker:application",
         factory=True,
         host=settings.api_host,
         port=settings.api_port,

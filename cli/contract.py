@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import textwrap
 from collections.abc import Callable
@@ -23,15 +24,28 @@ from exporter.schemas.location import Location
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-def write_contract() -> None:
-    """Write every derived file."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What it takes."""
+    parser.add_argument("--check", action="store_true", help="fail when one is stale")
+
+
+def run(arguments: argparse.Namespace) -> str | None:
+    """Derive, or check; says which files are stale."""
+    if not arguments.check:
+        _write_contract()
+    elif stale := _check_contract():
+        return "Stale: " + ", ".join(stale) + ". Run `make contract` and commit."
+    return None
+
+
+def _write_contract() -> None:
     for path, derive in _DERIVED.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(derive(), encoding="utf-8")
         print(path.relative_to(ROOT))
 
 
-def check_contract() -> list[str]:
+def _check_contract() -> list[str]:
     """Names of the derived files that do not say what the contract says."""
     return [
         str(path.relative_to(ROOT))

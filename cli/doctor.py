@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from pathlib import Path
 
-from dotenv import load_dotenv
-
+from cli.arguments import load_settings
 from cli.up import Stack
-from exporter.doctor.report import run_doctor
+from exporter.doctor import report
 
 
-def examine_stack(*, env_file: Path | None, data: Path | None, tells: bool) -> int:
-    """Print each step; 1 when one has failed. `data` is a folder that `sluice up` runs."""
-    if env_file is not None and not load_dotenv(env_file):
-        sys.exit(f"{env_file} is missing or empty.")
-    if data is None:
-        return run_doctor(os.environ, tells=tells)
-    stack = Stack(data=data.absolute(), port=0)
-    return run_doctor(stack.environment_of("exporter"), tells=tells)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What it takes."""
+    parser.add_argument("--env-file", type=Path, help="settings, as in .env.example")
+    parser.add_argument("--data", type=Path, help="examine what `sluice up --data` runs")
+    report.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print each step; 1 when one has failed."""
+    load_settings(arguments.env_file)
+    if arguments.data is None:
+        return report.run_doctor(os.environ, tells=arguments.tell)
+    stack = Stack(data=arguments.data.absolute(), port=0)
+    return report.run_doctor(stack.environment_of("exporter"), tells=arguments.tell)

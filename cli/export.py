@@ -25,7 +25,7 @@ _LOOKS = 5
 _NO_ANSWER = (OSError, ValueError, http.client.HTTPException)
 
 
-def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What it takes."""
     parser.description = (
         "Deliver what was received in a window once more, into a set of objects of its own: from"
@@ -47,7 +47,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", help="API_TOKEN; from the environment when left out")
 
 
-def run_export(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Ask, watch, say where the set stands, and return the exit code."""
     stack = _Stack(arguments.url, arguments.token or os.environ.get("API_TOKEN"))
     if arguments.watch is None and arguments.to is None:

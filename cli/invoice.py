@@ -28,7 +28,7 @@ _FORMATS: Final[dict[str, Callable[..., str]]] = {
 }  # fmt: skip
 
 
-def add_invoice_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What it takes."""
     parser.description = (
         "Verify the month's receipts and bill what they bill. Exit codes: 0 done; 1 the receipts"
@@ -57,7 +57,7 @@ def add_invoice_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint-url", help="for MinIO, R2 and the like")
 
 
-def run_invoice(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print or write the invoice, and return the exit code."""
     bucket = open_bucket(
         arguments.bucket, region=arguments.region, endpoint_url=arguments.endpoint_url

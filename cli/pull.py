@@ -17,7 +17,7 @@ EXIT_DAMAGED = 1
 EXIT_UNUSABLE = 3
 
 
-def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What it takes."""
     parser.description = (
         "Fetch what the bucket has and the folder has not. Exit codes: 0 done; 1 something in the"
@@ -45,7 +45,7 @@ def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
 _TIME_HELP = "received then or later: 2026-11-01, 2026-11-01T12:00Z; UTC where no zone is said"
 
 
-def run_pull(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Pull, say what came, and return the exit code."""
     bucket = open_bucket(
         arguments.bucket, region=arguments.region, endpoint_url=arguments.endpoint_url

@@ -12,7 +12,7 @@ from exporter.schemas.ddl import ENGINES, write_ddl
 from exporter.schemas.location import Location
 
 
-def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What it takes."""
     parser.add_argument("--engine", required=True, choices=ENGINES)
     parser.add_argument(
@@ -33,6 +33,15 @@ def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[d.name for d in describe_datasets().values() if d.format == "parquet"],
         help="can be given more than once; all that a client's bucket has when absent",
     )
+
+
+def run(arguments: argparse.Namespace) -> str | None:
+    """Print it; says what PROMOTE or PARTITION_TEMPLATE would not take."""
+    try:
+        print_schema(arguments)
+    except ValueError as exc:
+        return str(exc)
+    return None
 
 
 def print_schema(arguments: argparse.Namespace) -> None:

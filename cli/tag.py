@@ -11,15 +11,13 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from dotenv import load_dotenv
-
 from api.aliases import Aliases
-from cli.arguments import told
+from cli.arguments import load_settings, told
 
 DIST: Final = Path(__file__).resolve().parent.parent / "tracking" / "dist"
 
 
-def add_tag_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `sluice tag` takes."""
     parser.add_argument("--site", required=True, help="the site's id, shop.example")
     parser.add_argument(
@@ -32,10 +30,9 @@ def add_tag_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dist", type=Path, default=DIST, help="the built tracker's folder")
 
 
-def run_tag(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print the tag and the policy; 1 when there is no tracker or an alias is none."""
-    if arguments.env_file is not None and not load_dotenv(arguments.env_file):
-        sys.exit(f"{arguments.env_file} is missing or empty.")
+    load_settings(arguments.env_file)
     try:
         assets = json.loads((arguments.dist / "assets.json").read_text())
         aliases = Aliases(

@@ -6,6 +6,7 @@ they are stopped in the order in which events flow, so that what was taken in is
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import os
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from cli.arguments import load_settings
 from cli.live_line import LiveLine
 from core.processes import die_with_parent
 from database.embedded import EmbeddedServer, EmbeddedServerError
@@ -180,7 +182,24 @@ class Stack:
         return defaults | dict(os.environ) | chosen
 
 
-def run_stack(*, data: Path, port: int) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What it takes."""
+    parser.add_argument("--data", type=Path, default=Path("data"), help="where everything is kept")
+    parser.add_argument("--port", type=int, default=8000, help="the collector's port on localhost")
+    parser.add_argument("--env-file", type=Path, help="settings, as in .env.example")
+
+
+def run(arguments: argparse.Namespace) -> str | None:
+    """Run until Ctrl-C or SIGTERM; says which part cannot run, and why."""
+    load_settings(arguments.env_file)
+    try:
+        _run_stack(data=arguments.data.absolute(), port=arguments.port)
+    except StackFailed as exc:
+        return f"\n{exc}"
+    return None
+
+
+def _run_stack(*, data: Path, port: int) -> None:
     """Run until Ctrl-C or SIGTERM; raises StackFailed when a part cannot run."""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "lock").open("w") as lock:

@@ -37,6 +37,8 @@ hypothesis.settings.load_profile("sluice")
 
 _numbers = itertools.count(1)
 
+COPIED = "STRATEGY FILE_COPY TEMPLATE"
+"""A quarter of the time that the usual way takes, where nothing is fsynced."""
 MEMORY_BYTES = 6_000_000_000
 """Of several servers, each with up to a gigabyte of log."""
 
@@ -152,7 +154,7 @@ def database_url(postgres: EmbeddedServer, template_database: str) -> Iterator[s
 
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
+        connection.execute(f"CREATE DATABASE {name} {COPIED} {template_database}")
         yield with_database(postgres.url, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -163,7 +165,7 @@ def read_database_url(postgres: EmbeddedServer, template_database: str) -> str:
     import psycopg
 
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE shared TEMPLATE {template_database} STRATEGY FILE_COPY")
+        connection.execute(f"CREATE DATABASE shared {COPIED} {template_database}")
     return with_database(postgres.url, "shared")
 
 

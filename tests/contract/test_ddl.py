@@ -12,7 +12,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from cli.schema import add_schema_arguments, print_schema
+from cli.schema import add_arguments, print_schema
 from core.keys import EVENT_DATASETS, DayKey, ObjectKey, Partition
 from core.version import VERSION
 from exporter.arrow_schema import FILE_SCHEMA
@@ -183,7 +183,7 @@ def test_the_command_prints_what_is_committed(
     engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = argparse.ArgumentParser()
-    add_schema_arguments(parser)
+    add_arguments(parser)
     print_schema(parser.parse_args(["--engine", engine, "--bucket", "your-bucket"]))
     committed = ROOT / "core" / "contract" / "ddl" / file_name(engine)
     assert capsys.readouterr().out == committed.read_text()
@@ -191,7 +191,7 @@ def test_the_command_prints_what_is_committed(
 
 def test_the_command_takes_datasets_and_promotions(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
-    add_schema_arguments(parser)
+    add_arguments(parser)
     asked = ["--engine", "spark", "--bucket", "acme", "--dataset", "events"]
     print_schema(parser.parse_args([*asked, "--promote", "properties.price:double"]))
     told = capsys.readouterr().out

@@ -327,6 +327,7 @@ def test_clicks_within_components_are_told_as_the_page_shows_them(site: TrackedS
       <x-frame id=masked kind=mask><button>Dear Jane</button></x-frame>
       <x-frame id=ignored kind=ignore><button>Never told</button></x-frame>
       <form id=odd><input name=matches><x-pay>Odd</x-pay><i>Plain</i></form>
+      <a id=away href="https://other.example/">A link <x-pay>Away</x-pay></a>
       <script>
         customElements.define("x-pay", class extends HTMLElement {
           connectedCallback() {
@@ -344,12 +345,12 @@ def test_clicks_within_components_are_told_as_the_page_shows_them(site: TrackedS
     page = site.open()
     for target in (
         "#pay", "#named", "#prices", "#shy", "#masked button", "#ignored button", "#odd x-pay",
-        "#odd i",
+        "#odd i", "#away x-pay",
     ):  # fmt: skip
         # Playwright's own way takes the form's field for its method.
         page.mouse.click(*page.evaluate(CENTRE, target))
     page.close()
-    clicks = [row["properties"] for row in site.delivered("click", least=7)]
+    clicks = [row["properties"] for row in site.delivered("click", least=8)]
     assert [(click["selector"], click.get("text")) for click in clicks] == [
         ("#pay > span > button", "→ Pay now"),
         ("#named > span > button", "Label"),
@@ -358,7 +359,9 @@ def test_clicks_within_components_are_told_as_the_page_shows_them(site: TrackedS
         ("#masked > button", None),
         ("#odd > x-pay > span > button", "Odd"),
         ("#odd > i", None),
+        ("#away > x-pay > span > button", "Away"),
     ]
+    assert [click.get("href") for click in clicks] == [None] * 7 + ["https://other.example/"]
 
 
 def test_a_label_whose_press_the_page_keeps_from_its_field_tells_of_it_itself(
@@ -372,7 +375,7 @@ def test_a_label_whose_press_the_page_keeps_from_its_field_tells_of_it_itself(
     page.close()
     clicks = [row["properties"] for row in site.delivered("click", least=2)]
     assert [(click["tag"], click.get("text")) for click in clicks] == [
-        ("label", "Alerts"),
+        ("label", None),  # what somebody chooses is theirs
         ("input", None),
     ]
 

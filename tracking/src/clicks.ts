@@ -21,8 +21,10 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
     const path: Element[] = (event.composedPath().slice(0, -2) as HTMLSlotElement[]).filter((node) => node.localName && !node.assignedNodes);
     if (!path[0] || isIgnored(path[0])) return;
     const control = path.find((element) => isA(element, INTERACTIVE) || COMPONENT.test(element.localName));
+    // ASP.NET Ajax has objects of that name.
+    const pressesField = (control as HTMLLabelElement | undefined)?.control?.matches?.(":enabled");
     const target = control || path[0];
-    const link = control?.closest(LINK) as HTMLAnchorElement | undefined;
+    const link = path.find((element) => isA(element, LINK)) as HTMLAnchorElement | undefined;
     // An SVG link's href is an object; its attribute is text everywhere.
     const href = (link && (typeof link.href === "string" ? link.href : link.getAttribute("href"))) || undefined;
     const outbound = (/^http/.test(link?.protocol!) && link!.host !== location.host) || undefined;
@@ -33,8 +35,9 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
       {
         selector: selectorOf(target),
         tag: target.localName,
-        // Only controls have text worth telling: a click beside them would take the whole page's.
-        text: (control && labelOf(control)) || undefined,
+        // Only controls have text worth telling: a click beside them would take the whole page's. What a visitor
+        // chooses is none.
+        text: (control && !pressesField && labelOf(control)) || undefined,
         href: href && cleanHref(href).slice(0, MAX_HREF_CHARS),
         outbound,
         download,
@@ -48,9 +51,8 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
       },
       outbound || download,
     );
-    // The field that a label presses tells of the press, if the page lets it. ASP.NET Ajax has objects of that name.
-    if ((control as HTMLLabelElement | undefined)?.control?.matches?.(":enabled"))
-      setTimeout(guard(() => event.defaultPrevented && tell()));
+    // The field that a label presses tells of the press, if the page lets it.
+    if (pressesField) setTimeout(guard(() => event.defaultPrevented && tell()));
     else tell();
   }
   listen(window, "click", clicked);

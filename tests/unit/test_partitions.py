@@ -204,13 +204,13 @@ def test_many_sites_in_turn_make_a_file_each_whatever_memory_there_is(
     formats: tuple[EventFormat, ...],
     row_group_rows: int,
 ) -> None:
-    sites = [f"site-{n:04d}" for n in range(300)]
+    sites = [f"site-{n:04d}" for n in range(150)]
     rows = some_rows([(site, timedelta(0)) for site in sites * 5] + [(sites[7], timedelta(0))] * 90)
     batches = split_at(row_batch(*rows), range(0, len(rows), 130))
     layout = Layout(formats=formats, row_group_rows=row_group_rows)
     (tmp_path / "roomy").mkdir()
     roomy = encode_events(batches, segment_id=7, folder=tmp_path / "roomy", layout=layout)
-    monkeypatch.setattr(encode, "MAX_BUFFERED_BYTES", 2_000_000)  # a hundred partitions' rows
+    monkeypatch.setattr(encode, "MAX_BUFFERED_BYTES", 1_000_000)  # fifty partitions' rows
     (tmp_path / "tight").mkdir()
     tight = encode_events(batches, segment_id=7, folder=tmp_path / "tight", layout=layout)
     assert len(tight) == len(roomy) == len(sites) * len(formats)

@@ -34,6 +34,7 @@ from api.collector.spool_errors import (
 from api.collector.spool_file import (
     MAX_WAL_BYTES,
     SpoolFile,
+    bytes_in,
     count_damaged,
     file_in,
     find_damaged,
@@ -163,8 +164,7 @@ class Spool:
         if folder is None:
             return False
         with translated(self._folder):
-            # Moving it aside may have been broken off: then its log alone is there.
-            needed = file_in(folder).stat().st_size if file_in(folder).exists() else 0
+            needed = bytes_in(folder)
         # Begun and broken off, it would begin again, and queue what it had queued.
         if self.status().room_bytes < needed:
             raise SpoolFull("there is no room to rescue what a damaged file holds")

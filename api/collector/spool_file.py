@@ -31,6 +31,7 @@ log = logging.getLogger("sluice.collector")
 
 PAGE_BYTES: Final = 16_384
 """100 kB entries: 2,650 a second, against 2,270 with pages of 4 kB (measured, one SSD)."""
+_PAGE_SIZES: Final = frozenset(512 << n for n in range(8))
 MAX_WAL_BYTES: Final = 8_000_000
 """The log is written back beyond this; larger, one append in many waits longer for it."""
 _FILE_NAME: Final = "spool.sqlite3"
@@ -203,9 +204,20 @@ def log_has_lost(path: Path) -> bool:
     """Whether the log beside a file hides what was acknowledged; under the lock for writing."""
     with path.open("rb") as file:
         file.seek(16)
-        page_bytes = int.from_bytes(file.read(2)) or PAGE_BYTES
-    log = path.with_name(f"{path.name}-wal")
-    return has_lost(log, page_bytes=65_536 if page_bytes == 1 else page_bytes)
+        told = int.from_bytes(file.read(2))
+    page_bytes = 65_536 if told == 1 else told
+    if page_bytes not in _PAGE_SIZES:
+        page_bytes = PAGE_BYTES  # its head is damaged
+    return has_lost(path.with_name(f"{path.name}-wal"), page_bytes=page_bytes)
+
+
+def bytes_in(folder: Path) -> int:
+    """What file and log take up; 0 where a move that was broken off has left none."""
+    return sum(
+        path.stat().st_size
+        for ending in ("", "-wal")
+        if (path := folder / f"{_FILE_NAME}{ending}").exists()
+    )
 
 
 def file_in(folder: Path) -> Path:

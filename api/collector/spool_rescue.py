@@ -14,8 +14,8 @@ import heapq
 import itertools
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -43,6 +43,8 @@ class _Found(NamedTuple):
 
     number: int
     entry: SpoolEntry | None
+    follows: bool = False
+    """Nothing can be missing between the one before and this."""
 
 
 _END: Final = _Found(BEYOND_NUMBERS, None)
@@ -62,35 +64,31 @@ class Rescue:
         """Every entry that is what was appended; never raises for what the file holds."""
         if not self._path.exists() or not self._path.stat().st_size:
             return  # SQLite would delete the log beside it, which a person may want to look at
-        has_lost = log_has_lost(self._path)
         with ExitStack() as stack:
-            views = [stack.enter_context(_opened(self._path))]
-            if has_lost or not _is_sound(views[0]):
-                # What the log is laid over may be newer than what can be read of the log.
-                views.append(stack.enter_context(_opened(self._path, without_log=True)))
-            for table in _TABLES:
-                for entry in _in_any(_Table(view, table) for view in views):
-                    self.found += 1
-                    self._events += entry.events
-                    self._bytes += len(entry.body)
-                    yield entry
+            views = [stack.enter_context(closing(view)) for view in _views_of(self._path)]
+            has_lost = self._has_lost()
+            for entry in _Views(views, is_log_damaged=has_lost).entries():
+                self.found += 1
+                self._events += entry.events
+                self._bytes += len(entry.body)
+                yield entry
             found = [self.found, self._events, self._bytes]
-            self.is_complete = not has_lost and found == _promised(views[0])
+            self.is_complete = not has_lost and bool(views) and found == _promised(views[0])
+
+    def _has_lost(self) -> bool:
+        try:
+            return log_has_lost(self._path)
+        except OSError:  # the disk does not read it
+            return True
 
 
-def _opened(path: Path, *, without_log: bool = False) -> AbstractContextManager[sqlite3.Connection]:
-    how = "immutable=1" if without_log else "mode=ro"
-    connection = sqlite3.connect(f"file:{path}?{how}", uri=True)
-    connection.text_factory = bytes
-    return closing(connection)
-
-
-def _is_sound(connection: sqlite3.Connection) -> bool:
-    try:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error:
-        return False
-    return bool(found == (b"ok",))
+def _views_of(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file with its log, and without: what the log is laid over may be all that is there."""
+    for how in ("mode=ro", "immutable=1"):
+        with suppress(sqlite3.Error):
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)
+            connection.text_factory = bytes
+            yield connection
 
 
 def _promised(connection: sqlite3.Connection) -> list[int] | None:
@@ -103,14 +101,66 @@ def _promised(connection: sqlite3.Connection) -> list[int] | None:
     return [entries, events, size]
 
 
-def _in_any(tables: Iterable[_Table]) -> Iterator[SpoolEntry]:
-    """The entries of a table that is seen in more ways than one, each once."""
+class _Views:
+    """One file, seen in more ways than one."""
+
+    def __init__(self, views: Sequence[sqlite3.Connection], *, is_log_damaged: bool) -> None:
+        self._views = views
+        self._merge = _in_any if is_log_damaged else _in_gaps
+
+    def entries(self) -> Iterator[SpoolEntry]:
+        """Every entry once, though it was queued yet, or again, where it is set aside elsewhere."""
+        queued, aside = ([_Table(view, name) for view in self._views] for name in _TABLES)
+        set_aside = {_looks(found) for table in aside for found in table.walk() if found.entry}
+        told = set()
+        for found in self._merge(queued):
+            if (looks := _looks(found)) in set_aside:
+                told.add(looks)
+            yield _entry(found)
+        for found in self._merge(aside):
+            if _looks(found) not in told:
+                yield _entry(found)
+
+
+def _in_gaps(tables: Sequence[_Table]) -> Iterator[_Found]:
+    """What is in the first, and of the others what may have stood where nothing can be read there.
+
+    Elsewhere a view without the log has what was forgotten since.
+    """
+    if not tables:
+        return
+    first, *others = tables
+    after = 0
+    for found in first.walk():
+        for other in others if not found.follows else ():
+            while (missed := other.next(after)).number < found.number:
+                yield missed
+                after = missed.number
+        if found.entry is not None:
+            yield found
+        after = found.number
+
+
+def _in_any(tables: Sequence[_Table]) -> Iterator[_Found]:
+    """What is in one or another: where the log is damaged, no view is sure to be the newer one."""
     number_of = attrgetter("number")
-    both = heapq.merge(*(table.entries() for table in tables), key=number_of)
-    for _, found in itertools.groupby(both, key=number_of):
-        entries = [entry for _, entry in found if entry is not None]
+    both = heapq.merge(*(table.walk() for table in tables), key=number_of)
+    for number, alike in itertools.groupby(both, key=number_of):
+        if number == BEYOND_NUMBERS:
+            return
+        found = list(alike)
         # One that may have been written is not to be written again unasked.
-        yield next((entry for entry in entries if entry.in_doubt is not None), entries[0])
+        yield next((one for one in found if _entry(one).in_doubt is not None), found[0])
+
+
+def _entry(found: _Found) -> SpoolEntry:
+    assert found.entry is not None, "the end of a table is none"
+    return found.entry
+
+
+def _looks(found: _Found) -> tuple[int, int]:
+    body = _entry(found).body
+    return len(body), zlib.crc32(body)
 
 
 class _Table:
@@ -120,18 +170,19 @@ class _Table:
         self._connection = connection
         self._name = name
 
-    def entries(self) -> Iterator[_Found]:
-        """Every entry that is what was appended, by number, none of them twice."""
+    def walk(self) -> Iterator[_Found]:
+        """Every entry that is what was appended, by number, none of them twice; then the end."""
         number = 0
-        while (found := self._next(number)).entry is not None:
-            number = found.number
+        while number < BEYOND_NUMBERS:
+            found = self.next(number)
             yield found
+            number = found.number
 
-    def _next(self, after: int) -> _Found:
+    def next(self, after: int) -> _Found:
         """The next entry that can be read."""
         found = self._read(after)
         if found and (after == found.number - 1 or after == self._before(found.number)):
-            return found
+            return found._replace(follows=True)
         most = found or _END
         low, high = after, after + 1
         while (nearer := self._read_below(most, after=high)) is None:

@@ -796,6 +796,95 @@ def test_whoever_looks_at_the_file_meanwhile_takes_nothing_of_what_comes_later(
     spool.close()
 
 
+def test_a_name_that_is_no_text_any_more_ends_no_rescue(folder: Path) -> None:
+    filled(folder).close()
+    damaged(folder, lambda content: write(content.index(b"tableentriesentries") + 6, 0xFF)(content))
+    spool = opened(folder)
+    spool.append(entries(b"300 new"))
+    assert 300 in replayed(spool, at_once=MEGABYTE)
+    assert not list(folder.glob("damaged-*"))
+    spool.close()
+
+
+def test_a_file_and_a_log_without_their_heads_are_set_aside(folder: Path, tmp_path: Path) -> None:
+    killed = killed_with_a_damaged_log(folder, tmp_path, many=50, frame=5, written_back=False)
+    for ending in ("", "-wal"):
+        with (killed / f"spool.sqlite3{ending}").open("r+b") as file:
+            file.write(b"\x07" * 512)
+    spool = opened(killed)
+    assert spool.rescue()
+    assert spool.status().damaged_files == 1
+    spool.close()
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b"])
+def test_a_folder_may_be_called_as_it_likes(tmp_path: Path, name: str) -> None:
+    spool = filled(tmp_path / name)
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    assert set(replayed(spool, at_once=MEGABYTE)) == set(range(300))
+    assert spool.status().damaged_files == 0
+    spool.close()
+
+
+def test_a_log_that_the_disk_does_not_read_costs_no_more_than_itself(folder: Path) -> None:
+    spool = filled(folder)
+    spool._perform(lambda file: file.empty_wal())
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    (aside,) = folder.glob("damaged-*")
+    log = aside / "spool.sqlite3-wal"
+    log.unlink(missing_ok=True)
+    log.mkdir()
+    assert set(replayed(spool, at_once=MEGABYTE)) == set(range(300))
+    assert spool.status().damaged_files == 1
+    spool.close()
+
+
+def test_what_the_log_forgets_does_not_come_back_with_a_damaged_page(
+    folder: Path, tmp_path: Path
+) -> None:
+    spool = opened(folder)
+    for start in range(0, 300, 10):
+        spool.append(entries(*[b"%d " % n + b"x" * 9_000 for n in range(start, start + 10)]))
+    spool._perform(lambda file: file.empty_wal())
+    last = all_of(spool)[149]
+    spool.forget_through(last.number, spool_id=last.spool_id)
+    killed = tmp_path / "killed"
+    shutil.copytree(folder, killed)
+    spool.close()
+    content = bytearray((killed / "spool.sqlite3").read_bytes())
+    page = content.rindex(b"290 xxx") // PAGE
+    content[page * PAGE : page * PAGE + 200] = bytes(200)
+    (killed / "spool.sqlite3").write_bytes(content)
+    spool = opened(killed)
+    found = replayed(spool, at_once=MEGABYTE)
+    assert len(found) >= 145 and min(found) == 150
+    spool.close()
+
+
+def test_what_is_set_aside_in_the_log_is_rescued_once(folder: Path, tmp_path: Path) -> None:
+    spool = opened(folder)
+    spool.append(entries(*[b"%d " % n + b"x" * 500 for n in range(60)]))
+    spool._perform(lambda file: file.empty_wal())
+    for stored in all_of(spool)[:5]:
+        spool.set_aside(stored, reason="no intake")
+    for number in range(60, 70):
+        spool.append(entries(b"%d " % number + b"x" * 500))
+    killed = tmp_path / "killed"
+    shutil.copytree(folder, killed)
+    spool.close()
+    log = killed / "spool.sqlite3-wal"
+    content = bytearray(log.read_bytes())
+    write(len(content) - 12 * (PAGE + 24) + 200, 7)(content)
+    log.write_bytes(content)
+    (killed / "spool.sqlite3-shm").unlink()
+    spool = opened(killed)
+    found = replayed(spool, at_once=MEGABYTE)
+    assert spool.status().damaged_files == 1
+    assert len(found) == len(set(found))
+    assert set(range(60)) <= set(found)
+    spool.close()
+
+
 OPENS_AND_CLOSES = """
 import os, sys
 from pathlib import Path

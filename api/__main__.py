@@ -46,12 +46,13 @@ def main() -> None:
         limit_concurrency=10_000,
     )
     try:
-        if config.workers == 1:
-            uvicorn.Server(config).run([bind(config)])
-            return
-        workers = Workers(config)
+        workers = Workers(config) if config.workers > 1 else None
+        sockets = [] if workers else [bind(config)]
     except OSError as exc:
         sys.exit(f"Cannot listen on {settings.api_host}:{settings.api_port}: {exc.strerror}.")
+    if workers is None:
+        uvicorn.Server(config).run(sockets)
+        return
     share_recent_ids()
     workers.run()
     if workers.failed:

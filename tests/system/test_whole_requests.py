@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.system.running_collector import RunningCollector, running_collector
-from tests.system.running_stack import ROOT
+from tests.system.running_stack import ROOT, free_port
 
 EVENT = b'{"eventType": "page_view", "siteId": "shop.example"}'
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQA\r\n"
@@ -159,3 +159,24 @@ def test_two_collectors_cannot_share_a_port(
         )
     assert second.returncode != 0
     assert f"Cannot listen on 127.0.0.1:{port}" in second.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("name", ["LOG_FILE", "GEO_DATABASE"])
+def test_a_collector_that_cannot_start_says_why_and_ends(
+    database_url: str, name: str, workers: str
+) -> None:
+    """And is not started again and again by its supervisor, which would look as if it ran."""
+    started = subprocess.run(
+        [sys.executable, "-m", "api"],
+        cwd=ROOT,
+        env=os.environ
+        | {"DATABASE_URL": database_url, "API_PORT": str(free_port()), "API_WORKERS": workers}
+        | {name: "/nowhere/at/all"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert started.returncode != 0
+    assert "/nowhere/at/all" in started.stderr
+    assert "Cannot listen" not in started.stderr

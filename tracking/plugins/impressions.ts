@@ -152,8 +152,7 @@ const plugin: Plugin = (sluice, host) => {
     // Components are seen into. Pages have an `Element` of their own.
     const path = (event.composedPath() as HTMLElement[]).filter((node) => node.nodeType === 1);
     // Not a form's own method: a field called so would hide it.
-    const { matches } = document.documentElement;
-    const nearest = (kind: string) => path.find((node) => matches.call(node, kind));
+    const nearest = (kind: string) => path.find((node) => HTMLElement.prototype.matches.call(node, kind));
     const widget = nearest(`[${WIDGET}]`);
     const control = nearest("a[href],button,[role=button],[data-click-target]");
     if (!widget || !control || host.isIgnored(path[0]!)) return;

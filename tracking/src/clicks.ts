@@ -1,4 +1,4 @@
-import { isA, isIgnored, labelOf, selectorOf } from "./element";
+import { isA, isIgnored, isWithin, labelOf, PRIVATE, selectorOf } from "./element";
 import { guard, listen } from "./guard";
 import { cleanHref } from "./redact";
 
@@ -9,20 +9,24 @@ const INTERACTIVE =
   ",button,input,select,textarea,label,summary,option," +
   "[role=button],[role=link],[role=tab],[role=menuitem],[role=checkbox],[role=switch]";
 /** Components that are controls themselves, with a role that no attribute tells. */
-const COMPONENT = /-(button|tab|link|chip)$/;
+const COMPONENT = /-(button|ary-tab|link|chip)$/;
 const FILE = /\.(pdf|zip|(doc|xls|ppt)x?|csv|txt|epub|dmg|exe|msi|apk|pkg|iso|gz|7z|rar|mp[34]|mov|avi|wav)$/i;
 
 /** Record every click, told about the nearest control around it; `leaves` where another site or a file follows. */
 export function watchClicks(record: (properties: { [name: string]: unknown }, leaves?: boolean) => void): void {
+  /** What was clicked last: a page that keeps a press from its field may pass it on itself. */
+  let last: Element | undefined;
   function clicked(event: MouseEvent): void {
     // The composed path sees into open shadow roots, where `target` stops at the host.
     // Document and window end it, and may have anything under an element's names. Prototype.js before 1.6.0.3 puts an
     // `Element` of its own in the browser's place. A slot is only where a component shows what the page put into it.
     const path: Element[] = (event.composedPath().slice(0, -2) as HTMLSlotElement[]).filter((node) => node.localName && !node.assignedNodes);
     if (!path[0] || isIgnored(path[0])) return;
-    const control = path.find((element) => isA(element, INTERACTIVE) || COMPONENT.test(element.localName));
-    // ASP.NET Ajax has objects of that name.
-    const pressesField = (control as HTMLLabelElement | undefined)?.control?.matches?.(":enabled");
+    const control = path.find((element) => isA(element, INTERACTIVE) || (element.shadowRoot && COMPONENT.test(element.localName)));
+    // Components have something else of that name, and ASP.NET Ajax has objects.
+    const field = control && isA(control, "label") && (control as HTMLLabelElement).control;
+    const pressesField = field && field.matches?.(":enabled");
+    last = path[0];
     const target = control || path[0];
     const link = path.find((element) => isA(element, LINK)) as HTMLAnchorElement | undefined;
     // An SVG link's href is an object; its attribute is text everywhere.
@@ -37,7 +41,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
         tag: target.localName,
         // Only controls have text worth telling: a click beside them would take the whole page's. What a visitor
         // chooses is none.
-        text: (control && !pressesField && labelOf(control)) || undefined,
+        text: (control && !pressesField && !isWithin(path[0], PRIVATE) && labelOf(control)) || undefined,
         href: href && cleanHref(href).slice(0, MAX_HREF_CHARS),
         outbound,
         download,
@@ -52,7 +56,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
       outbound || download,
     );
     // The field that a label presses tells of the press, if the page lets it.
-    if (pressesField) setTimeout(guard(() => event.defaultPrevented && tell()));
+    if (pressesField) setTimeout(guard(() => event.defaultPrevented && last !== field && tell()));
     else tell();
   }
   listen(window, "click", clicked);

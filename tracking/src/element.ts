@@ -6,8 +6,8 @@ const MAX_READ_CHARS = 999;
 export const IGNORED = "[data-sluice-ignore]";
 /** Fields and editors, documents that can be written into among them. */
 export const HOLDS_INPUT = "input,select,textarea,option,:read-write";
-/** Editors that are locked, too: what was written there may be shown still. */
-export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[data-sluice-mask]," + IGNORED;
+/** Editors that are locked, too: what was written there may be shown still. And what is to be chosen. */
+export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[role=radio],[role=option],[data-sluice-mask]," + IGNORED;
 
 /**
  * A short CSS path that finds the element again: from the nearest id, at most five steps. In an open
@@ -44,12 +44,16 @@ function countAlike(element: Element, side: "previousElementSibling" | "nextElem
 
 /** Whether a selector matches. Not by a form's own method: a field called so would hide it. */
 export function isA(element: Element, kind: string): boolean {
-  return document.documentElement.matches.call(element, kind);
+  return HTMLElement.prototype.matches.call(element, kind);
+}
+
+function around(element: Element, name: "assignedSlot" | "parentElement"): Element | null {
+  return Reflect.get(HTMLElement.prototype, name, element);
 }
 
 /** Is the element, or one around it as the page shows it, such a one? Components are seen into and out of. */
 export function isWithin(element: Element | null | undefined, kind: string): boolean {
-  for (let at: Element | false | null | undefined = element; at; at = at.assignedSlot || at.parentElement || hostOf(at)) if (isA(at, kind)) return true;
+  for (let at: Element | false | null | undefined = element; at; at = around(at, "assignedSlot") || around(at, "parentElement") || hostOf(at)) if (isA(at, kind)) return true;
   return false;
 }
 
@@ -65,12 +69,12 @@ type Part = Partial<Element>;
 export function labelOf(element: Element): string {
   if (isWithin(element, PRIVATE)) return "";
   // Where a component has a slot, it shows what the page put there.
-  const shown = [element, ...element.querySelectorAll("slot")].flatMap(
+  const shown = [element, ...element.querySelectorAll("slot")].map(
     (part) => ((part as HTMLSlotElement).assignedNodes?.() || [part]) as Part[],
   );
-  const text = shown.some((part) => part.matches?.(PRIVATE) || part.querySelector?.(PRIVATE))
+  const text = shown.flat().some((part) => part.matches?.(PRIVATE) || part.querySelector?.(PRIVATE))
     ? ""
-    : shown.map((part) => part.textContent).join(" ");
+    : shown.map((parts) => parts.map((part) => part.textContent).join("")).join(" ");
   return redact(clean(text) || clean(element.getAttribute("aria-label") || "")).slice(0, MAX_TEXT_CHARS);
 }
 

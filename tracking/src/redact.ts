@@ -12,7 +12,7 @@ const PHONE =
 // An OAuth code or a ticket signs somebody in: 20 characters and more, a digit among them. A voucher's code
 // is shorter, and the long name of a product has none.
 const SECRET =
-  /([?&#;](?:[^=&#?;]{0,40}(?:[_.[-]|%5B))?(?:pass(?:[cwp]\w*)?|pwd|secret|api_?key|\w{0,20}(?:token|phone|sess(?:ion)?_?id|(?:code|ticket)(?==[^&#;]{20})(?=(%..|[^\d%&#;])*\d))|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|tel|auth|sid|sig|signature)(?:\]|%5D)?=)[^&#;]+/gi;
+  /([?&#;](?:[^=&#?;]{0,40}(?:[_.[-]|%5B))?(?:pass(?:code|[wp]\w*)?|pwd|secret|api_?key|\w{0,40}(?:token|phone|sess(?:ion\w*|_?u?)id|(?:code|ticket)(?==[^&#;]{20})(?=(%..|[^\d%&#;]){0,99}\d))|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|tel|auth|sid|sig|signature)(?:\]|%5D)?=)[^&#;]+/gi;
 
 // The contract's.
 export const MAX_URL_CHARS = 8_000;

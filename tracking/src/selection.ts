@@ -26,7 +26,7 @@ export function watchSelection(
     const isTold = eventType === "text_select" && text === last;
     last = text;
     const touches = (kind: string) =>
-      isWithin(selection.anchorNode?.parentElement, kind) ||
+      isWithin((selection.anchorNode as Text | null)?.assignedSlot || selection.anchorNode?.parentElement, kind) ||
       [...document.querySelectorAll(kind)].some((element) => selection.containsNode(element, true));
     // Within a shadow root or a field it has a text and yet is collapsed: none of ours.
     if (!text || isTold || selection.isCollapsed || touches(IGNORED)) return;

@@ -231,8 +231,8 @@ def test_a_session_is_sent_once_it_is_interesting_with_what_came_before(
     assert [e["type"] for e in events[:2]] == [META, PICTURE]
     assert [e for e in events if e["type"] == 3 and e["data"]["source"] == 2], "the click before"
     assert page.evaluate("tracked") == ["checkout_failed"]
-    visit(page, pages, "s-kept", replaySample="1", replayInteresting="checkout_failed,error")
     recordings = {c["recordingId"] for c in chunks_of(stack, "s-kept")}
+    visit(page, pages, "s-kept", replaySample="1", replayInteresting="checkout_failed,error")
     wait_until(
         lambda: {c["recordingId"] for c in chunks_of(stack, "s-kept")} > recordings,
         seconds=60,

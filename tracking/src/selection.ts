@@ -28,8 +28,9 @@ export function watchSelection(
     const touches = (kind: string) =>
       isWithin((selection.anchorNode as Text | null)?.assignedSlot || selection.anchorNode?.parentElement, kind) ||
       [...document.querySelectorAll(kind)].some((element) => selection.containsNode(element, true));
-    // Within a shadow root or a field it has a text and yet is collapsed: none of ours.
-    if (!text || isTold || selection.isCollapsed || touches(IGNORED)) return;
+    // Within a shadow root or a field it has a text and yet is collapsed, or is told of as it is, in
+    // closed ones, too (Firefox): none of ours.
+    if (!text || isTold || selection.isCollapsed || selection.anchorNode!.getRootNode() !== document || touches(IGNORED)) return;
     record(eventType, {
       length: text.length,
       text: withText && !touches(PRIVATE) ? redact(text.slice(0, MAX_TEXT_CHARS)) : undefined,

@@ -51,10 +51,10 @@ wordpress:  ## pack the WordPress plugin: tracking/wordpress/sluice.zip
 	@$(PYTHON) tracking/wordpress/pack.py
 
 chaos: exporter/native/rows.so $(VENV)/.dev  ## the crash tests, for longer (an hour and a half)
-	CHAOS_KILLS=20 CHAOS_OUTAGES=100 CHAOS_FAULTS=200 CHAOS_FAULT_PAIRS=100 CHAOS_STEPS=100 CHAOS_DENIED_SECONDS=3600 CHAOS_PAUSE_SECONDS=0 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py tests/system/test_faulty_bucket.py -q -s
+	CHAOS_KILLS=20 CHAOS_OUTAGES=100 CHAOS_FAULTS=200 CHAOS_FAULT_PAIRS=100 CHAOS_STEPS=100 CHAOS_DENIED_SECONDS=3600 $(BIN)/python -m pytest tests/system/test_crashes.py tests/system/test_outages.py tests/system/test_faulty_bucket.py -q -s
 
-fuzz: exporter/native/rows.so $(VENV)/.dev  ## 50,000 mutated requests, and 1,000 others of each property's examples
-	FUZZ_REQUESTS=50000 FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/system/test_fuzz.py tests/unit/dialects/test_every_dialect.py tests/unit/redaction/test_properties.py tests/unit/test_formats.py tests/unit/test_partitions.py tests/integration/test_stream.py --timeout 900 -q -s
+fuzz: $(VENV)/.dev  ## 50,000 mutated requests
+	FUZZ_REQUESTS=50000 $(BIN)/python -m pytest tests/system/test_fuzz.py -q -s
 
 readers: exporter/native/rows.so $(VENV)/.dev  ## the recipes for readers of a bucket, ClickHouse's too (installs 181 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/readers.txt

@@ -29,14 +29,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
-# Two shared cores: an example may be slow for reasons of its neighbours'. The same examples each
-# time, unless `make fuzz` asks for more, and others.
+# Two shared cores: an example may be slow for reasons of its neighbours'.
 hypothesis.settings.register_profile(
-    "sluice",
-    deadline=None,
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-    database=None,
+    "sluice", deadline=None, max_examples=100, derandomize=True, database=None
 )
 hypothesis.settings.load_profile("sluice")
 

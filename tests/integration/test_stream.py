@@ -110,7 +110,7 @@ def read(stored: Sequence[bytes], kinds: dict[str, ColumnType]) -> dict[str, pa.
     return DocumentReader(kinds).read(Documents(data, cuts[:-1], cuts[1:]))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PLAIN, min_size=1, max_size=12))
 @example([{}])
 @example([{}, {"s": ""}, {"s": "x" * 12}, {"s": "x" * 13, "other": "y"}, {"n": 0}])
@@ -126,7 +126,7 @@ def test_documents_are_read_as_postgresql_picks_them(
         assert column.to_pylist() == [row[place] for row in picked], name
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ANYTHING, min_size=1, max_size=6))
 @example([{"n": 1.5}])
 @example([{"n": 2**31}])

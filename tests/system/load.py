@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -19,10 +18,6 @@ from tests.system.running_stack import wait_until
 
 if TYPE_CHECKING:
     from tests.system.running_stack import RunningStack
-
-
-# `make chaos` asks for none: senders then come as fast as they are answered.
-PAUSE_SECONDS = float(os.environ.get("CHAOS_PAUSE_SECONDS", "0.02"))
 
 
 class Load:
@@ -64,7 +59,6 @@ class Load:
             self._send_until_acknowledged(body)
             with self._lock:
                 self.told.update(ids)
-            self._stop.wait(PAUSE_SECONDS)
 
     def _send_until_acknowledged(self, body: dict[str, object]) -> None:
         while True:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.arrow_schema import FILE_SCHEMA
@@ -101,6 +101,7 @@ def read_json(path: Path, schema: pa.Schema = FILE_SCHEMA) -> list[dict[str, Any
     return rows
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(CHANGING, min_size=1, max_size=6))
 def test_each_format_holds_the_same_rows(changes: list[dict[str, Any]]) -> None:
     rows = [a_row(**change) for change in changes]

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.collector.redaction import Detector, Redactor
@@ -18,6 +18,7 @@ EVERY = Redactor(frozenset(Detector))
 _ALONE = {detector: Redactor(frozenset({detector})) for detector in Detector}
 
 
+@settings(max_examples=600, deadline=None)
 @given(trees(), st.randoms(use_true_random=False))
 def test_a_body_in_which_something_is_found_is_suspect(value: Any, rng: random.Random) -> None:
     body = write_json(value, rng).encode("utf-8", "surrogatepass")
@@ -27,6 +28,7 @@ def test_a_body_in_which_something_is_found_is_suspect(value: Any, rng: random.R
             assert redactor.suspects(body)
 
 
+@settings(max_examples=600, deadline=None)
 @given(encoded_texts())
 def test_a_text_in_which_something_is_found_is_suspect(text: str) -> None:
     for redactor in (EVERY, *_ALONE.values()):
@@ -34,18 +36,21 @@ def test_a_text_in_which_something_is_found_is_suspect(text: str) -> None:
             assert redactor.suspects(text.encode("utf-8", "surrogatepass"))
 
 
+@settings(max_examples=600, deadline=None)
 @given(trees())
 def test_redacting_twice_changes_nothing_more(value: Any) -> None:
     redacted, _ = EVERY.redact_value(value)
     assert EVERY.redact_value(redacted) == (redacted, 0)
 
 
+@settings(max_examples=600, deadline=None)
 @given(encoded_texts())
 def test_redacting_a_text_twice_changes_nothing_more(text: str) -> None:
     redacted, _ = EVERY.redact_text(text)
     assert EVERY.redact_text(redacted) == (redacted, 0)
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
                     lambda t: st.lists(t) | st.dictionaries(st.text(), t)))  # fmt: skip
 def test_no_value_makes_it_fail(value: Any) -> None:
@@ -53,12 +58,14 @@ def test_no_value_makes_it_fail(value: Any) -> None:
     assert count > 0 or repr(redacted) == repr(value)
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), texts(), st.text(st.characters(categories=["Cs", "Nd", "Po", "Ps"]))))
 def test_no_text_makes_it_fail(text: str) -> None:
     redacted, count = EVERY.redact_text(text)
     assert count > 0 or redacted == text
 
 
+@settings(max_examples=600, deadline=None)
 @given(planted())
 def test_nothing_planted_is_left_however_it_was_encoded(secret_and_text: tuple[str, str]) -> None:
     secret, text = secret_and_text
@@ -68,6 +75,7 @@ def test_nothing_planted_is_left_however_it_was_encoded(secret_and_text: tuple[s
         assert secret not in closest.text.replace("+", " "), text
 
 
+@settings(max_examples=300, deadline=None)
 @given(trees())
 def test_what_was_given_is_left_as_it_was(value: Any) -> None:
     before = json.dumps(value)
@@ -75,6 +83,7 @@ def test_what_was_given_is_left_as_it_was(value: Any) -> None:
     assert json.dumps(value) == before
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.binary())
 def test_any_bytes_may_be_asked_about(data: bytes) -> None:
     assert EVERY.suspects(data) in (True, False)
@@ -82,6 +91,7 @@ def test_any_bytes_may_be_asked_about(data: bytes) -> None:
 
 @pytest.mark.parametrize("detector", Detector)
 @given(value=trees())
+@settings(max_examples=40, deadline=None)
 def test_a_detector_alone_finds_no_more_kinds_than_its_own(detector: Detector, value: Any) -> None:
     redacted, _ = _ALONE[detector].redact_value(value)
     text = json.dumps(redacted)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +21,7 @@ _Sums = tuple[int, int]
 
 
 class _Frame(NamedTuple):
+    page: int
     ends_transaction: bool
     salts: bytes
     sums: _Sums
@@ -44,23 +44,34 @@ def has_lost(log: Path, *, page_bytes: int) -> bool:
     head = content[:_HEAD_BYTES]
     if len(head) < _HEAD_BYTES:
         return False
-    if is_whole := _is_head(head):
-        is_big, salts, page_bytes = head[3] & 1 == 1, head[16:24], int.from_bytes(head[8:12])
-    else:  # then SQLite reads nothing, whatever follows
-        is_big = sys.byteorder == "big"
-        common = Counter(frame.salts for frame in _frames(content, page_bytes)).most_common(1)
-        salts = common[0][0] if common else b""
+    if _is_head(head):
+        is_big, page_bytes = head[3] & 1 == 1, int.from_bytes(head[8:12])
+        return _hides(content, head[16:24], page_bytes, is_big=is_big, is_read=True)
+    # Then SQLite reads nothing, whatever follows, and nobody can tell which frames are the last.
+    is_big = sys.byteorder == "big"
+    every = {frame.salts for frame in _frames(content, page_bytes)}
+    return any(_hides(content, salts, page_bytes, is_big=is_big, is_read=False) for salts in every)
+
+
+def _hides(content: bytes, salts: bytes, page_bytes: int, *, is_big: bool, is_read: bool) -> bool:
+    """Whether more than one transaction with these salts, or one of two, is not read."""
     sums: _Sums = struct.unpack_from(">II", content, 24)
-    is_end_unread = False
+    is_end_unread = is_repeated = False
+    pages: set[int] = set()  # of the transaction that has not ended
     for frame in _frames(content, page_bytes):
         if frame.salts != salts:
-            is_whole = False
+            is_read = False
             continue
         follows = _sum_of(content, frame, sums, page_bytes, is_big=is_big) == frame.sums
-        is_whole = is_whole and follows
-        if is_end_unread and follows:
+        is_read = is_read and follows
+        # A page stands once in a transaction: this one has begun after an end that is damaged.
+        is_repeated = is_repeated or (not is_read and frame.page in pages)
+        if follows and (is_end_unread or (is_repeated and frame.ends_transaction)):
             return True
-        sums, is_end_unread = frame.sums, frame.ends_transaction and not is_whole
+        pages.add(frame.page)
+        if frame.ends_transaction and follows:
+            pages.clear()
+        sums, is_end_unread = frame.sums, frame.ends_transaction and not is_read
     return False
 
 
@@ -68,7 +79,8 @@ def _frames(content: bytes, page_bytes: int) -> Iterator[_Frame]:
     step = _FRAME_HEAD_BYTES + page_bytes
     for at in range(_HEAD_BYTES, len(content) - step + 1, step):
         sums = struct.unpack_from(">II", content, at + 16)
-        yield _Frame(any(content[at + 4 : at + 8]), content[at + 8 : at + 16], sums, at)
+        page, end = struct.unpack_from(">II", content, at)
+        yield _Frame(page, end > 0, content[at + 8 : at + 16], sums, at)
 
 
 def _is_head(head: bytes) -> bool:

@@ -571,8 +571,8 @@ def test_what_no_entry_has_in_it_is_damage(spool: Spool) -> None:
     assert bodies(spool) == [b"a", b"b"]
 
 
-def damaged(folder: Path, change: Callable[[bytearray], None]) -> None:
-    path = folder / "spool.sqlite3"
+def damaged(folder: Path, change: Callable[[bytearray], None], *, ending: str = "") -> None:
+    path = folder / f"spool.sqlite3{ending}"
     content = bytearray(path.read_bytes())
     change(content)
     path.write_bytes(content)
@@ -702,6 +702,16 @@ def test_a_log_without_its_file_is_kept_and_told(
     spool.close()
 
 
+def last_but_one_end(log: bytes | bytearray) -> slice:
+    """Where the frame stands that ends the last transaction but one."""
+    frames = [slice(at, at + PAGE + 24) for at in range(32, len(log), PAGE + 24)]
+    return [frame for frame in frames if any(log[frame.start + 4 : frame.start + 8])][-2]
+
+
+def sums_of(frame: slice) -> tuple[int, int]:
+    return frame.start + 16, frame.start + 24
+
+
 @pytest.mark.parametrize(
     ("damage", "is_lost"),
     [
@@ -710,6 +720,8 @@ def test_a_log_without_its_file_is_kept_and_told(
         (lambda log: write(9, 7)(log), True),
         (lambda log: write(17, log[17] ^ 1)(log), True),
         (lambda log: log.__setitem__(slice(0, 512), bytes(512)), True),
+        (lambda log: log.__setitem__(last_but_one_end(log), bytes(PAGE + 24)), True),
+        (lambda log: log.__setitem__(slice(*sums_of(last_but_one_end(log))), b"damaged!"), True),
         # Of the last transaction, which nobody may have been told of.
         (lambda log: write(len(log) - 200, 7)(log), False),
         (lambda log: log.__delitem__(slice(len(log) - 200, None)), False),
@@ -720,6 +732,8 @@ def test_a_log_without_its_file_is_kept_and_told(
         "in its size of a page",
         "in its salt",
         "its first sector",
+        "the end of the last but one",
+        "the checksum of that",
         "at the end",
         "cut off",
     ],
@@ -746,6 +760,24 @@ def test_what_a_damaged_log_hides_is_told(
     spool.close()
     spool = opened(killed)
     assert replayed(spool, at_once=MEGABYTE) == [50]
+    spool.close()
+
+
+def test_what_a_log_hides_is_told_though_most_of_it_is_older(folder: Path, tmp_path: Path) -> None:
+    spool = opened(folder)
+    spool.append(entries(*[b"%d " % number + b"x" * 20_000 for number in range(100)]))
+    checkpoint = "PRAGMA wal_checkpoint(RESTART)"
+    spool._perform(lambda file: file.connection.execute(checkpoint).fetchall())
+    for number in range(100, 110):
+        spool.append(entries(b"%d " % number + b"x" * 500))
+    killed = tmp_path / "killed"
+    shutil.copytree(folder, killed)
+    spool.close()
+    (killed / "spool.sqlite3-shm").unlink()
+    damaged(killed, write(17, 7), ending="-wal")
+    spool = opened(killed)
+    assert replayed(spool, at_once=MEGABYTE) == list(range(100))
+    assert spool.status().damaged_files == 1
     spool.close()
 
 

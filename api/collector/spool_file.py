@@ -34,6 +34,7 @@ PAGE_BYTES: Final = 16_384
 _PAGE_SIZES: Final = frozenset(512 << n for n in range(8))
 MAX_WAL_BYTES: Final = 8_000_000
 """The log is written back beyond this; larger, one append in many waits longer for it."""
+_IN_USE: Final = "current"
 _FILE_NAME: Final = "spool.sqlite3"
 _DAMAGED: Final = "damaged-"
 _RESCUED: Final = "rescued-"
@@ -47,9 +48,11 @@ class SpoolFile:
     """A connection to the file that has the name now; a new one when there is none."""
 
     def __init__(self, folder: Path, *, max_file_bytes: int) -> None:
-        """Connect; `begin` before any use."""
-        self.path = folder / _FILE_NAME
-        self._log = folder / f"{_FILE_NAME}-wal"
+        """Connect; `begin` before any use. Under the lock for writing."""
+        self._folder = folder
+        self._home = _made_home(folder)
+        self.path = self._home / _FILE_NAME
+        self._log = self._home / f"{_FILE_NAME}-wal"
         self._max_file_bytes = max_file_bytes
         self.connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -81,7 +84,8 @@ class SpoolFile:
         self.page_bytes = self.pragma("page_size")
         self.pragma(f"max_page_count = {self._max_file_bytes // self.page_bytes}")
         # Now that file and log exist: their names are to survive a power cut, too.
-        sync_folder(self.path.parent)
+        sync_folder(self._home)
+        sync_folder(self._folder)
         self._has_begun = True
 
     @property
@@ -128,22 +132,18 @@ class SpoolFile:
         self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def set_aside(self, cause: Exception) -> None:
-        """Move the file, as it is, into a folder of its own; under the exclusive lock.
+        """Keep file and log, as they are, under another name; under the exclusive lock.
 
+        One rename of the folder that they stand in: whoever is killed has moved both, or neither.
         Closed only afterwards: SQLite leaves the log of a file alone that has lost its name.
         """
-        folder = self.path.parent / f"{_DAMAGED}{_stamp()}"
-        folder.mkdir(mode=0o700)
-        # The file itself last: a log without its file would be taken for the next one's.
-        for ending in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{ending}").rename(folder / f"{_FILE_NAME}{ending}")
-        sync_folder(folder)
-        sync_folder(self.path.parent)
+        aside = self._folder / f"{_DAMAGED}{_stamp()}"
+        self._home.rename(aside)
+        sync_folder(self._folder)
         self.close()
         log.critical(
             "the spool's file is damaged: set aside, and a new one begun",
-            extra={"kept_in": folder.name, "error": str(cause)},
+            extra={"kept_in": aside.name, "error": str(cause)},
         )
 
     def close(self) -> None:
@@ -184,6 +184,21 @@ class SpoolFile:
                 return UUID(row[0].decode())
             except (TypeError, ValueError, AttributeError) as exc:
                 raise SpoolDamaged("its id is none") from exc
+
+
+def _made_home(folder: Path) -> Path:
+    """The folder of the file in use; what an older release put beside it is moved there first."""
+    home = folder / _IN_USE
+    home.mkdir(mode=0o700, exist_ok=True)
+    if not (home / _FILE_NAME).exists():
+        # The file last: a move that is broken off is gone on with.
+        for ending in ("-shm", "-wal", ""):
+            old = folder / f"{_FILE_NAME}{ending}"
+            if old.exists():
+                old.rename(home / old.name)
+                sync_folder(home)
+                sync_folder(folder)
+    return home
 
 
 def _stamp() -> str:

@@ -61,7 +61,7 @@ def forget(spool: Spool, many: int) -> int:
 
 
 def size_on_disk(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("spool.sqlite3*"))
+    return sum(path.stat().st_size for path in folder.glob("current/spool.sqlite3*"))
 
 
 def test_entries_come_out_in_the_order_in_which_they_went_in(spool: Spool) -> None:
@@ -129,13 +129,13 @@ def test_a_file_that_is_brought_back_gives_out_none_of_the_numbers_it_forgot(
     spool = opened(folder, clock=clock)
     spool.append(entries(b"in the backup"))
     spool.close()
-    backup = (folder / "spool.sqlite3").read_bytes()
+    backup = (folder / "current" / "spool.sqlite3").read_bytes()
     clock.turn(hours=1)
     spool = opened(folder, clock=clock)
     spool.append(entries(*[b"since then"] * 1_000))
     last = forget(spool, 1_001)
     spool.close()
-    (folder / "spool.sqlite3").write_bytes(backup)
+    (folder / "current" / "spool.sqlite3").write_bytes(backup)
     clock.turn(hours=1)
     spool = opened(folder, clock=clock)
     spool.append(entries(b"new"))
@@ -264,7 +264,7 @@ def test_the_log_does_not_grow_with_the_spool(folder: Path) -> None:
     spool = opened(folder)
     for _ in range(400):
         spool.append(entries(os.urandom(100_000)))
-        assert (folder / "spool.sqlite3-wal").stat().st_size < 17 * MEGABYTE
+        assert (folder / "current" / "spool.sqlite3-wal").stat().st_size < 17 * MEGABYTE
     spool.close()
 
 
@@ -381,8 +381,8 @@ def scratch(path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough" * 1_000, b"short"])
 def test_a_file_that_is_no_spool_is_set_aside_and_kept(folder: Path, content: bytes) -> None:
-    folder.mkdir()
-    (folder / "spool.sqlite3").write_bytes(content)
+    (folder / "current").mkdir(parents=True)
+    (folder / "current" / "spool.sqlite3").write_bytes(content)
     spool = opened(folder)
     spool.append(entries(b"a"))
     assert bodies(spool) == [b"a"]
@@ -393,8 +393,8 @@ def test_a_file_that_is_no_spool_is_set_aside_and_kept(folder: Path, content: by
 
 
 def test_somebody_elses_database_is_not_written_into(folder: Path) -> None:
-    folder.mkdir()
-    foreign = sqlite3.connect(folder / "spool.sqlite3")
+    (folder / "current").mkdir(parents=True)
+    foreign = sqlite3.connect(folder / "current" / "spool.sqlite3")
     foreign.execute("CREATE TABLE precious (value)")
     foreign.commit()
     foreign.close()
@@ -408,8 +408,8 @@ def test_somebody_elses_database_is_not_written_into(folder: Path) -> None:
 
 
 def test_an_unfinished_beginning_is_finished(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "spool.sqlite3").touch()
+    (folder / "current").mkdir(parents=True)
+    (folder / "current" / "spool.sqlite3").touch()
     spool = opened(folder)
     spool.append(entries(b"a"))
     assert damaged_folders(folder) == []
@@ -422,7 +422,7 @@ def test_damage_that_shows_while_it_runs_stops_nothing(folder: Path) -> None:
         spool.append(entries(os.urandom(100_000)))
     old_id = spool.spool_id
     spool._perform(lambda file: file.empty_wal())
-    scratch(folder / "spool.sqlite3")
+    scratch(folder / "current" / "spool.sqlite3")
     other.append(entries(b"after"))
     assert other.spool_id != old_id
     # Whoever has the damaged file open still goes over to the new one.
@@ -437,14 +437,61 @@ def test_whoever_closes_a_damaged_file_late_leaves_the_new_ones_log_alone(folder
     spool, late = opened(folder), opened(folder)
     late.append(entries(os.urandom(1_000_000)))
     late._perform(lambda file: file.empty_wal())
-    scratch(folder / "spool.sqlite3")
+    scratch(folder / "current" / "spool.sqlite3")
     spool.append(entries(b"after"))
     late.close()  # SQLite removes the log, by its name, when the last one leaves
-    assert (folder / "spool.sqlite3-wal").stat().st_size > 0
+    assert (folder / "current" / "spool.sqlite3-wal").stat().st_size > 0
     reader = opened(folder)
     assert bodies(reader) == [b"after"]
     reader.close()
     spool.close()
+
+
+KILLED_WHILE_IT_MOVES = """
+import os, sys
+from pathlib import Path
+from api.collector.spool import Spool
+spool = Spool.open(Path(sys.argv[1]), max_bytes=100_000_000, min_free_bytes=0)
+rename = Path.rename
+def rename_and_die(path, target):
+    rename(path, target)
+    os._exit(9)
+Path.rename = rename_and_die
+spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+"""
+
+
+def test_a_move_that_is_broken_off_takes_nothing_from_whoever_goes_on(folder: Path) -> None:
+    spool = opened(folder)
+    spool.append(entries(b"0 before"))
+    moving = subprocess.run([sys.executable, "-c", KILLED_WHILE_IT_MOVES, str(folder)], cwd=ROOT)
+    assert moving.returncode == 9
+    spool.append(entries(b"1 after"))
+    other = opened(folder)
+    other.append(entries(b"2 another's"))
+    spool.append(entries(b"3 after"))
+    spool.close()
+    assert set(replayed(other, at_once=MEGABYTE)) == {0, 1, 2, 3}
+    assert other.status().damaged_files == 0
+    other.close()
+
+
+@pytest.mark.parametrize("moved", [(), ("-shm",), ("-shm", "-wal")])
+def test_what_an_older_release_kept_is_gone_on_with(
+    folder: Path, tmp_path: Path, moved: tuple[str, ...]
+) -> None:
+    spool = filled(folder)
+    older = tmp_path / "older"
+    shutil.copytree(folder / "current", older)
+    spool.close()
+    (older / "current").mkdir()
+    for ending in moved:  # and then it was broken off
+        name = f"spool.sqlite3{ending}"
+        (older / name).rename(older / "current" / name)
+    spool = opened(older)
+    assert replayed(spool, at_once=MEGABYTE) == list(range(300))
+    spool.close()
+    assert not list(older.glob("spool.sqlite3*"))
 
 
 SCRATCH_PAGES = """
@@ -472,7 +519,7 @@ def test_what_can_be_read_of_a_damaged_file_is_queued_again(
         numbers = range(start, min(many, start + 100))
         spool.append(entries(*[b"%d " % n + os.urandom(size) for n in numbers]))
     spool.close()
-    path = folder / "spool.sqlite3"
+    path = folder / "current" / "spool.sqlite3"
     pages = path.stat().st_size // 16_384
     offsets = [str(int(pages * place) * 16_384) for place in places]
     subprocess.run([sys.executable, "-c", SCRATCH_PAGES, str(path), *offsets], check=True)
@@ -535,7 +582,7 @@ def test_a_page_that_passes_for_one_of_the_files_own_takes_only_its_entries_alon
         numbers = range(start, start + 100)
         spool.append(entries(*[b"%d " % n + generator.randbytes(500) for n in numbers]))
     spool.close()
-    path = folder / "spool.sqlite3"
+    path = folder / "current" / "spool.sqlite3"
     content = bytearray(path.read_bytes())
     page, other = (generator.randrange(4, len(content) // PAGE) * PAGE for _ in range(2))
     content[page : page + PAGE] = {
@@ -572,7 +619,7 @@ def test_what_no_entry_has_in_it_is_damage(spool: Spool) -> None:
 
 
 def damaged(folder: Path, change: Callable[[bytearray], None], *, ending: str = "") -> None:
-    path = folder / f"spool.sqlite3{ending}"
+    path = folder / "current" / f"spool.sqlite3{ending}"
     content = bytearray(path.read_bytes())
     change(content)
     path.write_bytes(content)
@@ -694,7 +741,7 @@ def test_a_log_without_its_file_is_kept_and_told(
     killed = tmp_path / "killed"
     shutil.copytree(folder, killed)  # as a process leaves it that is killed
     spool.close()
-    how(killed / "spool.sqlite3")
+    how(killed / "current" / "spool.sqlite3")
     spool = opened(killed)
     assert replayed(spool, at_once=MEGABYTE) == []
     assert spool.status().damaged_files == 1
@@ -747,8 +794,8 @@ def test_what_a_damaged_log_hides_is_told(
     killed = tmp_path / "killed"
     shutil.copytree(folder, killed)  # as a process leaves it that is killed
     spool.close()
-    (killed / "spool.sqlite3-shm").unlink()  # a machine's restart
-    log = killed / "spool.sqlite3-wal"
+    (killed / "current" / "spool.sqlite3-shm").unlink()  # a machine's restart
+    log = killed / "current" / "spool.sqlite3-wal"
     content = bytearray(log.read_bytes())
     damage(content)
     log.write_bytes(content)
@@ -773,7 +820,7 @@ def test_what_a_log_hides_is_told_though_most_of_it_is_older(folder: Path, tmp_p
     killed = tmp_path / "killed"
     shutil.copytree(folder, killed)
     spool.close()
-    (killed / "spool.sqlite3-shm").unlink()
+    (killed / "current" / "spool.sqlite3-shm").unlink()
     damaged(killed, write(17, 7), ending="-wal")
     spool = opened(killed)
     assert replayed(spool, at_once=MEGABYTE) == list(range(100))
@@ -793,8 +840,8 @@ def killed_with_a_damaged_log(
     killed = tmp_path / "killed"
     shutil.copytree(folder, killed)
     spool.close()
-    (killed / "spool.sqlite3-shm").unlink()
-    log = killed / "spool.sqlite3-wal"
+    (killed / "current" / "spool.sqlite3-shm").unlink()
+    log = killed / "current" / "spool.sqlite3-wal"
     content = bytearray(log.read_bytes())
     write(32 + frame * (PAGE + 24) + 200, 7)(content)
     log.write_bytes(content)
@@ -816,7 +863,7 @@ def test_whoever_looks_at_the_file_meanwhile_takes_nothing_of_what_comes_later(
     folder: Path, tmp_path: Path
 ) -> None:
     killed = killed_with_a_damaged_log(folder, tmp_path, many=50, frame=70, written_back=False)
-    somebody = sqlite3.connect(killed / "spool.sqlite3")
+    somebody = sqlite3.connect(killed / "current" / "spool.sqlite3")
     somebody.execute("SELECT count(*) FROM entries").fetchall()
     spool = opened(killed)
     for number in range(50, 80):
@@ -841,7 +888,7 @@ def test_a_name_that_is_no_text_any_more_ends_no_rescue(folder: Path) -> None:
 def test_a_file_and_a_log_without_their_heads_are_set_aside(folder: Path, tmp_path: Path) -> None:
     killed = killed_with_a_damaged_log(folder, tmp_path, many=50, frame=5, written_back=False)
     for ending in ("", "-wal"):
-        with (killed / f"spool.sqlite3{ending}").open("r+b") as file:
+        with (killed / "current" / f"spool.sqlite3{ending}").open("r+b") as file:
             file.write(b"\x07" * 512)
     spool = opened(killed)
     assert spool.rescue()
@@ -883,10 +930,10 @@ def test_what_the_log_forgets_does_not_come_back_with_a_damaged_page(
     killed = tmp_path / "killed"
     shutil.copytree(folder, killed)
     spool.close()
-    content = bytearray((killed / "spool.sqlite3").read_bytes())
+    content = bytearray((killed / "current" / "spool.sqlite3").read_bytes())
     page = content.rindex(b"290 xxx") // PAGE
     content[page * PAGE : page * PAGE + 200] = bytes(200)
-    (killed / "spool.sqlite3").write_bytes(content)
+    (killed / "current" / "spool.sqlite3").write_bytes(content)
     spool = opened(killed)
     found = replayed(spool, at_once=MEGABYTE)
     assert len(found) >= 145 and min(found) == 150
@@ -904,11 +951,11 @@ def test_what_is_set_aside_in_the_log_is_rescued_once(folder: Path, tmp_path: Pa
     killed = tmp_path / "killed"
     shutil.copytree(folder, killed)
     spool.close()
-    log = killed / "spool.sqlite3-wal"
+    log = killed / "current" / "spool.sqlite3-wal"
     content = bytearray(log.read_bytes())
     write(len(content) - 12 * (PAGE + 24) + 200, 7)(content)
     log.write_bytes(content)
-    (killed / "spool.sqlite3-shm").unlink()
+    (killed / "current" / "spool.sqlite3-shm").unlink()
     spool = opened(killed)
     found = replayed(spool, at_once=MEGABYTE)
     assert spool.status().damaged_files == 1
@@ -998,8 +1045,8 @@ def test_a_rescue_is_not_begun_without_room_for_it(folder: Path) -> None:
 
 
 def test_a_file_of_which_nothing_can_be_read_stays_told(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "spool.sqlite3").write_bytes(b"not a database, but long enough" * 1_000)
+    (folder / "current").mkdir(parents=True)
+    (folder / "current" / "spool.sqlite3").write_bytes(b"not a database, but long enough" * 1_000)
     spool = opened(folder)
     assert spool.rescue()
     assert not spool.rescue()
@@ -1012,7 +1059,7 @@ def test_a_file_that_somebody_mended_is_gone_on_with(folder: Path) -> None:
     spool.append(entries(b"a", b"b"))
     spool_id = spool.spool_id
     spool.close()
-    mended = sqlite3.connect(folder / "spool.sqlite3", isolation_level=None)
+    mended = sqlite3.connect(folder / "current" / "spool.sqlite3", isolation_level=None)
     mended.execute("PRAGMA journal_mode = DELETE")
     mended.execute("PRAGMA page_size = 4096")
     mended.execute("VACUUM")
@@ -1032,7 +1079,7 @@ def test_a_body_that_changed_on_the_disk_is_told(folder: Path) -> None:
     body = os.urandom(2_000_000)
     spool.append(entries(b"before", body, b"after"))
     spool.close()
-    path = folder / "spool.sqlite3"
+    path = folder / "current" / "spool.sqlite3"
     content = bytearray(path.read_bytes())
     where = content.find(body[1_000_000:1_000_100])
     content[where] ^= 1

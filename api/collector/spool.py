@@ -23,7 +23,7 @@ from typing import Final, Self, TypeVar
 from uuid import UUID
 
 from api.collector import spool_entries
-from api.collector.spool_entries import InDoubt, SpoolEntry, StoredEntry
+from api.collector.spool_entries import InDoubt, Place, SpoolEntry, StoredEntry
 from api.collector.spool_errors import (
     SpoolBroken,
     SpoolDamaged,
@@ -34,15 +34,13 @@ from api.collector.spool_errors import (
 from api.collector.spool_file import (
     MAX_WAL_BYTES,
     SpoolFile,
-    bytes_in,
     count_damaged,
-    file_in,
     find_damaged,
     note_rescue,
     sync_folder,
 )
 from api.collector.spool_lock import FileLock
-from api.collector.spool_rescue import Rescue
+from api.collector.spool_rescue import Rescue, Rescued
 from api.collector.spool_room import SpoolRoom
 from core.clock import Clock, utc_now
 
@@ -56,7 +54,6 @@ __all__ = [
     "StoredEntry",
 ]
 
-_RESCUE_BYTES: Final = 1_000_000
 _FEW_PAGES: Final = 64
 
 log = logging.getLogger("sluice.collector")
@@ -96,6 +93,7 @@ class Spool:
         self._use = FileLock(folder / "use.lock")
         self._replay = FileLock(folder / "replay.lock")
         self._file: SpoolFile | None = None
+        self._rescue: Rescue | None = None
 
     @classmethod
     def open(
@@ -156,32 +154,31 @@ class Spool:
         return self._perform(self._take_back, writing=True)
 
     def rescue(self) -> bool:
-        """Queue again what can be read of one damaged file; False when there is none.
+        """Queue again some of what can be read of a damaged file; False when there is none.
 
-        Its folder is then called `rescued-…`, or `unreadable-…` when something is missing.
+        At its end the folder is called `rescued-…`, or `unreadable-…` when something is missing.
+        For the one process that replays, one call at a time. Raises SpoolFull or SpoolBroken.
         """
-        folder = find_damaged(self._folder)
-        if folder is None:
-            return False
-        with translated(self._folder):
-            needed = bytes_in(folder)
-        # Begun and broken off, it would begin again, and queue what it had queued.
-        if self.status().room_bytes < needed:
-            raise SpoolFull("there is no room to rescue what a damaged file holds")
-        rescue, batch, size = Rescue(file_in(folder)), [], 0
-        for entry in rescue.entries():
-            batch.append(entry)
-            size += len(entry.body)
-            if size > _RESCUE_BYTES:
-                self.append(batch)
-                batch, size = [], 0
-        self.append(batch)
-        with translated(self._folder):
-            kept = note_rescue(folder, is_complete=rescue.is_complete)
-        log.critical(
-            "what can be read of a damaged spool is queued again",
-            extra={"entries": rescue.found, "all": rescue.is_complete, "kept_in": kept.name},
-        )
+        if self._rescue is None:
+            folder = find_damaged(self._folder)
+            if folder is None:
+                return False
+            after = self._perform(
+                lambda file: spool_entries.rescued_through(file.connection, folder.name)
+            )
+            self._rescue = Rescue(folder, after=after)
+        try:
+            with translated(self._folder):
+                batch = self._rescue.next_batch()
+            if batch:
+                self._queue_again(self._rescue, batch)
+            else:
+                self._end_rescue(self._rescue)
+        except SpoolFull:
+            raise
+        except BaseException:
+            self._drop_rescue()
+            raise
         return True
 
     def status(self) -> SpoolStatus:
@@ -194,6 +191,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of file and locks; what is in the spool stays."""
+        self._drop_rescue()
         with self._mutex:
             if self._file is not None:
                 self._file.close()
@@ -201,13 +199,54 @@ class Spool:
             for lock in (self._write, self._use, self._replay):
                 lock.close()
 
-    def _append(self, file: SpoolFile, entries: Sequence[SpoolEntry]) -> None:
+    def _append(
+        self,
+        file: SpoolFile,
+        entries: Sequence[SpoolEntry],
+        *,
+        rescued: tuple[str, Place] | None = None,
+    ) -> None:
         if file.wal_bytes > 2 * MAX_WAL_BYTES or not self._room.is_there(file, entries):
             file.empty_wal()
         with file.transaction() as connection:
             if not self._room.is_there(file, entries):
                 raise SpoolFull("the spool has reached its limit, or the disk its floor")
             spool_entries.append(connection, entries, now=self._clock().timestamp())
+            if rescued:
+                spool_entries.note_rescued(connection, *rescued)
+
+    def _queue_again(self, rescue: Rescue, batch: Sequence[Rescued]) -> None:
+        def append(many: int) -> None:
+            chosen = [rescued.entry for rescued in batch[:many]]
+            noted = rescue.folder.name, batch[many - 1].place
+            self._perform(lambda file: self._append(file, chosen, rescued=noted), writing=True)
+            rescue.take(many)
+
+        try:
+            append(len(batch))
+        except SpoolFull:
+            if len(batch) == 1:
+                raise
+            append(1)
+
+    def _end_rescue(self, rescue: Rescue) -> None:
+        self._drop_rescue()
+        with translated(self._folder):
+            kept = note_rescue(rescue.folder, is_complete=rescue.is_complete)
+        log.critical(
+            "what can be read of a damaged spool is queued again",
+            extra={"entries": rescue.found, "all": rescue.is_complete, "kept_in": kept.name},
+        )
+        self._perform(lambda file: self._forget_rescue(file, rescue.folder.name), writing=True)
+
+    def _forget_rescue(self, file: SpoolFile, folder: str) -> None:
+        with file.transaction() as connection:
+            spool_entries.forget_rescue(connection, folder)
+
+    def _drop_rescue(self) -> None:
+        if self._rescue is not None:
+            self._rescue.close()
+        self._rescue = None
 
     def _forget(self, file: SpoolFile, number: int, spool_id: UUID) -> None:
         if file.spool_id != spool_id:

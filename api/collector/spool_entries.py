@@ -57,9 +57,21 @@ CREATE TABLE spool (
 )
 """
 
+# How far the rescue of a damaged file has come: written with what it queued.
+CREATE_RESCUES: Final = """
+CREATE TABLE IF NOT EXISTS rescues (
+  folder TEXT PRIMARY KEY,
+  part INTEGER NOT NULL,
+  number INTEGER NOT NULL
+)
+"""
+
 _END_OF_TIME: Final = 1e11  # in seconds; a datetime ends later
 BEYOND_NUMBERS: Final = 2**62
 """No entry has such a number, nor a higher one."""
+
+Place = tuple[int, int]
+"""Which part of a damaged file was queued again, and up to which number."""
 
 _LAST_NUMBER: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
 _FORGET_LAST_NUMBER: Final = "DELETE FROM sqlite_sequence WHERE name = 'entries'"
@@ -78,6 +90,9 @@ UPDATE spool SET
   appended_at = :now,
   entries = entries + :entries, events = events + :events, bytes = bytes + :bytes
 """
+_RESCUED_THROUGH: Final = "SELECT part, number FROM rescues WHERE folder = ?"
+_NOTE_RESCUED: Final = "INSERT OR REPLACE INTO rescues (folder, part, number) VALUES (?, ?, ?)"
+_FORGET_RESCUE: Final = "DELETE FROM rescues WHERE folder = ?"
 _FIRST: Final = """
 SELECT number, appended_at, events, in_doubt_writer, in_doubt_xid, checksum, body
 FROM entries ORDER BY number
@@ -274,6 +289,24 @@ def take_back(connection: sqlite3.Connection, *, through: int, now: float) -> bo
     return True
 
 
+def rescued_through(connection: sqlite3.Connection, folder: str) -> Place:
+    """How far the rescue of a folder's file has come. Raises SpoolDamaged."""
+    part, number = connection.execute(_RESCUED_THROUGH, [folder]).fetchone() or (0, 0)
+    if not (isinstance(part, int) and isinstance(number, int)):
+        raise SpoolDamaged("how far a rescue has come is no number")
+    return part, number
+
+
+def note_rescued(connection: sqlite3.Connection, folder: str, place: Place) -> None:
+    """Remember how far it has come; in the transaction that queues what was read."""
+    connection.execute(_NOTE_RESCUED, (folder, *place))
+
+
+def forget_rescue(connection: sqlite3.Connection, folder: str) -> None:
+    """Nothing is left to read there; in the caller's transaction."""
+    connection.execute(_FORGET_RESCUE, [folder])
+
+
 def read_totals(connection: sqlite3.Connection) -> Totals:
     """A few reads, however much is in the spool. Raises SpoolDamaged."""
     row = connection.execute(_TOTALS).fetchone()
@@ -285,7 +318,9 @@ def read_totals(connection: sqlite3.Connection) -> Totals:
 
 
 def moment(timestamp: float) -> datetime:
-    """A time as it is kept, as everybody else has it."""
+    """A time as it is kept, as everybody else has it; raises SpoolDamaged for what is none."""
+    if not 0 <= timestamp < _END_OF_TIME:
+        raise SpoolDamaged("an entry has no time")
     return datetime.fromtimestamp(timestamp, UTC)
 
 
@@ -314,5 +349,7 @@ def entry_of(events: int, writer_id: int | None, xid: int | None, body: bytes) -
     """An entry of its columns; raises TypeError for what no entry has in them."""
     if not (isinstance(events, int) and isinstance(body, bytes)):
         raise TypeError("events are counted, and a body is bytes")
+    if not (isinstance(writer_id, int | None) and isinstance(xid, int | None)):
+        raise TypeError("a writer and its transaction have numbers")
     doubt = InDoubt(writer_id, xid) if writer_id is not None and xid is not None else None
     return SpoolEntry(body, events, doubt)

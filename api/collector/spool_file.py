@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 from api.collector.spool_entries import (
     CREATE_ENTRIES,
     CREATE_ENTRIES_SET_ASIDE,
+    CREATE_RESCUES,
     CREATE_TOTALS,
     skip_numbers,
 )
@@ -178,6 +179,7 @@ class SpoolFile:
                 connection.execute(f"PRAGMA user_version = {_FORMAT}")
             elif found != _FORMAT:
                 raise SpoolDamaged(f"format {found} is not known here")
+            connection.execute(CREATE_RESCUES)  # which older releases did not have
             skip_numbers(connection, now=now)
             row = connection.execute("SELECT spool_id FROM spool").fetchone()
             try:
@@ -224,15 +226,6 @@ def log_has_lost(path: Path) -> bool:
     if page_bytes not in _PAGE_SIZES:
         page_bytes = PAGE_BYTES  # its head is damaged
     return has_lost(path.with_name(f"{path.name}-wal"), page_bytes=page_bytes)
-
-
-def bytes_in(folder: Path) -> int:
-    """What file and log take up; 0 where a move that was broken off has left none."""
-    return sum(
-        path.stat().st_size
-        for ending in ("", "-wal")
-        if (path := folder / f"{_FILE_NAME}{ending}").exists()
-    )
 
 
 def file_in(folder: Path) -> Path:

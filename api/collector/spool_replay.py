@@ -172,8 +172,10 @@ class SpoolReplay:
         entries = await self._spool.run(lambda spool: spool.first(max_bytes=_TRANSACTION_BYTES))
         if not entries:
             self.error = None
+            if await self._spool.run(Spool.rescue):
+                return 0
             await self._disconnect()
-            return 0 if await self._spool.run(Spool.rescue) else _IDLE_SECONDS
+            return _IDLE_SECONDS
         began = time.monotonic()
         await self._replay(leading_run(entries))
         self.error = None

@@ -1,11 +1,16 @@
 """Rescue: what can still be read of a damaged file is queued again in the spool that followed it.
 
 A page that is lost takes the entries along that lie on it, and no others: reading goes on behind
-it. A page that is not what was written may look like one of the file's all the same, and send
+it. (But for the file's first page and the root of the table: only they lead to the rest.) A page that is not what was written may look like one of the file's all the same, and send
 whoever reads it to another place, or back: an entry is believed by its checksum, and to be the
 next one when it has the next number, or when the way back from it leads to the one before. What
 was written into PostgreSQL before the damage, and not forgotten yet, is queued again too; the
 exporter drops it by its ids.
+
+A little is read and queued at a time, so that it takes no more room than that, and no longer to
+stop. How far it has come is written in the transaction that queues: whoever goes on after a crash
+reads from the beginning, and queues only what comes behind. (Where the file that says so is damaged
+in its turn, all is queued again.)
 """
 
 from __future__ import annotations
@@ -14,16 +19,23 @@ import heapq
 import itertools
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from api.collector.spool_entries import BEYOND_NUMBERS, SpoolEntry, entry_of, number_before
-from api.collector.spool_file import log_has_lost
+from api.collector.spool_entries import (
+    BEYOND_NUMBERS,
+    Place,
+    SpoolEntry,
+    entry_of,
+    number_before,
+)
+from api.collector.spool_file import file_in, log_has_lost
 
+_BATCH_BYTES: Final = 1_000_000
 _TABLES: Final = ("entries", "entries_set_aside")
 _AFTER: Final = """
 SELECT number, events, in_doubt_writer, in_doubt_xid, checksum, body FROM {}
@@ -50,28 +62,59 @@ class _Found(NamedTuple):
 _END: Final = _Found(BEYOND_NUMBERS, None)
 
 
-class Rescue:
-    """Reads one damaged file; `entries` may be gone through once."""
+class Rescued(NamedTuple):
+    """An entry that can be read, and where it stood."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    place: Place
+    entry: SpoolEntry
+
+
+class Rescue:
+    """Reads one damaged file, once."""
+
+    def __init__(self, folder: Path, *, after: Place) -> None:
+        """What stands up to that place is read, and not given out."""
+        self.folder = folder
+        self._path = file_in(folder)
+        self._after = after
+        self._reading = self._read()
+        self._batch: list[Rescued] = []
         self.found = 0
         self._events = self._bytes = 0
         self.is_complete = False
         """Whether that was all that the file ever promised; known at the end."""
 
-    def entries(self) -> Iterator[SpoolEntry]:
-        """Every entry that is what was appended; never raises for what the file holds."""
+    def next_batch(self) -> Sequence[Rescued]:
+        """What comes next, the same again until it was taken; empty at the end.
+
+        Never raises for what the file holds.
+        """
+        size = sum(len(rescued.entry.body) for rescued in self._batch)
+        while size < _BATCH_BYTES and (rescued := next(self._reading, None)) is not None:
+            self._batch.append(rescued)
+            size += len(rescued.entry.body)
+        return self._batch
+
+    def take(self, many: int) -> None:
+        """So many of the batch are queued."""
+        self._batch = self._batch[many:]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reading.close()
+
+    def _read(self) -> Generator[Rescued]:
         if not self._path.exists() or not self._path.stat().st_size:
             return  # SQLite would delete the log beside it, which a person may want to look at
         with ExitStack() as stack:
             views = [stack.enter_context(closing(view)) for view in _views_of(self._path)]
             has_lost = self._has_lost()
-            for entry in _Views(views, is_log_damaged=has_lost).entries():
+            for rescued in _Views(views, is_log_damaged=has_lost).entries():
                 self.found += 1
-                self._events += entry.events
-                self._bytes += len(entry.body)
-                yield entry
+                self._events += rescued.entry.events
+                self._bytes += len(rescued.entry.body)
+                if rescued.place > self._after:
+                    yield rescued
             found = [self.found, self._events, self._bytes]
             self.is_complete = not has_lost and bool(views) and found == _promised(views[0])
 
@@ -86,7 +129,9 @@ def _views_of(path: Path) -> Iterator[sqlite3.Connection]:
     """The file with its log, and without: what the log is laid over may be all that is there."""
     for how in ("mode=ro", "immutable=1"):
         with suppress(sqlite3.Error):
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?{how}", uri=True, check_same_thread=False
+            )
             connection.text_factory = bytes
             yield connection
 
@@ -108,7 +153,7 @@ class _Views:
         self._views = views
         self._merge = _in_any if is_log_damaged else _in_gaps
 
-    def entries(self) -> Iterator[SpoolEntry]:
+    def entries(self) -> Iterator[Rescued]:
         """Every entry once, though it was queued yet, or again, where it is set aside elsewhere."""
         queued, aside = ([_Table(view, name) for view in self._views] for name in _TABLES)
         set_aside = {_looks(found) for table in aside for found in table.walk() if found.entry}
@@ -116,10 +161,10 @@ class _Views:
         for found in self._merge(queued):
             if (looks := _looks(found)) in set_aside:
                 told.add(looks)
-            yield _entry(found)
+            yield Rescued((0, found.number), _entry(found))
         for found in self._merge(aside):
             if _looks(found) not in told:
-                yield _entry(found)
+                yield Rescued((1, found.number), _entry(found))
 
 
 def _in_gaps(tables: Sequence[_Table]) -> Iterator[_Found]:

@@ -39,7 +39,7 @@ from api.collector.spool_file import (
     note_rescue,
     sync_folder,
 )
-from api.collector.spool_lock import FileLock
+from api.collector.spool_lock import FileLock, UseLock
 from api.collector.spool_rescue import Rescue, Rescued
 from api.collector.spool_room import SpoolRoom
 from core.clock import Clock, utc_now
@@ -55,6 +55,8 @@ __all__ = [
 ]
 
 _FEW_PAGES: Final = 64
+_READER_SECONDS: Final = 0.1
+"""How long an append waits for somebody who reads the file: everybody else waits for it."""
 
 log = logging.getLogger("sluice.collector")
 
@@ -90,7 +92,7 @@ class Spool:
         self._clock = clock
         self._mutex = threading.Lock()
         self._write = FileLock(folder / "write.lock")
-        self._use = FileLock(folder / "use.lock")
+        self._use = UseLock(folder)
         self._replay = FileLock(folder / "replay.lock")
         self._file: SpoolFile | None = None
         self._rescue: Rescue | None = None
@@ -207,7 +209,7 @@ class Spool:
         rescued: tuple[str, Place] | None = None,
     ) -> None:
         if file.wal_bytes > 2 * MAX_WAL_BYTES or not self._room.is_there(file, entries):
-            file.empty_wal()
+            file.empty_wal(wait_seconds=_READER_SECONDS)
         with file.transaction() as connection:
             if not self._room.is_there(file, entries):
                 raise SpoolFull("the spool has reached its limit, or the disk its floor")
@@ -305,13 +307,13 @@ class Spool:
             except (sqlite3.Error, SpoolDamaged, UnicodeDecodeError) as exc:
                 if self._file is None or not is_damage(exc):
                     raise
-                with self._use.held(fcntl.LOCK_EX):
+                with self._use.alone():
                     if self._file.has_its_name:  # else another process was faster
                         self._file.set_aside(exc)
             return self._attempt(work, writing=writing)
 
     def _attempt(self, work: Callable[[SpoolFile], Result], *, writing: bool) -> Result:
-        with self._use.held(fcntl.LOCK_SH):
+        with self._use.shared():
             if self._file is None or not self._file.is_usable:
                 self._open_file()
             assert self._file is not None

@@ -128,9 +128,13 @@ class SpoolFile:
                 self.connection.execute("ROLLBACK")
             raise
 
-    def empty_wal(self) -> None:
-        """Write the log back and cut it to nothing, unless a reader needs it."""
-        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    def empty_wal(self, *, wait_seconds: float = BUSY_SECONDS) -> None:
+        """Write the log back and cut it to nothing, unless a reader needs it for longer."""
+        self.pragma(f"busy_timeout = {int(wait_seconds * 1_000)}")
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            self.pragma(f"busy_timeout = {int(BUSY_SECONDS * 1_000)}")
 
     def set_aside(self, cause: Exception) -> None:
         """Keep file and log, as they are, under another name; under the exclusive lock.

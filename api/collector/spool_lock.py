@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -55,3 +55,30 @@ class FileLock:
         except BlockingIOError:
             return False
         return True
+
+
+class UseLock:
+    """Many use a file; now and then one waits until nobody does, and newcomers wait behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._gate = FileLock(folder / "gate.lock")
+        self._use = FileLock(folder / "use.lock")
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Use it beside others; raises SpoolBroken when it cannot be had in time."""
+        with ExitStack() as stack:
+            with self._gate.held(fcntl.LOCK_SH):
+                stack.enter_context(self._use.held(fcntl.LOCK_SH))
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Use it while nobody else does; raises SpoolBroken when it cannot be had in time."""
+        with self._gate.held(fcntl.LOCK_EX), self._use.held(fcntl.LOCK_EX):
+            yield
+
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+        self._gate.close()
+        self._use.close()

@@ -1,11 +1,12 @@
 """Rescue: what can still be read of a damaged file is queued again in the spool that followed it.
 
 A page that is lost takes the entries along that lie on it, and no others: reading goes on behind
-it. (But for the file's first page and the root of the table: only they lead to the rest.) A page that is not what was written may look like one of the file's all the same, and send
-whoever reads it to another place, or back: an entry is believed by its checksum, and to be the
-next one when it has the next number, or when the way back from it leads to the one before. What
-was written into PostgreSQL before the damage, and not forgotten yet, is queued again too; the
-exporter drops it by its ids.
+it. (But for the file's first page and the root of the table: only they lead to the rest.) A page
+that is not what was written may look like one of the file's all the same, and send whoever reads
+it to another place, or back: an entry is believed by its checksum, and to be the next one when it
+has the next number, or when the way back from it leads to the one before. What was written into
+PostgreSQL before the damage, and not forgotten yet, is queued again too; the exporter drops it by
+its ids.
 
 A little is read and queued at a time, so that it takes no more room than that, and no longer to
 stop. How far it has come is written in the transaction that queues: whoever goes on after a crash

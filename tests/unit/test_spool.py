@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import takewhile
@@ -449,6 +450,50 @@ def test_whoever_closes_a_damaged_file_late_leaves_the_new_ones_log_alone(folder
     assert (folder / "current" / "spool.sqlite3-wal").stat().st_size > 0
     reader = opened(folder)
     assert bodies(reader) == [b"after"]
+    reader.close()
+    spool.close()
+
+
+APPENDS = """
+import sys
+from pathlib import Path
+from api.collector.spool import Spool, SpoolEntry
+spool = Spool.open(Path(sys.argv[1]), max_bytes=100_000_000, min_free_bytes=0)
+while True:
+    for _ in range(20):
+        spool.append([SpoolEntry(b"body", events=1)])
+    print(flush=True)
+"""
+
+
+def test_a_damaged_file_is_set_aside_though_others_append_without_a_pause(folder: Path) -> None:
+    spool = opened(folder)
+    command = [sys.executable, "-c", APPENDS, str(folder)]
+    others = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(3)]
+    for other in others:
+        assert other.stdout is not None and other.stdout.readline()
+    try:
+        for _ in range(5):
+            with spool._use.alone():
+                pass
+    finally:
+        for other in others:
+            other.kill()
+            other.communicate()
+    spool.close()
+
+
+def test_an_append_does_not_wait_for_whoever_reads(folder: Path) -> None:
+    spool = opened(folder, max_bytes=100 * MEGABYTE)
+    spool.append(entries(b"first"))
+    reader = sqlite3.connect(folder / "current" / "spool.sqlite3", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM entries").fetchall()
+    began = time.monotonic()
+    for _ in range(30):
+        spool.append(entries(os.urandom(MEGABYTE)))
+    assert time.monotonic() - began < 10, "it waited for a reader who does not end"
+    assert spool.status().entries == 31
     reader.close()
     spool.close()
 

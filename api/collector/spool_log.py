@@ -71,7 +71,8 @@ def _hides(content: bytes, salts: bytes, page_bytes: int, *, is_big: bool, is_re
         pages.add(frame.page)
         if frame.ends_transaction and follows:
             pages.clear()
-        sums, is_end_unread = frame.sums, frame.ends_transaction and not is_read
+        sums = frame.sums
+        is_end_unread = is_end_unread or (frame.ends_transaction and not is_read)
     return False
 
 

@@ -805,6 +805,10 @@ def last_but_one_end(log: bytes | bytearray) -> slice:
     return [frame for frame in frames if any(log[frame.start + 4 : frame.start + 8])][-2]
 
 
+def around_end(frame: slice) -> tuple[int, int]:
+    return frame.stop - 200, frame.stop + 200
+
+
 def sums_of(frame: slice) -> tuple[int, int]:
     return frame.start + 16, frame.start + 24
 
@@ -819,6 +823,7 @@ def sums_of(frame: slice) -> tuple[int, int]:
         (lambda log: log.__setitem__(slice(0, 512), bytes(512)), True),
         (lambda log: log.__setitem__(last_but_one_end(log), bytes(PAGE + 24)), True),
         (lambda log: log.__setitem__(slice(*sums_of(last_but_one_end(log))), b"damaged!"), True),
+        (lambda log: log.__setitem__(slice(*around_end(last_but_one_end(log))), bytes(400)), True),
         # Of the last transaction, which nobody may have been told of.
         (lambda log: write(len(log) - 200, 7)(log), False),
         (lambda log: log.__delitem__(slice(len(log) - 200, None)), False),
@@ -831,6 +836,7 @@ def sums_of(frame: slice) -> tuple[int, int]:
         "its first sector",
         "the end of the last but one",
         "the checksum of that",
+        "there and in what follows",
         "at the end",
         "cut off",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 from typing import Final
@@ -10,7 +11,12 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def die_with_parent() -> None:
-    """Have the kernel stop this child when its parent is killed (Linux; elsewhere nothing)."""
+def die_with_parent(parent: int | None) -> None:
+    """Have the kernel stop this child when its parent, by number, is killed (only Linux does).
+
+    Where it is gone by now, nobody would tell: raises SystemExit.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    if os.getppid() != parent:
+        sys.exit("What started this process is gone.")

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
@@ -156,7 +157,7 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 cwd="/",
                 start_new_session=True,  # Ctrl-C is for the supervisor, which stops it in order
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
 
     def _wait_until_up(self, wait_seconds: float, account: pwd.struct_passwd | None) -> None:

@@ -30,6 +30,7 @@ class RunningCollector:
     url: str
     database_url: str
     log: Path
+    pid: int
 
     def send(
         self,
@@ -99,7 +100,7 @@ def running_collector(
 
     try:
         wait_until(is_listening, seconds=30, what=f"a collector, see {log}")
-        yield RunningCollector(url, database_url, log)
+        yield RunningCollector(url, database_url, log, process.pid)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

@@ -210,6 +210,24 @@ class RunningStack:
         return rows
 
 
+def workers_of(supervisor: int) -> list[int]:
+    """The collector processes that one looks after, the eldest first."""
+    return sorted(
+        pid
+        for pid, parent, command in _processes()
+        if parent == supervisor and "spawn_main" in command
+    )
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def _processes() -> Iterator[tuple[int, int, str]]:
     """Of this machine: number, parent's number, command line."""
     for folder in Path("/proc").iterdir():

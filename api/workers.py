@@ -30,7 +30,9 @@ class Workers(Multiprocess):
 
     def init_processes(self) -> None:
         """Start every worker."""
-        self.processes = [self._start(place) for place in range(self.processes_num)]
+        self.processes = [
+            start_worker(self.config, self.sockets[place]) for place in range(self.processes_num)
+        ]
 
     def keep_subprocess_alive(self) -> None:
         """Start anew whichever worker died or hangs; give up where one cannot start at all."""
@@ -46,17 +48,21 @@ class Workers(Multiprocess):
                 self.should_exit.set()
                 return
             log.warning("worker died and is started again", extra={"exit": process.exitcode})
-            self.processes[place] = self._start(place)
+            self.processes[place] = start_worker(self.config, self.sockets[place])
 
     def handle_hup(self) -> None:
         """Nothing: settings are read at start, so a new release or setting takes a restart."""
 
     handle_ttin = handle_ttou = handle_hup
 
-    def _start(self, place: int) -> Process:
-        process = Process(self.config, [self.sockets[place]])
-        process.start()
-        return process
+
+def start_worker(config: Config, listening: socket.socket) -> Process:
+    """A worker of its own on this socket."""
+    worker = Process(config, [listening])
+    worker.start()
+    # While this process held the worker's end of their pipe, too, its death would not end it.
+    worker.child_conn.close()
+    return worker
 
 
 def cores() -> int:

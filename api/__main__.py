@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from socket import socket
 
 import uvicorn
 
@@ -15,6 +16,7 @@ from api.collector.recent_ids import share_recent_ids
 from api.http_protocol import PromptHttpProtocol
 from api.settings import ApiSettings
 from api.workers import Workers, bind, cores
+from core.processes import say_ready
 from core.settings import SettingsError, read_settings
 
 GRACE_SECONDS = 20
@@ -51,12 +53,21 @@ def main() -> None:
     except OSError as exc:
         sys.exit(f"Cannot listen on {settings.api_host}:{settings.api_port}: {exc.strerror}.")
     if workers is None:
-        uvicorn.Server(config).run(sockets)
+        LoneServer(config).run(sockets)
         return
     share_recent_ids()
     workers.run()
     if workers.failed:
         sys.exit("A collector process could not start: its error stands above.")
+
+
+class LoneServer(uvicorn.Server):
+    """One without a supervisor: it tells itself that it is up."""
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start to serve."""
+        await super().startup(sockets)
+        say_ready()
 
 
 if __name__ == "__main__":

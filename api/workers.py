@@ -15,6 +15,8 @@ import socket
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from core.processes import say_ready
+
 log = logging.getLogger("sluice.collector")
 
 
@@ -27,6 +29,8 @@ class Workers(Multiprocess):
         super().__init__(config, sockets)
         self.failed = False
         """Whether a worker could not even start."""
+        self._is_up = False
+        """Whether a worker was ever ready."""
 
     def init_processes(self) -> None:
         """Start every worker."""
@@ -40,6 +44,7 @@ class Workers(Multiprocess):
             if self.should_exit.is_set():
                 return
             if process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                self._note_readiness(process)
                 continue
             process.kill()
             process.join()
@@ -49,6 +54,11 @@ class Workers(Multiprocess):
                 return
             log.warning("worker died and is started again", extra={"exit": process.exitcode})
             self.processes[place] = start_worker(self.config, self.sockets[place])
+
+    def _note_readiness(self, process: Process) -> None:
+        if not self._is_up and process.is_ready(self.config.timeout_worker_healthcheck):
+            self._is_up = True
+            say_ready()
 
     def handle_hup(self) -> None:
         """Nothing: settings are read at start, so a new release or setting takes a restart."""

@@ -23,7 +23,7 @@ from typing import Final
 
 from cli.arguments import load_settings
 from cli.live_line import LiveLine
-from core.processes import die_with_parent
+from core.processes import READY_FILE, die_with_parent
 from database.embedded import EmbeddedServer, EmbeddedServerError
 from database.engine import sync_engine
 from database.migrate import migrate
@@ -31,7 +31,7 @@ from database.migrate import migrate
 ROOT: Final = Path(__file__).resolve().parent.parent
 _STOP_SECONDS: Final = 30
 _QUICK_DEATH_SECONDS: Final = 5
-_QUICK_DEATHS: Final = 4
+_MAX_FAILURES: Final = 4
 _RELAUNCH_SECONDS: Final = 2.0
 _RECOVERY_SECONDS: Final = 30.0
 
@@ -48,16 +48,18 @@ class Part:
     command: list[str]
     environment: dict[str, str]
     errors: Path
+    clock: Callable[[], float] = time.monotonic
     _process: subprocess.Popen[bytes] | None = None
     _started_at: float = 0.0
-    _quick_deaths: int = 0
+    _failures: int = 0
 
     def start(self) -> None:
         """Start the process."""
+        self._ready.unlink(missing_ok=True)
         with self.errors.open("wb") as output:
             self._process = subprocess.Popen(
                 self.command,
-                env=self.environment,
+                env=self.environment | {READY_FILE: str(self._ready)},
                 cwd=ROOT,
                 stdout=output,
                 stderr=output,
@@ -65,7 +67,7 @@ class Part:
                 start_new_session=True,  # Ctrl-C is for this process, which stops them in order
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
-        self._started_at = time.monotonic()
+        self._started_at = self.clock()
 
     def revive(self, *, is_excused: Callable[[], bool]) -> bool:
         """Start it again if it died; raises StackFailed when it does nothing but die, unexcused."""
@@ -74,19 +76,20 @@ class Part:
         # Its group may have outlived it, worker processes that hold the port.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        lived = time.monotonic() - self._started_at
+        lived = self.clock() - self._started_at
         # Killed from outside, it did not fail by itself.
         was_killed = self._process.returncode == -signal.SIGKILL
-        is_quick = lived < _QUICK_DEATH_SECONDS and not was_killed
-        self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
-        if self._quick_deaths >= _QUICK_DEATHS and is_excused():
-            self._quick_deaths -= 1
-        if self._quick_deaths >= _QUICK_DEATHS:
+        # How long it takes to fail is the machine's affair.
+        is_failure = lived < _QUICK_DEATH_SECONDS or not self._ready.exists()
+        self._failures = self._failures + 1 if is_failure and not was_killed else 0
+        if self._failures > 1 and is_excused():
+            self._failures = 1
+        if self._failures >= _MAX_FAILURES:
             raise StackFailed(
                 f"The {self.name} does not stay up. Its last words:\n"
                 + self.errors.read_text(errors="replace")[-2000:]
             )
-        time.sleep(0.5 * self._quick_deaths)
+        time.sleep(0.5 * self._failures)
         self.start()
         return True
 
@@ -100,6 +103,11 @@ class Part:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def _ready(self) -> Path:
+        """A file that it makes once it is up."""
+        return self.errors.with_suffix(".ready")
 
 
 @dataclass

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from core.clock import utc_now
 from core.garbage import collect_seldom
+from core.processes import say_ready
 from core.settings import SettingsError, read_settings
 from core.signing import SigningKeyError
 from core.telemetry import configure_logging
@@ -125,6 +126,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     collect_seldom()
+    say_ready()
     scheduler.start()
     log.info("exporter stopped")
 

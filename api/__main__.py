@@ -6,6 +6,7 @@ they alone need.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from socket import socket
@@ -18,6 +19,7 @@ from api.settings import ApiSettings
 from api.workers import Workers, bind, cores
 from core.processes import say_ready
 from core.settings import SettingsError, read_settings
+from core.telemetry import configure_logging
 
 GRACE_SECONDS = 20
 
@@ -55,6 +57,10 @@ def main() -> None:
     if workers is None:
         LoneServer(config).run(sockets)
         return
+    # Not to the workers' file: that one of them cannot write there has to be told, too.
+    configure_logging(settings.log_level)
+    # Its every step would bury the error that a worker ended with.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     share_recent_ids()
     workers.run()
     if workers.failed:

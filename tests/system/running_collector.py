@@ -59,14 +59,19 @@ class RunningCollector:
 
 
 def send(
-    url: str, body: Any = None, *, method: str | None = None, headers: dict[str, str] | None = None
+    url: str,
+    body: Any = None,
+    *,
+    method: str | None = None,
+    headers: dict[str, str] | None = None,
+    timeout: float = 15,
 ) -> Answer:
     """One request; any status is an answer."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     given = {"Content-Type": "application/json"} if data is not None else {}
     request = urllib.request.Request(url, data=data, headers=given | (headers or {}), method=method)
     try:
-        with urllib.request.urlopen(request, timeout=15) as answer:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, _lower(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         with error:

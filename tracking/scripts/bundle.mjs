@@ -32,9 +32,10 @@ const trackers = [
 ];
 
 // Properties of the tracker's own objects, which nobody outside the bundle ever names. Not those
-// of the API, of events, of what is stored, or of a browser's object.
+// of the API, of events, of what is stored, or of a browser's object: where a browser has the like (`add`,
+// `write`, …) nothing of a browser's may be called by it in src/ (`Math.random` is).
 const OWN_PROPERTIES =
-  /^(batchSize|flushMs|idleMs|post|outbox|clock|makeBody|announce|random|add|wake|hide|discard|dropped|leave|stay|claim|retryAfterMs|write|hasEnded|after)$/;
+  /^(batchSize|flushMs|idleMs|post|outbox|clock|makeBody|announce|add|wake|hide|discard|dropped|leave|stay|claim|retryAfterMs|read|write|hasEnded|after)$/;
 
 const bundles = [
   { entry: "demo/trail-recorder.ts", folder: "site", file: "trail.js", target: "es2022" },
@@ -122,7 +123,7 @@ async function smallest(one) {
     module: true,
     ecma: 2020,
     compress: { passes: 3, unsafe_arrows: true, pure_getters: true, ...compress },
-    mangle: { properties: format === "esm" ? false : { regex: OWN_PROPERTIES } },
+    mangle: { properties: format === "esm" ? false : { builtins: true, regex: OWN_PROPERTIES } },
   });
   return { folder, file, contents: Buffer.from(banner + (format === "esm" ? code : `(()=>{${code}})();`)) };
 }

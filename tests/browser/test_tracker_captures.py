@@ -254,11 +254,13 @@ def test_a_router_on_the_navigation_api_is_heard(site: TrackedSite) -> None:
         "function navigation() {}",
         "let screen",
         "window.Temporal = {}",
+        "var CSS = {}",
+        "let CSS = null",
     ],
 )
 def test_names_that_a_page_has_for_itself_cost_nothing(site: TrackedSite, said: str) -> None:
     site.head = f"<script>{said}</script>"
-    site.body = "<button type=button>Buy</button><a href='#' data-sluice-opt-out>No</a>"
+    site.body = "<button id=b type=button>Buy</button><a href='#' data-sluice-opt-out>No</a>"
     page = site.open("/p/one")
     page.click("button")
     page.evaluate("sluice.track('bought'); history.pushState({}, '', '/p/two')")
@@ -605,6 +607,35 @@ def test_masks_hold_in_shadow_roots_and_selections(site: TrackedSite) -> None:
     (click,) = site.delivered("click")
     assert "text" not in click["properties"]
     assert len(site.rows("text_select")) == 1 and site.rows("copy") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "selector"),
+    [
+        (
+            "<button>Go</button><input form=f name=nextElementSibling><form id=f></form>",
+            "html > body > button",
+        ),
+        (
+            "<form><input form=f name=previousElementSibling></form><form id=f></form>"
+            "<button>Go</button>",
+            "html > body > button",
+        ),
+        (
+            "<form><input name=parentElement><button type=button>Go</button></form>",
+            "html > body > form > button",
+        ),
+        ("<fb:like><button>Go</button></fb:like>", "html > body > fb\\:like > button"),
+    ],
+)
+def test_a_selector_finds_what_was_clicked(site: TrackedSite, body: str, selector: str) -> None:
+    site.body = body
+    page = site.open()
+    # By another way than Playwright's own, which takes a form's field for its parent.
+    page.mouse.click(*page.evaluate(CENTRE.replace("#a", "button")))
+    assert site.wait_for_event(page, "click")["properties"]["selector"] == selector
+    assert page.evaluate("selector => document.querySelector(selector).localName", selector)
+    page.close()
 
 
 def test_fields_called_like_an_elements_own_properties_break_nothing(site: TrackedSite) -> None:

@@ -1,3 +1,4 @@
+import { attempt } from "./guard";
 import { cleanUrl, redact } from "./redact";
 
 const MAX_STEPS = 5;
@@ -17,10 +18,15 @@ export function selectorOf(element: Element): string {
   const steps: string[] = [];
   for (let at: Element | false = element; at && steps.length < MAX_STEPS; ) {
     const id = at.getAttribute("id");
-    steps.unshift(id ? "#" + CSS.escape(id) : at.localName + placeOf(at));
-    at = (!id && at.parentElement) || hostOf(at);
+    steps.unshift(id ? "#" + escaped(id) : escaped(at.localName) + placeOf(at));
+    at = (!id && around(at, "parentElement")) || hostOf(at);
   }
   return cleanUrl(steps.join(" > "));
+}
+
+/** As CSS has it; as it is where the page has a `CSS` of its own. */
+function escaped(name: string): string {
+  return attempt(() => CSS.escape(name)) || name;
 }
 
 /** Of the open shadow root that it is in. Documents and links have a `host` of their own. */
@@ -31,15 +37,10 @@ function hostOf(element: Element): Element | false {
 
 /** Which of its kind it is, where there are several. */
 function placeOf(element: Element): string {
-  const before = countAlike(element, "previousElementSibling");
-  return before + countAlike(element, "nextElementSibling") ? `:nth-of-type(${before + 1})` : "";
-}
-
-// Not the parent's children: a form's are hidden by a field that is called so.
-function countAlike(element: Element, side: "previousElementSibling" | "nextElementSibling"): number {
-  let count = 0;
-  for (let other = element[side]; other; other = other[side]) if (other.localName === element.localName) count++;
-  return count;
+  let place = 0;
+  for (let at: Element | null = element; at; at = around(at, "previousElementSibling")) place += +(at.localName === element.localName);
+  // Not every WebKit says it of a root.
+  return isA(element, ":root,:only-of-type") ? "" : `:nth-of-type(${place})`;
 }
 
 /** Whether a selector matches. Not by a form's own method: a field called so would hide it. */
@@ -47,7 +48,8 @@ export function isA(element: Element, kind: string): boolean {
   return HTMLElement.prototype.matches.call(element, kind);
 }
 
-function around(element: Element, name: "assignedSlot" | "parentElement"): Element | null {
+/** What is beside or around it. Not by a form's own property either: it may lead in a circle. */
+function around(element: Element, name: "assignedSlot" | "parentElement" | "previousElementSibling"): Element | null {
   return Reflect.get(HTMLElement.prototype, name, element);
 }
 

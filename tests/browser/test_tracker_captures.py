@@ -329,6 +329,17 @@ COMPONENTS = """<script>
   define("x-mask", "<b data-sluice-mask><slot></slot></b>");
   define("x-ignore", "<b data-sluice-ignore><slot></slot></b>");
   define("x-editor-button", "<p contenteditable><slot></slot></p>");
+  define("x-slot", "<button><slot data-sluice-mask></slot></button>");
+  define("x-quiet", "<button><slot data-sluice-ignore></slot></button>");
+  define("x-wrap", "<x-pay><slot></slot></x-pay>");
+  define("x-save", "<button><style>b{}</style><slot>Save</slot><noscript>off</noscript></button>");
+  define("x-mask-button", "<b data-sluice-mask><slot></slot></b>");
+  define("x-deep", "<i><x-mask>Dear Jane</x-mask></i>");
+  define("x-hushed", "<b data-sluice-ignore>Never</b>");
+  customElements.define("x-check", class extends HTMLElement {
+    static formAssociated = true;
+    connectedCallback() { this.attachShadow({ mode: "open" }).innerHTML = "<b>☑</b>" }
+  });
 </script>"""
 BUTTON = " > span > button"
 WITHIN_COMPONENTS = [
@@ -363,6 +374,54 @@ def test_a_click_within_a_component_is_told_as_the_page_shows_it(
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("body", "selectors"),
+    [
+        # A component's press may be told by nothing else; a video in a label takes its own.
+        ("<label id=a>News <x-check></x-check></label>", ["#a"]),
+        ("<label id=l><video id=a controls width=300></video><input hidden></label>", ["#l"]),
+        # The page removes it, passes the press on later, or to others.
+        ("<label onclick=take(event)><i id=a>x</i><input></label>", ["html > body > label"]),
+        ("<label id=a for=b onclick=take(event,b)>x</label><input id=b>", ["#b"]),
+        (
+            "<label onclick=pass(event,b,c)><i id=a>x</i><input id=b></label><input id=c>",
+            ["#b", "#c"],
+        ),
+    ],
+)
+def test_a_press_of_a_label_is_told_once(
+    site: TrackedSite, body: str, selectors: list[str]
+) -> None:
+    site.body = f"""{COMPONENTS}<script>
+      const take = (event, field) => {{
+        event.preventDefault();
+        if (event.currentTarget.querySelector("#a")) event.currentTarget.remove();
+        setTimeout(() => field?.click());
+      }};
+      const pass = (event, ...fields) => {{
+        if (fields.includes(event.target)) return;
+        event.preventDefault();
+        for (const field of fields) field.click();
+      }}</script>{body}"""
+    page = site.open()
+    page.mouse.click(*page.evaluate(CENTRE))
+    site.wait_for_event(page, "click")
+    page.wait_for_timeout(100)  # what is to be told by itself waits for another click
+    told = [detail["event"] for detail in site.heard(page)]
+    clicks = [event["properties"] for event in told if event["eventType"] == "click"]
+    assert [click["selector"] for click in clicks] == selectors
+    page.close()
+
+
+@pytest.mark.chromium("Playwright's other engines have no middle button")
+def test_the_middle_button_on_a_label_is_told(site: TrackedSite) -> None:
+    site.body = "<label id=a>News <input type=checkbox></label>"
+    page = site.open()
+    page.click("#a", button="middle", position={"x": 5, "y": 5})
+    assert site.wait_for_event(page, "click")["properties"]["selector"] == "#a"
+    page.close()
+
+
 def test_a_link_around_a_component_is_the_clicks(site: TrackedSite) -> None:
     site.body = COMPONENTS + '<a href="https://other.example/"><x-pay id=a>Away</x-pay></a>'
     page = site.open()
@@ -378,10 +437,11 @@ def test_what_is_slotted_into_something_ignored_or_masked_is_not_told(site: Trac
     site.body = (
         COMPONENTS
         + """<x-ignore>Never <button id=never>told</button></x-ignore>
-      <x-mask id=masked>Dear Jane</x-mask>"""
+      <x-mask id=masked>Dear Jane</x-mask><x-quiet>Never</x-quiet>"""
     )
     page = site.open()
     page.click("#never")
+    page.click("x-quiet")
     page.dblclick("x-ignore", position={"x": 9, "y": 9})
     page.wait_for_timeout(800)  # a selection settles in 700 ms; nothing is to come of it
     page.dblclick("#masked")
@@ -636,6 +696,23 @@ def test_a_selector_finds_what_was_clicked(site: TrackedSite, body: str, selecto
     assert site.wait_for_event(page, "click")["properties"]["selector"] == selector
     assert page.evaluate("selector => document.querySelector(selector).localName", selector)
     page.close()
+
+
+def test_links_within_drawings_lead_away_too(site: TrackedSite) -> None:
+    site.body = """<svg xmlns:xlink="http://www.w3.org/1999/xlink" onclick="event.preventDefault()">
+      <a xlink:href="https://other.example/"><text y=20>Map</text></a>
+      <a href="list.pdf"><text y=50>List</text></a></svg>
+      <p onclick="event.preventDefault()"><a href="mailto:jane@x.zip">Write</a></p>"""
+    page = site.open()
+    for text in ("Map", "List", "Write"):
+        page.click(f"text={text}")
+    page.close()
+    clicks = [row["properties"] for row in site.delivered("click", least=3)]
+    assert [(one["href"], one.get("outbound"), one.get("download")) for one in clicks] == [
+        ("https://other.example/", True, None),
+        ("list.pdf", None, True),
+        ("mailto:", None, None),
+    ]
 
 
 def test_fields_called_like_an_elements_own_properties_break_nothing(site: TrackedSite) -> None:

@@ -358,6 +358,15 @@ WITHIN_COMPONENTS = [
     ("<form><input name=parentElement><x-pay id=a>Odd</x-pay></form>", f"#a{BUTTON}", "Odd"),
     ("<form><input name=assignedSlot><i id=a>Plain</i></form>", "#a", None),
     ("<iframe name=documentElement></iframe><button id=a>Go</button>", "#a", "Go"),
+    ("<x-slot id=a>Dear Jane</x-slot>", "#a > button", None),
+    ("<x-wrap id=a>Pay</x-wrap>", f"#a > x-pay{BUTTON}", "Pay"),
+    ("<button id=a><x-wrap>Pay</x-wrap> now</button>", f"#a > x-wrap > x-pay{BUTTON}", "Pay"),
+    ("<button id=a>Dear <i>you</i><x-mask>Jane</x-mask></button>", "#a", None),
+    ("<x-save id=a>Keep</x-save>", "#a > button", "Keep"),
+    ("<x-save id=a></x-save>", "#a > button", "Save"),
+    (f"<button id=a>{' ' * 1_000}Buy</button>", "#a", "Buy"),
+    ("<button id=a><style>b { top: 0 }</style>Buy</button>", "#a", "Buy"),
+    ("<x-pay id=a><form><input type=hidden name=matches>No</form></x-pay>", f"#a{BUTTON}", None),
 ]
 
 
@@ -371,6 +380,35 @@ def test_a_click_within_a_component_is_told_as_the_page_shows_it(
     page.mouse.click(*page.evaluate(CENTRE))
     click = site.wait_for_event(page, "click")["properties"]
     assert (click["selector"], click.get("text")) == (selector, text)
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["x-mask-button", "x-slot"])
+def test_a_mask_around_a_components_slot_holds_when_nobody_points_at_it(
+    site: TrackedSite, name: str
+) -> None:
+    site.body = f"{COMPONENTS}<{name} id=a>Dear Jane</{name}>"
+    page = site.open()
+    page.evaluate("(a.shadowRoot.querySelector('button') || a).click()")
+    assert "text" not in site.wait_for_event(page, "click")["properties"]
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        *("role=checkbox", "role=switch", "role=radio", "role=option", "role=combobox"),
+        *("role=menuitemradio", "role=menuitemcheckbox", "aria-haspopup=listbox"),
+    ],
+)
+def test_what_is_chosen_in_a_control_of_the_pages_own_is_not_told(
+    site: TrackedSite, choice: str
+) -> None:
+    site.body = f"<button id=a {choice} aria-label=Surgery>Surgery</button>"
+    page = site.open()
+    page.click("#a")
+    click = site.wait_for_event(page, "click")["properties"]
+    assert click["selector"] == "#a" and "text" not in click
     page.close()
 
 

@@ -8,7 +8,7 @@ export const IGNORED = "[data-sluice-ignore]";
 /** Fields and editors, documents that can be written into among them. */
 export const HOLDS_INPUT = "input,select,textarea,option,:read-write";
 /** Editors that are locked, too: what was written there may be shown still. And what is to be chosen. */
-export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[role=radio],[role=option],[data-sluice-mask]," + IGNORED;
+export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[role*=radio],[role*=box],[role=option],[role=switch],[aria-haspopup=listbox],[data-sluice-mask]," + IGNORED;
 
 /**
  * A short CSS path that finds the element again: from the nearest id, at most five steps. In an open
@@ -64,22 +64,20 @@ export function isIgnored(element: Element): boolean {
   return isWithin(element, IGNORED);
 }
 
-/** An element, or text. */
-type Part = Partial<Element>;
-
-/** A control's label, redacted; never anything typed or chosen by the visitor, nor what is masked. */
+/** A control's label, redacted; never anything typed or chosen by the visitor, nor of what holds something masked. */
 export function labelOf(element: Element): string {
-  if (isWithin(element, PRIVATE)) return "";
-  // Where a component has a slot, it shows what the page put there.
-  const shown = [element, ...element.querySelectorAll("slot")].map(
-    (part) => ((part as HTMLSlotElement).assignedNodes?.() || [part]) as Part[],
-  );
-  const text = shown.flat().some((part) => part.matches?.(PRIVATE) || part.querySelector?.(PRIVATE))
-    ? ""
-    : shown.map((parts) => parts.map((part) => part.textContent).join("")).join(" ");
-  return redact(clean(text) || clean(element.getAttribute("aria-label") || "")).slice(0, MAX_TEXT_CHARS);
+  const text = shownIn(element).trim() || element.getAttribute("aria-label") || "";
+  if (/\0/.test(text) || isWithin(element, PRIVATE)) return "";
+  return redact(text.replace(/\s+/g, " ").slice(0, MAX_READ_CHARS)).trim().slice(0, MAX_TEXT_CHARS);
 }
 
-function clean(text: string): string {
-  return text.slice(0, MAX_READ_CHARS).replace(/\s+/g, " ").trim();
+/** The text as the page shows it: within components, and what is put into their slots; \0 for what is not to be told. */
+function shownIn(node: Node): string {
+  if (node.nodeType === 3) return (node as Text).data;
+  const element = node as HTMLSlotElement;
+  // A comment has no name.
+  if (!element.localName || isA(element, "style,script,noscript")) return "";
+  if (isA(element, PRIVATE)) return "\0";
+  // A slot that nothing is put into shows its own.
+  return [...(element.assignedNodes?.()[0] ? element.assignedNodes() : (element.shadowRoot || element).childNodes)].map(shownIn).join("");
 }

@@ -708,6 +708,31 @@ def test_masks_hold_in_shadow_roots_and_selections(site: TrackedSite) -> None:
 
 
 @pytest.mark.parametrize(
+    ("within", "told"),
+    [
+        ("<x-mask>Jane</x-mask>", {"length"}),
+        ("<x-deep></x-deep>", {"length"}),
+        ("<x-save>Keep</x-save>", {"length", "text"}),
+        ("<x-ignore>never</x-ignore>", None),
+        ("<x-hushed></x-hushed>", None),
+    ],
+)
+def test_selected_components_keep_what_they_mask_or_ignore(
+    site: TrackedSite, within: str, told: set[str] | None
+) -> None:
+    site.attributes = "data-selection-text"
+    site.body = f"{COMPONENTS}<p id=text>Dear <b>{within}</b> and so on</p>"
+    page = site.open()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#text'))")
+    if told:
+        assert set(site.wait_for_event(page, "text_select")["properties"]) == told
+    page.wait_for_timeout(800)  # a selection settles in 700 ms
+    events = [detail["event"]["eventType"] for detail in site.heard(page)]
+    assert events.count("text_select") == (1 if told else 0)
+    page.close()
+
+
+@pytest.mark.parametrize(
     ("body", "selector"),
     [
         (

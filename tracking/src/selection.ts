@@ -1,4 +1,4 @@
-import { HOLDS_INPUT, IGNORED, isA, isWithin, PRIVATE } from "./element";
+import { HOLDS_INPUT, IGNORED, isA, PRIVATE } from "./element";
 import { guard, listen } from "./guard";
 import { redact } from "./redact";
 
@@ -25,9 +25,13 @@ export function watchSelection(
     const text = String(selection);
     const isTold = eventType === "text_select" && text === last;
     last = text;
-    const touches = (kind: string) =>
-      isWithin((selection.anchorNode as Text | null)?.assignedSlot || selection.anchorNode?.parentElement, kind) ||
-      [...document.querySelectorAll(kind)].some((element) => selection.containsNode(element, true));
+    // Of a component that it touches anything may be in the text. What is around it is touched, too.
+    const touches = (kind: string, root: ParentNode = document): boolean =>
+      [...root.querySelectorAll("*")].some(
+        (element) =>
+          (isA(element, kind) || (element.shadowRoot && touches(kind, element.shadowRoot))) &&
+          (root !== document || selection.containsNode(element, true)),
+      );
     // Within a shadow root or a field it has a text and yet is collapsed, or is told of as it is, in
     // closed ones, too (Firefox): none of ours.
     if (!text || isTold || selection.isCollapsed || selection.anchorNode!.getRootNode() !== document || touches(IGNORED)) return;

@@ -182,6 +182,29 @@ def test_rage_is_told_with_all_its_clicks(site: Site, page: Page) -> None:
     assert len(told(page, "rage_click")) == 1
 
 
+def test_rage_at_a_choice_or_at_a_text_tells_no_text(site: Site, page: Page) -> None:
+    open_page(page, site, "frustration")
+    page.evaluate("""document.body.insertAdjacentHTML("afterbegin", `<p id=text>Dear Jane</p>
+      <label><b id=choice>Surgery</b><input type=checkbox></label>
+      <label><span id=part></span><input type=checkbox></label>`);
+      part.attachShadow({ mode: "open" }).innerHTML = "<button>Surgery</button>"; null""")
+    for times, selector in enumerate(("#text", "#choice", "#part"), 1):
+        click_at(page, selector, times=5)
+        wait_until_told(page, "rage_click", times)
+    assert [rage.get("label") for rage in told(page, "rage_click")] == [None] * 3
+    assert [rage["clicks"] for rage in told(page, "rage_click")] == [5] * 3
+
+
+def test_a_press_of_a_label_that_a_component_has_counts_once(site: Site, page: Page) -> None:
+    open_page(page, site, "frustration")
+    page.evaluate("""document.body.insertAdjacentHTML("afterbegin", "<p id=own><b>Choice</b></p>");
+      own.attachShadow({ mode: "open" }).innerHTML =
+        "<label><slot></slot><input type=checkbox></label>"; null""")
+    click_at(page, "#own b", times=5)
+    (rage,) = wait_until_told(page, "rage_click")
+    assert rage["clicks"] == 5
+
+
 @pytest.mark.parametrize("selector", ["#dead", "#styled", "#top"])
 def test_a_click_that_nothing_answers_is_dead(site: Site, page: Page, selector: str) -> None:
     open_page(page, site, "frustration")

@@ -13,6 +13,7 @@ const ANSWERS = [
 
 interface Burst {
   element: Element;
+  label: HTMLLabelElement | undefined;
   x: number;
   y: number;
   times: number[];
@@ -33,9 +34,10 @@ const plugin: Plugin = (sluice, host) => {
   const rageRadiusPx = option("Radius", 30);
   const deadMs = option("DeadMs", 1_000);
 
-  const about = (element: Element, x: number, y: number) => ({
+  const about = (element: Element, x: number, y: number, label?: Element) => ({
     selector: host.selector(element),
-    label: host.label(element),
+    // Only controls have text worth telling, and what a label lets one choose is none.
+    label: label || !looksInteractive(element) ? undefined : host.label(element),
     x: Math.round(x),
     y: Math.round(y),
   });
@@ -50,23 +52,25 @@ const plugin: Plugin = (sluice, host) => {
     const ended = burst;
     burst = undefined;
     if (!ended || !ended.isRage) return;
-    const { element, x, y, times } = ended;
+    const { element, label, x, y, times } = ended;
     // Three clicks on a text select its paragraph, or all that is in a field.
     const selects = element.closest(ANSWERS_UNSEEN) || (!looksInteractive(element) && !getSelection()?.isCollapsed);
     if (selects && times.length < 4) return;
     const durationMs = Math.round(times[times.length - 1]! - times[0]!);
-    sluice.track("rage_click", { ...about(element, x, y), clicks: times.length, durationMs });
+    sluice.track("rage_click", { ...about(element, x, y, label), clicks: times.length, durationMs });
   });
 
   const joinBurst = (element: Element, event: MouseEvent) => {
+    // Around a component, or within one around what is put into it.
+    const label = event.composedPath().find((node) => isElement(node) && node.localName === "label") as HTMLLabelElement | undefined;
     // A label's click is passed on to its field, which nobody pressed.
     const isPassedOn = element === passedTo;
-    const field = element.closest("label")?.control;
+    const field = label?.control;
     passedTo = field === element ? undefined : field;
     if (isPassedOn) return;
     const { pageX: x, pageY: y, timeStamp } = event;
     if (burst && Math.hypot(x - burst.x, y - burst.y) > rageRadiusPx) endBurst();
-    burst = burst || { element, x, y, times: [], isRage: false };
+    burst = burst || { element, label, x, y, times: [], isRage: false };
     const { times } = burst;
     times.push(timeStamp);
     if (timeStamp - times[times.length - rageClicks]! <= rageMs) burst.isRage = true;

@@ -66,18 +66,21 @@ export function isIgnored(element: Element): boolean {
 
 /** A control's label, redacted; never anything typed or chosen by the visitor, nor of what holds something masked. */
 export function labelOf(element: Element): string {
-  const text = shownIn(element).trim() || element.getAttribute("aria-label") || "";
+  const text = shownIn(element as Shown).trim() || element.getAttribute("aria-label") || "";
   if (/\0/.test(text) || isWithin(element, PRIVATE)) return "";
   return redact(text.replace(/\s+/g, " ").slice(0, MAX_READ_CHARS)).trim().slice(0, MAX_TEXT_CHARS);
 }
 
+/** Text, or an element, which may be a slot. */
+type Shown = Text & HTMLSlotElement;
+
 /** The text as the page shows it: within components, and what is put into their slots; \0 for what is not to be told. */
-function shownIn(node: Node): string {
-  if (node.nodeType === 3) return (node as Text).data;
-  const element = node as HTMLSlotElement;
+function shownIn(node: Shown): string {
+  if (node.nodeType === 3) return node.data;
   // A comment has no name.
-  if (!element.localName || isA(element, "style,script,noscript")) return "";
-  if (isA(element, PRIVATE)) return "\0";
+  if (!node.localName || isA(node, "style,script,noscript")) return "";
+  if (isA(node, PRIVATE)) return "\0";
   // A slot that nothing is put into shows its own.
-  return [...(element.assignedNodes?.()[0] ? element.assignedNodes() : (element.shadowRoot || element).childNodes)].map(shownIn).join("");
+  const parts = node.assignedNodes?.()[0] ? node.assignedNodes() : (node.shadowRoot || node).childNodes;
+  return ([...parts] as Shown[]).map(shownIn).join("");
 }

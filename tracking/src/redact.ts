@@ -1,7 +1,7 @@
 // Bounded repetitions: a hostile text must not be tried from each of its characters to its end.
 // No lookbehind: Safari before 16.4 would refuse the whole script. No address begins in logo@2x.png.
-const EMAIL = /[^\s@<>()"',;:=&?#/]{1,64}(@(?!\dx\.)|%(?:25)?40)[^\s@%<>()"',;:=&?#/]{1,99}\.[^\s\d\W]{2,}/g;
-const IBAN = /\b[A-Z]{2}\d\d(?:[ \xa0]?[A-Z\d]{4}){2,7}[ \xa0]?[A-Z\d]{1,4}\b/g;
+const EMAIL = /[^\s@<>()"',;:=&?#/]{1,64}(@(?!\dx\.)|%(25)?40)[^\s@%<>()"',;:=&?#/]{1,99}\.[^\s\d\W]{2,}/g;
+const IBAN = /\b[A-Z]{2}\d\d([ \xa0]?[A-Z\d]{4}){2,7}[ \xa0]?[A-Z\d]{1,4}\b/g;
 // In one piece or in an issuer's groups: neither a run of other numbers nor of years must pass for one.
 const CARD = /\b(?!20)[2-6]\d{3}(?:([ .\xa0-]?)\d{4}\1\d{4}\1\d{3,7}|([ .\xa0-]?)\d{6}\2\d{4,5})(?!\d)/g;
 const SSN = /\b(?!000|666|9)\d{3}([ -])(?!00)\d\d\1(?!0000)\d{4}(?!\d)/g;
@@ -12,7 +12,7 @@ const PHONE =
 // An OAuth code or a ticket signs somebody in: 20 characters and more, a digit among them. A voucher's code
 // is shorter, and the long name of a product has none.
 const SECRET =
-  /([?&#;](?:[^=&#?;]{0,40}(?:[_.[-]|%5B))?(?:pass(?:code|[wp]\w*)?|pwd|secret|api_?key|\w{0,40}(?:token|phone|sess(?:ion\w*|_?u?)id|(?:code|ticket)(?==[^&#;]{20})(?=(%..|[^\d%&#;]){0,99}\d))|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|tel|auth|sid|sig|signature)(?:\]|%5D)?=)[^&#;]+/gi;
+  /([?&#;]([^=&#?;]{0,40}([_.[-]|%5B))?(pass(code|[wp]\w*)?|pwd|secret|api_?key|\w{0,40}(credential|token|phone|sess(ion[\w-]*|_?u?)(id|key)|(code|ticket)(?==[^&#;]{20})(?=(%..|[^\d%&#;]){0,99}\d))|jwt|otp|pin|cvv|card_?n\w+|ssn|iban|tel|auth|sid|sig|signature)(\]|%5D)?=)[^&#;]+/gi;
 
 // The contract's.
 export const MAX_URL_CHARS = 8_000;

@@ -61,6 +61,9 @@ test("an address loses secrets and e-mail addresses, and keeps its campaign", ()
     "https://x.example/?assessmentid=7": "https://x.example/?assessmentid=7",
     "https://x.example/?passcode=4711&PHPSESSID=a1b2;jsessionid=c3d4": "https://x.example/?passcode=[redacted:secret]&PHPSESSID=[redacted:secret];jsessionid=[redacted:secret]",
     "https://x.example/?authorizationCode=3f9a1c0b7d52e8a64410": "https://x.example/?authorizationCode=[redacted:secret]",
+    "https://x.example/?session-id=a&x-session-id=b&session_key=c&X-Amz-Credential=e":
+      "https://x.example/?session-id=[redacted:secret]&x-session-id=[redacted:secret]&session_key=[redacted:secret]&X-Amz-Credential=[redacted:secret]",
+    "https://x.example/?access=all&sessions-key-2=b&keys=c": "https://x.example/?access=all&sessions-key-2=b&keys=c",
     "https://x.example/?keyword=a&zipcode=8000&session=3": "https://x.example/?keyword=a&zipcode=8000&session=3",
   };
   for (const [address, expected] of Object.entries(cases)) assert.equal(cleanUrl(address), expected);
@@ -113,7 +116,7 @@ test("a hostile text costs no more than its length", () => {
     assert.ok(first < 2_000, `${text.slice(0, 4)}… took ${first} ms`);
   }
   const begun = performance.now();
-  for (let n = 0; n < 30; n++) for (const part of ["sess", "token", "code", "phone", "%5B"]) cleanUrl("?" + "_".repeat(40) + part.repeat(1_600) + "=1");
+  for (let n = 0; n < 30; n++) for (const part of ["sess", "session-", "token", "code", "phone", "%5B"]) cleanUrl("?" + "_".repeat(40) + part.repeat(1_600) + "=1");
   for (let n = 0; n < 30; n++) cleanUrl("?" + ("?" + "_".repeat(20) + "code=").repeat(298));
   assert.ok(performance.now() - begun < 4_000);
 });

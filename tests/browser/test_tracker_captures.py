@@ -398,7 +398,7 @@ def test_a_mask_around_a_components_slot_holds_when_nobody_points_at_it(
     "choice",
     [
         *("role=checkbox", "role=switch", "role=radio", "role=option", "role=combobox"),
-        *("role=menuitemradio", "role=menuitemcheckbox", "aria-haspopup=listbox"),
+        *("role=menuitemradio", "role=menuitemcheckbox", "aria-haspopup=listbox", "role=RADIO"),
     ],
 )
 def test_what_is_chosen_in_a_control_of_the_pages_own_is_not_told(

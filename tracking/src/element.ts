@@ -8,7 +8,7 @@ export const IGNORED = "[data-sluice-ignore]";
 /** Fields and editors, documents that can be written into among them. */
 export const HOLDS_INPUT = "input,select,textarea,option,:read-write";
 /** Editors that are locked, too: what was written there may be shown still. And what is to be chosen. */
-export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[role*=radio],[role*=box],[role=option],[role=switch],[aria-haspopup=listbox],[data-sluice-mask]," + IGNORED;
+export const PRIVATE = HOLDS_INPUT + ",[contenteditable],[role*=radio i],[role*=box i],[role=option i],[role=switch i],[aria-haspopup=listbox i],[data-sluice-mask]," + IGNORED;
 
 /**
  * A short CSS path that finds the element again: from the nearest id, at most five steps. In an open

@@ -26,12 +26,10 @@ export function watchSelection(
     const isTold = eventType === "text_select" && text === last;
     last = text;
     // Of a component that it touches anything may be in the text. What is around it is touched, too.
-    const touches = (kind: string, root: ParentNode = document): boolean =>
-      [...root.querySelectorAll("*")].some(
-        (element) =>
-          (isA(element, kind) || (element.shadowRoot && touches(kind, element.shadowRoot))) &&
-          (root !== document || selection.containsNode(element, true)),
-      );
+    const touches = (kind: string, root: ParentNode = document): boolean => {
+      const hosts = [...root.querySelectorAll("*")].filter(({ shadowRoot }) => shadowRoot && touches(kind, shadowRoot));
+      return [...root.querySelectorAll(kind), ...hosts].some((element) => root !== document || selection.containsNode(element, true));
+    };
     // Within a shadow root or a field it has a text and yet is collapsed, or is told of as it is, in
     // closed ones, too (Firefox): none of ours.
     if (!text || isTold || selection.isCollapsed || selection.anchorNode!.getRootNode() !== document || touches(IGNORED)) return;

@@ -193,6 +193,7 @@ def test_rage_at_a_choice_or_at_a_text_tells_no_text(site: Site, page: Page) -> 
         wait_until_told(page, "rage_click", times)
     assert [rage.get("label") for rage in told(page, "rage_click")] == [None] * 3
     assert [rage["clicks"] for rage in told(page, "rage_click")] == [5] * 3
+    assert told(page, "dead_click") == [], "labels answer in ways that no script sees"
 
 
 def test_a_press_of_a_label_that_a_component_has_counts_once(site: Site, page: Page) -> None:

@@ -60,9 +60,7 @@ const plugin: Plugin = (sluice, host) => {
     sluice.track("rage_click", { ...about(element, x, y, label), clicks: times.length, durationMs });
   });
 
-  const joinBurst = (element: Element, event: MouseEvent) => {
-    // Around a component, or within one around what is put into it.
-    const label = event.composedPath().find((node) => isElement(node) && node.localName === "label") as HTMLLabelElement | undefined;
+  const joinBurst = (element: Element, label: HTMLLabelElement | undefined, event: MouseEvent) => {
     // A label's click is passed on to its field, which nobody pressed.
     const isPassedOn = element === passedTo;
     const field = label?.control;
@@ -136,11 +134,14 @@ const plugin: Plugin = (sluice, host) => {
     if (isElement(element) && looksInteractive(element)) watch(event);
   });
   host.listen(document, "click", (event: MouseEvent) => {
-    const [element] = event.composedPath();
+    const path = event.composedPath();
+    const [element] = path;
     // Without `detail` it was a key, or a script.
     if (!event.detail || !isElement(element) || host.isIgnored(element)) return;
-    joinBurst(element, event);
-    waitForAnswer(element, event);
+    // Around a component, or within one around what is put into it.
+    const label = path.find((node) => isElement(node) && node.localName === "label") as HTMLLabelElement | undefined;
+    joinBurst(element, label, event);
+    if (!label) waitForAnswer(element, event);
   });
   for (const type of ANSWERS) host.listen(window, type, answered);
   host.listen(document, "selectionchange", () => {

@@ -639,6 +639,7 @@ window.fetch = (address, options) => {
 
 
 def test_a_page_that_is_left_hands_over_all_it_has_in_one_request(site: TrackedSite) -> None:
+    site.attributes = 'data-flush-seconds="60"'  # however slow the machine
     site.context.add_init_script(_NOTE_BODIES)
     page = site.open("/p/left")
     page.evaluate("sluice.track('last')")

@@ -55,8 +55,10 @@ __all__ = [
 ]
 
 _FEW_PAGES: Final = 64
+_MOST_FAILED_RESCUES: Final = 60
+"""The replay tries once a second: an error that passes is waited out for a minute."""
 _READER_SECONDS: Final = 0.1
-"""How long an append waits for somebody who reads the file: everybody else waits for it."""
+"""How long an append without room waits for somebody who reads; everybody else waits for it."""
 
 log = logging.getLogger("sluice.collector")
 
@@ -96,6 +98,7 @@ class Spool:
         self._replay = FileLock(folder / "replay.lock")
         self._file: SpoolFile | None = None
         self._rescue: Rescue | None = None
+        self._failed_rescues = 0
 
     @classmethod
     def open(
@@ -168,16 +171,16 @@ class Spool:
             after = self._perform(
                 lambda file: spool_entries.rescued_through(file.connection, folder.name)
             )
-            self._rescue = Rescue(folder, after=after)
+            gives_up = self._failed_rescues >= _MOST_FAILED_RESCUES
+            self._rescue = Rescue(folder, after=after, gives_up=gives_up)
+        batch = self._read_on(self._rescue)
         try:
-            with translated(self._folder):
-                batch = self._rescue.next_batch()
             if batch:
                 self._queue_again(self._rescue, batch)
             else:
                 self._end_rescue(self._rescue)
         except SpoolFull:
-            raise
+            raise  # what was read is kept
         except BaseException:
             self._drop_rescue()
             raise
@@ -208,14 +211,27 @@ class Spool:
         *,
         rescued: tuple[str, Place] | None = None,
     ) -> None:
-        if file.wal_bytes > 2 * MAX_WAL_BYTES or not self._room.is_there(file, entries):
+        if not self._room.is_there(file, entries):
             file.empty_wal(wait_seconds=_READER_SECONDS)
+        elif file.wal_bytes > 2 * MAX_WAL_BYTES:
+            file.empty_wal(wait_seconds=0)
         with file.transaction() as connection:
             if not self._room.is_there(file, entries):
                 raise SpoolFull("the spool has reached its limit, or the disk its floor")
             spool_entries.append(connection, entries, now=self._clock().timestamp())
             if rescued:
                 spool_entries.note_rescued(connection, *rescued)
+
+    def _read_on(self, rescue: Rescue) -> Sequence[Rescued]:
+        try:
+            with translated(self._folder):
+                batch = rescue.next_batch()
+        except BaseException as exc:
+            self._drop_rescue()
+            self._failed_rescues += not isinstance(exc, SpoolFull)
+            raise
+        self._failed_rescues = 0
+        return batch
 
     def _queue_again(self, rescue: Rescue, batch: Sequence[Rescued]) -> None:
         def append(many: int) -> None:

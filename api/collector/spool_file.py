@@ -36,6 +36,7 @@ _PAGE_SIZES: Final = frozenset(512 << n for n in range(8))
 MAX_WAL_BYTES: Final = 8_000_000
 """The log is written back beyond this; larger, one append in many waits longer for it."""
 _IN_USE: Final = "current"
+_OLDER: Final = "older"
 _FILE_NAME: Final = "spool.sqlite3"
 _DAMAGED: Final = "damaged-"
 _RESCUED: Final = "rescued-"
@@ -193,18 +194,34 @@ class SpoolFile:
 
 
 def _made_home(folder: Path) -> Path:
-    """The folder of the file in use; what an older release put beside it is moved there first."""
+    """The folder of the file in use.
+
+    An older release kept its file beside it. That becomes the one in use where there is none; where
+    there is, since the older release was run again meanwhile, it is rescued as a damaged one is.
+    """
     home = folder / _IN_USE
+    if (older := _gathered(folder)) is not None:
+        if home.exists():
+            older.rename(folder / f"{_DAMAGED}{_stamp()}")
+        else:
+            older.rename(home)
+        sync_folder(folder)
     home.mkdir(mode=0o700, exist_ok=True)
-    if not (home / _FILE_NAME).exists():
-        # The file last: a move that is broken off is gone on with.
-        for ending in ("-shm", "-wal", ""):
-            old = folder / f"{_FILE_NAME}{ending}"
-            if old.exists():
-                old.rename(home / old.name)
-                sync_folder(home)
-                sync_folder(folder)
     return home
+
+
+def _gathered(folder: Path) -> Path | None:
+    """A folder of what an older release kept, once file and log are in it; None without any."""
+    gathered = folder / _OLDER
+    # The file last: a move that is broken off is gone on with.
+    for ending in ("-shm", "-wal", ""):
+        old = folder / f"{_FILE_NAME}{ending}"
+        if old.exists():
+            gathered.mkdir(mode=0o700, exist_ok=True)
+            old.rename(gathered / old.name)
+            sync_folder(gathered)
+            sync_folder(folder)
+    return gathered if gathered.exists() else None
 
 
 def _stamp() -> str:

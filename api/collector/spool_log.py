@@ -34,7 +34,8 @@ def has_lost(log: Path, *, page_bytes: int) -> bool:
     """Whether transactions were on the disk that SQLite will not read from this log.
 
     Of such a run each but the last was fsynced, or the next would not have begun; the last one may
-    have been under way, and so may be what a failed commit leaves, behind which no other goes on.
+    have been under way. So may be what a failed commit leaves, or somebody who was killed in one:
+    whoever comes next writes over its head, and what follows its end does not go on from there.
     Nobody may write meanwhile; `page_bytes` is used where the log's own head cannot be read.
     """
     try:
@@ -57,7 +58,7 @@ def _hides(content: bytes, salts: bytes, page_bytes: int, *, is_big: bool, is_re
     """Whether more than one transaction with these salts, or one of two, is not read."""
     sums: _Sums = struct.unpack_from(">II", content, 24)
     is_end_unread = is_repeated = False
-    pages: set[int] = set()  # of the transaction that has not ended
+    pages: set[int] = set()  # of what is read, behind its last end
     for frame in _frames(content, page_bytes):
         if frame.salts != salts:
             is_read = False
@@ -68,11 +69,9 @@ def _hides(content: bytes, salts: bytes, page_bytes: int, *, is_big: bool, is_re
         is_repeated = is_repeated or (not is_read and frame.page in pages)
         if follows and (is_end_unread or (is_repeated and frame.ends_transaction)):
             return True
-        pages.add(frame.page)
-        if frame.ends_transaction and follows:
-            pages.clear()
-        sums = frame.sums
-        is_end_unread = is_end_unread or (frame.ends_transaction and not is_read)
+        if is_read:
+            pages = set() if frame.ends_transaction else pages | {frame.page}
+        sums, is_end_unread = frame.sums, frame.ends_transaction and not is_read
     return False
 
 

@@ -20,11 +20,11 @@ import heapq
 import itertools
 import sqlite3
 import zlib
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from api.collector.spool_entries import (
@@ -34,6 +34,7 @@ from api.collector.spool_entries import (
     entry_of,
     number_before,
 )
+from api.collector.spool_errors import error_code
 from api.collector.spool_file import file_in, log_has_lost
 
 _BATCH_BYTES: Final = 1_000_000
@@ -48,7 +49,21 @@ SELECT spool_id, spool.entries + count(e.number), spool.events + total(e.events)
 FROM spool LEFT JOIN entries_set_aside AS e ON true
 """
 # Of a row of which a page is lost, or was never one; MemoryError where a length is made up.
-_UNREADABLE: Final = (sqlite3.Error, TypeError, ValueError, MemoryError)
+_UNREADABLE: Final = (sqlite3.Error, TypeError, ValueError, AttributeError, MemoryError)
+# What another attempt may not meet: no room for a log's index, no file descriptor left.
+_PASSING: Final = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+)
+_UNREADABLE_SECTOR: Final = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
+
+
+Result = TypeVar("Result")
 
 
 class _Found(NamedTuple):
@@ -73,11 +88,15 @@ class Rescued(NamedTuple):
 class Rescue:
     """Reads one damaged file, once."""
 
-    def __init__(self, folder: Path, *, after: Place) -> None:
-        """What stands up to that place is read, and not given out."""
+    def __init__(self, folder: Path, *, after: Place, gives_up: bool) -> None:
+        """What stands up to that place is read, and not given out.
+
+        With `gives_up`, what cannot be read now counts as damaged, whatever the reason.
+        """
         self.folder = folder
         self._path = file_in(folder)
         self._after = after
+        self._gives_up = gives_up
         self._reading = self._read()
         self._batch: list[Rescued] = []
         self.found = 0
@@ -88,7 +107,8 @@ class Rescue:
     def next_batch(self) -> Sequence[Rescued]:
         """What comes next, the same again until it was taken; empty at the end.
 
-        Never raises for what the file holds.
+        Never raises for what the file holds; sqlite3.Error and OSError for what may pass, after
+        which there is no next one.
         """
         size = sum(len(rescued.entry.body) for rescued in self._batch)
         while size < _BATCH_BYTES and (rescued := next(self._reading, None)) is not None:
@@ -108,7 +128,7 @@ class Rescue:
         if not self._path.exists() or not self._path.stat().st_size:
             return  # SQLite would delete the log beside it, which a person may want to look at
         with ExitStack() as stack:
-            views = [stack.enter_context(closing(view)) for view in _views_of(self._path)]
+            views = [stack.enter_context(closing(view)) for view in self._views()]
             has_lost = self._has_lost()
             for rescued in _Views(views, is_log_damaged=has_lost).entries():
                 self.found += 1
@@ -117,40 +137,67 @@ class Rescue:
                 if rescued.place > self._after:
                     yield rescued
             found = [self.found, self._events, self._bytes]
-            self.is_complete = not has_lost and bool(views) and found == _promised(views[0])
+            self.is_complete = not has_lost and bool(views) and found == views[0].ask(_promised)
+
+    def _views(self) -> Iterator[_View]:
+        """With its log, and without: what the log is laid over may be all that is there."""
+        for how in ("mode=ro", "immutable=1"):
+            uri = f"{self._path.absolute().as_uri()}?{how}"
+            try:
+                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            except sqlite3.Error:
+                if not self._gives_up:
+                    raise
+            else:
+                yield _View(connection, gives_up=self._gives_up)
 
     def _has_lost(self) -> bool:
         try:
             return log_has_lost(self._path)
-        except OSError:  # the disk does not read it
-            return True
+        except OSError:
+            if not self._gives_up:
+                raise
+            return True  # the disk does not read it
 
 
-def _views_of(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file with its log, and without: what the log is laid over may be all that is there."""
-    for how in ("mode=ro", "immutable=1"):
-        with suppress(sqlite3.Error):
-            connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?{how}", uri=True, check_same_thread=False
-            )
-            connection.text_factory = bytes
-            yield connection
+class _View:
+    """One way to read the file."""
+
+    def __init__(self, connection: sqlite3.Connection, *, gives_up: bool) -> None:
+        self._connection = connection
+        self._connection.text_factory = bytes
+        self._gives_up = gives_up
+
+    def ask(self, question: Callable[[sqlite3.Connection], Result]) -> Result | None:
+        """What it answers; None where that cannot be read. sqlite3.Error is for what may pass."""
+        try:
+            return question(self._connection)
+        except _UNREADABLE as exc:
+            if _may_pass(exc) and not self._gives_up:
+                raise
+            return None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
 
 
-def _promised(connection: sqlite3.Connection) -> list[int] | None:
-    """Entries, events and bytes that the file says it has; None where it does not say so."""
-    try:
-        spool_id, entries, events, size = connection.execute(_EXPECTED).fetchone()
-        UUID(spool_id.decode())
-    except (sqlite3.Error, TypeError, ValueError, AttributeError):  # no file, tables or totals
-        return None
+def _may_pass(exc: Exception) -> bool:
+    code = getattr(exc, "sqlite_errorcode", 0)
+    return error_code(exc) in _PASSING and code not in _UNREADABLE_SECTOR
+
+
+def _promised(connection: sqlite3.Connection) -> list[int]:
+    """Entries, events and bytes that the file says it has."""
+    spool_id, entries, events, size = connection.execute(_EXPECTED).fetchone()
+    UUID(spool_id.decode())
     return [entries, events, size]
 
 
 class _Views:
     """One file, seen in more ways than one."""
 
-    def __init__(self, views: Sequence[sqlite3.Connection], *, is_log_damaged: bool) -> None:
+    def __init__(self, views: Sequence[_View], *, is_log_damaged: bool) -> None:
         self._views = views
         self._merge = _in_any if is_log_damaged else _in_gaps
 
@@ -212,8 +259,8 @@ def _looks(found: _Found) -> tuple[int, int]:
 class _Table:
     """A table of which pages are lost, or lie."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        self._connection = connection
+    def __init__(self, view: _View, name: str) -> None:
+        self._view = view
         self._name = name
 
     def walk(self) -> Iterator[_Found]:
@@ -256,20 +303,19 @@ class _Table:
 
     def _read(self, after: int) -> _Found | None:
         """The entry that follows a number, by the file; None when that cannot be so."""
-        try:
-            row = self._connection.execute(_AFTER.format(self._name), [after]).fetchone()
+
+        def follower(connection: sqlite3.Connection) -> _Found | None:
+            row = connection.execute(_AFTER.format(self._name), [after]).fetchone()
             if row is None:
                 return _END
             number, events, writer_id, xid, checksum, body = row
-            if after < number < BEYOND_NUMBERS and zlib.crc32(body) == checksum:
-                return _Found(number, entry_of(events, writer_id, xid, body))
-        except _UNREADABLE:
-            pass
-        return None
+            if not after < number < BEYOND_NUMBERS or zlib.crc32(body) != checksum:
+                return None
+            return _Found(number, entry_of(events, writer_id, xid, body))
+
+        return self._view.ask(follower)
 
     def _before(self, number: int) -> int:
         """The number before; 0 when there is none, -1 when nobody can tell."""
-        try:
-            return number_before(self._connection, self._name, number)
-        except _UNREADABLE:
-            return -1
+        before = self._view.ask(lambda connection: number_before(connection, self._name, number))
+        return -1 if before is None else before

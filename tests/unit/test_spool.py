@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from api.collector import spool as spool_module
 from api.collector.spool import InDoubt, Spool, SpoolBroken, SpoolEntry, SpoolFull, StoredEntry
 from tests.conftest import NOON, ROOT, HandClock
 
@@ -535,14 +536,28 @@ def test_what_an_older_release_kept_is_gone_on_with(
     older = tmp_path / "older"
     shutil.copytree(folder / "current", older)
     spool.close()
-    (older / "current").mkdir()
-    for ending in moved:  # and then it was broken off
+    if moved:  # and then it was broken off
+        (older / "older").mkdir()
+    for ending in moved:
         name = f"spool.sqlite3{ending}"
-        (older / name).rename(older / "current" / name)
+        (older / name).rename(older / "older" / name)
     spool = opened(older)
     assert replayed(spool, at_once=MEGABYTE) == list(range(300))
     spool.close()
     assert not list(older.glob("spool.sqlite3*"))
+
+
+def test_what_an_older_release_kept_since_is_rescued(folder: Path, tmp_path: Path) -> None:
+    older = filled(tmp_path / "older")
+    spool = opened(folder)
+    spool.append(entries(b"300 new"))
+    spool.close()
+    shutil.copytree(tmp_path / "older" / "current", folder, dirs_exist_ok=True)
+    older.close()
+    spool = opened(folder)
+    assert replayed(spool, at_once=MEGABYTE) == [300, *range(300)]
+    assert spool.status().damaged_files == 0
+    spool.close()
 
 
 SCRATCH_PAGES = """
@@ -866,6 +881,31 @@ def test_what_a_damaged_log_hides_is_told(
     spool.close()
 
 
+def test_what_is_left_of_commits_that_were_killed_is_no_damage(
+    folder: Path, tmp_path: Path
+) -> None:
+    spool = opened(folder)
+    spool.append(entries(b"0 before"))
+    logs = []
+    for many in (20, 6, 1):  # each writes over the one before it, and has its end
+        killed = tmp_path / f"killed-{many}"
+        shutil.copytree(folder, killed)
+        one = opened(killed)
+        one.append(entries(*[b"%d " % n + os.urandom(20_000) for n in range(1, many + 1)]))
+        logs.append((killed / "current" / "spool.sqlite3-wal").read_bytes())
+        shutil.copytree(killed, tmp_path / "last", dirs_exist_ok=True)
+        one.close()
+    spool.close()
+    longest, longer, last = logs
+    left = last + longer[len(last) :] + longest[len(longer) :]
+    (tmp_path / "last" / "current" / "spool.sqlite3-wal").write_bytes(left)
+    (tmp_path / "last" / "current" / "spool.sqlite3-shm").unlink()
+    spool = opened(tmp_path / "last")
+    assert replayed(spool, at_once=MEGABYTE) == [0, 1]
+    assert spool.status().damaged_files == 0
+    spool.close()
+
+
 def test_what_a_log_hides_is_told_though_most_of_it_is_older(folder: Path, tmp_path: Path) -> None:
     spool = opened(folder)
     spool.append(entries(*[b"%d " % number + b"x" * 20_000 for number in range(100)]))
@@ -961,7 +1001,27 @@ def test_a_folder_may_be_called_as_it_likes(tmp_path: Path, name: str) -> None:
     spool.close()
 
 
-def test_a_log_that_the_disk_does_not_read_costs_no_more_than_itself(folder: Path) -> None:
+def test_a_rescue_waits_until_the_log_can_be_read(folder: Path) -> None:
+    spool = filled(folder)
+    spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
+    (aside,) = folder.glob("damaged-*")
+    log = aside / "spool.sqlite3-wal"
+    log.rename(aside / "away")
+    log.mkdir()
+    for _ in range(3):
+        with pytest.raises(SpoolBroken):
+            rescue_all(spool)
+    log.rmdir()
+    (aside / "away").rename(log)
+    assert replayed(spool, at_once=MEGABYTE) == list(range(300))
+    assert spool.status().damaged_files == 0
+    spool.close()
+
+
+def test_a_log_that_the_disk_does_not_read_costs_no_more_than_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "_MOST_FAILED_RESCUES", 2)
     spool = filled(folder)
     spool._perform(lambda file: file.empty_wal())
     spool._perform(lambda file: file.set_aside(OSError("as if it were damaged")))
@@ -969,6 +1029,9 @@ def test_a_log_that_the_disk_does_not_read_costs_no_more_than_itself(folder: Pat
     log = aside / "spool.sqlite3-wal"
     log.unlink(missing_ok=True)
     log.mkdir()
+    for _ in range(2):
+        with pytest.raises(SpoolBroken):
+            rescue_all(spool)
     assert set(replayed(spool, at_once=MEGABYTE)) == set(range(300))
     assert spool.status().damaged_files == 1
     spool.close()

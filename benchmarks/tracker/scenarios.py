@@ -154,7 +154,7 @@ def killed(stage: Stage, name: str) -> list[Cell]:
                 visit.open()
             wait_for(
                 nothing_missing(visits),
-                seconds=stage.patience_seconds / 3,
+                seconds=stage.revisit_seconds,
                 page=visits[0].page,
             )
             again.close()
@@ -312,7 +312,7 @@ def _come_again(stage: Stage, cells: list[Cell]) -> None:
     if late:
         wait_for(
             nothing_missing(late),
-            seconds=stage.patience_seconds / 3,
+            seconds=stage.revisit_seconds,
             page=late[0].page,
         )
     for visit in late:

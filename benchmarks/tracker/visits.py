@@ -95,9 +95,18 @@ class Cell:
 class Stage:
     """The browser and the lanes that a scenario plays on."""
 
-    def __init__(self, playwright: Playwright, lanes: list[Lane], *, visits: int) -> None:
+    def __init__(
+        self,
+        playwright: Playwright,
+        lanes: list[Lane],
+        *,
+        visits: int,
+        revisit_seconds: float = 10,
+    ) -> None:
         self.lanes = lanes
         self.visits = visits
+        self.revisit_seconds = revisit_seconds
+        """How long who comes again stays, unless what was missing is there before."""
         self.patience_seconds = 30
         """How long a tracker's own retries are waited for, once nothing is in their way."""
         self.playwright = playwright

@@ -35,7 +35,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 def module_stage(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("lanes")
     with open_lanes(stack, (OURS,), folder) as lanes, sync_playwright() as playwright:
-        stage = Stage(playwright, lanes, visits=VISITS)
+        stage = Stage(playwright, lanes, visits=VISITS, revisit_seconds=60)
         yield stage
         stage.close()
 

@@ -54,7 +54,7 @@ class WebKitStage(Stage):
     """Where visitors come with WebKit."""
 
     def __init__(self, playwright: Playwright, lanes: list[Lane], display: str) -> None:
-        super().__init__(playwright, lanes, visits=1)
+        super().__init__(playwright, lanes, visits=1, revisit_seconds=60)
         self._webkit = WebKitBrowser(display)
 
     def browser(self) -> Browser:

@@ -335,6 +335,9 @@ COMPONENTS = """<script>
   define("x-save", "<button><style>b{}</style><slot>Save</slot><noscript>off</noscript></button>");
   define("x-mask-button", "<b data-sluice-mask><slot></slot></b>");
   define("x-deep", "<i><x-mask>Dear Jane</x-mask></i>");
+  define("x-ends", "<button><slot name=prefix></slot><slot></slot></button>");
+  define("x-number", "044 668 18 00");
+  customElements.define("x-own", class extends HTMLElement { get assignedNodes() { return [] } });
   define("x-hushed", "<b data-sluice-ignore>Never</b>");
   customElements.define("x-check", class extends HTMLElement {
     static formAssociated = true;
@@ -362,6 +365,20 @@ WITHIN_COMPONENTS = [
     ("<x-wrap id=a>Pay</x-wrap>", f"#a > x-pay{BUTTON}", "Pay"),
     ("<button id=a><x-wrap>Pay</x-wrap> now</button>", f"#a > x-wrap > x-pay{BUTTON}", "Pay"),
     ("<button id=a>Dear <i>you</i><x-mask>Jane</x-mask></button>", "#a", None),
+    # What stands apart is apart: else nothing is found in it.
+    (
+        "<x-ends id=a><i slot=prefix>Call</i>044 668 18 00</x-ends>",
+        "#a > button",
+        "Call [redacted:phone]",
+    ),
+    ("<button id=a>Call<x-number></x-number></button>", "#a", "Call [redacted:phone]"),
+    ("<button id=a><div>Jane</div>044 668 18 00</button>", "#a", "Jane [redacted:phone]"),
+    ("<button id=a>Go<x-own></x-own></button>", "#a", "Go"),
+    (
+        "<div role=button id=a>Go<form><output name=childNodes></output></form></div>",
+        "#a",
+        "Go",
+    ),
     ("<x-save id=a>Keep</x-save>", "#a > button", "Keep"),
     ("<x-save id=a></x-save>", "#a > button", "Save"),
     (f"<button id=a>{' ' * 1_000}Buy</button>", "#a", "Buy"),
@@ -421,6 +438,12 @@ def test_what_is_chosen_in_a_control_of_the_pages_own_is_not_told(
         # The page removes it, passes the press on later, or to others.
         ("<label onclick=take(event)><i id=a>x</i><input></label>", ["html > body > label"]),
         ("<label id=a for=b onclick=take(event,b)>x</label><input id=b>", ["#b"]),
+        # Or tells the document, which is no field.
+        (
+            "<label id=a for=b onclick=\"take(event);document.dispatchEvent(new Event('click'))\">"
+            "x</label><input id=b>",
+            ["#a"],
+        ),
         (
             "<label onclick=pass(event,b,c)><i id=a>x</i><input id=b></label><input id=c>",
             ["#b", "#c"],

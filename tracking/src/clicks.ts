@@ -24,7 +24,8 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
     // `Element` of its own in the browser's place.
     const path = (event.composedPath().slice(0, -2) as HTMLSlotElement[]).filter((node) => node.localName);
     const pressed = path[0];
-    last = pressed;
+    // What a page sends to the document presses nothing.
+    last = pressed || last;
     if (!pressed || isIgnored(pressed)) return;
     const control = path.find((element) => isA(element, INTERACTIVE) || (element.shadowRoot && COMPONENT.test(element.localName)));
     // Other elements may have anything of that name: ASP.NET Ajax has objects.
@@ -34,7 +35,7 @@ export function watchClicks(record: (properties: { [name: string]: unknown }, le
     const link = path.find((element) => isA(element, LINK)) as HTMLAnchorElement | undefined;
     // An SVG link's href is an object. Of mailto and the like only the kind is left, which leads to no site or file.
     const href = link && cleanHref((link.href as string & { baseVal?: string }).baseVal ?? link.href);
-    const outbound = (/^http/.test(href!) && href!.split("/")[2] !== location.host) || undefined;
+    const outbound = (/^https?:/.test(href!) && href!.split("/")[2] !== location.host) || undefined;
     const download = link?.hasAttribute("download") || FILE.test(href!) || undefined;
     const box = target.getBoundingClientRect();
     // JSON leaves undefined fields out.

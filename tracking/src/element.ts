@@ -48,8 +48,10 @@ export function isA(element: Element, kind: string): boolean {
   return HTMLElement.prototype.matches.call(element, kind);
 }
 
-/** What is beside or around it. Not by a form's own property either: it may lead in a circle. */
-function around(element: Element, name: "assignedSlot" | "parentElement" | "previousElementSibling"): Element | null {
+/** What is beside, around or in it. Not by a form's own property either: it may lead in a circle. */
+function around(element: Element, name: "assignedSlot" | "parentElement" | "previousElementSibling"): Element | null;
+function around(element: Element, name: "childNodes"): NodeListOf<ChildNode>;
+function around(element: Element, name: string): unknown {
   return Reflect.get(HTMLElement.prototype, name, element);
 }
 
@@ -80,7 +82,10 @@ function shownIn(node: Shown): string {
   // A comment has no name.
   if (!node.localName || isA(node, "style,script,noscript")) return "";
   if (isA(node, PRIVATE)) return "\0";
-  // A slot that nothing is put into shows its own.
-  const parts = node.assignedNodes?.()[0] ? node.assignedNodes() : (node.shadowRoot || node).childNodes;
-  return ([...parts] as Shown[]).map(shownIn).join("");
+  // A slot that nothing is put into shows its own. Components have something else of its method's name.
+  const put = isA(node, "slot") && node.assignedNodes();
+  const parts = put && put[0] ? put : around((node.shadowRoot || node) as Element, "childNodes");
+  const text = ([...parts] as Shown[]).map(shownIn).join("");
+  // What the page shows apart is no one word: nothing would be found in it.
+  return put || node.shadowRoot || isA(node, "div,p,li") ? ` ${text} ` : text;
 }
